@@ -1,0 +1,73 @@
+"""Peak memory and time of enlarging one picture file into a PNG, in a process of its own.
+
+    python benchmarks/memory.py compact 312x480 [small 312x480 small 624x960 ...]
+
+For each shape of the generator and size (height x width) of a small picture: what the process holds
+once the network is loaded and at its highest, and how long it took. Weights and picture are random;
+neither decides the memory. `wide` is the full generator with one block in each trunk instead of 23:
+what it holds beside its weights is the same, at a ninth of the work. Each case ends in a line of JSON.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SHAPES: dict[str, tuple[int | tuple[int, int, int], int | tuple[int, int], tuple[int, int]]] = {
+    "full": (64, 32, (23, 23)),
+    "wide": (64, 32, (1, 1)),
+    "compact": ((64, 32, 16), (32, 16), (8, 2)),
+    "small": (8, 4, (1, 1)),
+}
+"""Features, growth and blocks."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cases", nargs="+", metavar="SHAPE HEIGHTxWIDTH", help=f"SHAPE: {', '.join(SHAPES)}")
+    parser.add_argument("--here", action="store_true", help="run the one case in this process")
+    options = parser.parse_args()
+    cases = list(zip(options.cases[::2], options.cases[1::2], strict=True))
+    if options.here:
+        run(*cases[0])
+        return
+    for case in cases:
+        subprocess.run([sys.executable, __file__, "--here", *case], check=True)
+
+
+def run(shape: str, size: str) -> None:
+    # Imported here, so that the process that starts the others stays small: a child's peak begins with its parent's.
+    import numpy as np
+    import torch
+
+    from sixteenfold.imaging.read import Metadata
+    from sixteenfold.imaging.write import BandWriter
+    from sixteenfold.networks.generator import Generator
+    from sixteenfold.upscaling.batch import upscale_files
+    from sixteenfold.upscaling.upscaler import Upscaler
+
+    height, width = map(int, size.split("x"))
+    torch.manual_seed(0)
+    upscaler = Upscaler(Generator(*SHAPES[shape]), device="cpu", precision="fp32")
+    with tempfile.TemporaryDirectory() as folder:
+        small, large = Path(folder) / "small.png", Path(folder) / "large.png"
+        with BandWriter(small, width, height, 3, np.uint8, Metadata()) as writer:
+            writer.write(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
+        start_mb, start = peak_mb(), time.perf_counter()
+        upscale_files([small], large, lambda: upscaler)
+        seconds = time.perf_counter() - start
+    result = {"benchmark": "memory", "shape": shape, "lr": size, "megapixels": round(height * width * 256 / 1e6, 1)}
+    result |= {"start_mb": start_mb, "peak_mb": peak_mb(), "seconds": round(seconds, 1)}
+    print(json.dumps(result | {"engine": upscaler.description}), flush=True)
+
+
+def peak_mb() -> int:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""How fast training steps are, how fast the loader is, and what memory a full-size step takes.
+
+    python benchmarks/training.py [--preset strong] [--phase pixel] [--precision bf16] [--batch N] [--rounds 3]
+    python benchmarks/training.py --memory [--batch 2]
+
+The straightforward loop stands for the way such code is usually written: eager fp32, contiguous
+tensors, one picture decoded for each crop, the whole batch at once, gradients through every network that
+a loss touches. Both loops run by turns in one process and train the same network on the same crops.
+Memory is the peak of a process of its own for each. One JSON line is printed.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyvips
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from sixteenfold.metrics.lpips import LPIPS
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.training.config import PRESETS, AdversarialPhase, PixelPhase, TrainConfig
+from sixteenfold.training.data import Batch, sample_batch, smallest_side
+from sixteenfold.training.folder import describe_device
+from sixteenfold.training.index import make_index
+from sixteenfold.training.losses import pixel_loss
+from sixteenfold.training.phases import DataConfig, Phase
+from sixteenfold.training.photographs import Kept, decode, open_photographs
+from sixteenfold.training.processes import make_fabric
+from sixteenfold.training.state import enter
+from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
+
+Step = Callable[[int], object]
+
+
+def main() -> None:
+    options = parse()
+    config = PRESETS[options.preset]
+    if options.peak_of:
+        print(json.dumps(peak_of_step(config, options)))
+    elif options.memory:
+        print(json.dumps(memory(options)))
+    else:
+        print(json.dumps(speed(config, options)))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="strong", choices=sorted(PRESETS))
+    parser.add_argument("--phase", default="pixel", choices=("pixel", "adversarial"))
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch", type=int, help="another batch than the preset's")
+    parser.add_argument("--rounds", type=int, default=3, help="turns that each loop has")
+    parser.add_argument("--steps", type=int, default=1, help="steps a turn")
+    parser.add_argument(
+        "--parts", type=int, default=2, help="of our step when memory is measured; they divide the batch"
+    )
+    parser.add_argument("--memory", action="store_true", help="peak memory of an adversarial step instead of speed")
+    parser.add_argument("--peak-of", choices=("ours", "straightforward", "nothing"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]:
+    """Patches a second of both loops and of the loader alone: medians over the turns."""
+    phase = config.pixel if options.phase == "pixel" else config.adversarial
+    assert phase is not None
+    batch = options.batch or phase.batch
+    fabric = make_fabric(options.device, options.precision)
+    with tempfile.TemporaryDirectory() as folder:
+        write_photographs(Path(folder))
+        index = make_index([Path(folder)], smallest_side(phase.patch))
+        kept = Kept(index.entries, fabric.device)
+        window = open_photographs(index, DataConfig(memory=1e-9, window=4), 0, fabric.device)
+
+        def ours_batch(step: int) -> Batch:
+            drawn = sample_batch(kept.at(0), phase.patch, seed=0, step=step, indices=range(batch))
+            return drawn.to(fabric.device)
+
+        def plain_batch(step: int) -> Batch:
+            crops = [
+                sample_batch([decode(index.entries[(step + i) % 4])], phase.patch, seed=0, step=step, indices=range(1))
+                for i in range(batch)
+            ]
+            lr, hr = (torch.cat([getattr(crop, name) for crop in crops]) for name in ("lr", "hr"))
+            return Batch(lr.to(fabric.device), hr.to(fabric.device))
+
+        def window_batch(step: int) -> Batch:
+            return sample_batch(window.at(step * batch), phase.patch, seed=0, step=step, indices=range(batch))
+
+        ours, plain = our_step(config, phase, fabric), straightforward_step(config, phase, fabric.device)
+        rates = by_turns(
+            {
+                "ours": lambda step: ours([ours_batch(step)]),
+                "straightforward": lambda step: plain(plain_batch(step)),
+                "loader_kept": ours_batch,
+                "loader_window": window_batch,
+                "loader_straightforward": plain_batch,
+            },
+            options.rounds,
+            options.steps,
+            batch,
+        )
+    return {
+        "preset": options.preset,
+        "phase": options.phase,
+        "precision": options.precision,
+        "device": describe_device(fabric.device),
+        "threads": torch.get_num_threads(),
+        "batch": batch,
+        "patch": phase.patch,
+        "patches_per_second": {name: round(rate, 3) for name, rate in rates.items()},
+        "ratio": round(rates["ours"] / rates["straightforward"], 2),
+        "loader_to_training": round(rates["loader_window"] / rates["ours"], 1),
+    }
+
+
+def write_photographs(folder: Path) -> None:
+    """Four pictures of 2K, as detailed as photographs are: noise whose power falls with the square of the frequency."""
+    random = np.random.default_rng(0)
+    down, across = np.fft.fftfreq(1080)[:, None, None], np.fft.fftfreq(1920)[None, :, None]
+    amplitude = 1 / np.maximum(np.hypot(down, across), 1 / 1920)
+    for i in range(4):
+        waves = np.fft.fft2(random.standard_normal((1080, 1920, 3)), axes=(0, 1)) * amplitude
+        values = np.fft.ifft2(waves, axes=(0, 1)).real
+        pixels = np.clip(128 + 48 * values / values.std(), 0, 255).astype(np.uint8)
+        pyvips.Image.new_from_array(pixels).write_to_file(str(folder / f"{i}.png"))
+
+
+def by_turns(works: dict[str, Step], rounds: int, steps: int, batch: int) -> dict[str, float]:
+    """Patches a second, the median over the turns; the first turn of each is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            synchronize()
+            started = time.perf_counter()
+            for step in range(turn * steps, (turn + 1) * steps):
+                work(step)
+            synchronize()
+            if turn:
+                times[name].append(time.perf_counter() - started)
+    return {name: batch * steps / statistics.median(spent) for name, spent in times.items()}
+
+
+def synchronize() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def our_step(config: TrainConfig, phase: Phase, fabric: Fabric) -> Callable[[list[Batch]], object]:
+    """The package's own step function, with the networks, optimizers and average of the phase."""
+    name = "pixel" if isinstance(phase, PixelPhase) else "adversarial"
+    training = enter(name, config.generator.build(), config, fabric.device, step=0)
+    generator = Player(*fabric.setup(training.generator, training.optimizer))
+    if isinstance(phase, AdversarialPhase):
+        judges, opponent = Judges.of(phase, fabric.device), training.opponent
+        critic = None if opponent is None else Player(*fabric.setup(opponent.network, opponent.optimizer))
+
+        def step(parts: list[Batch]) -> None:
+            adversarial_step(fabric, generator, critic, judges, parts, phase, None)
+            if training.average is not None:
+                training.average.update_parameters(training.generator)
+
+        return step
+    assert isinstance(phase, PixelPhase)
+
+    def pixel(parts: list[Batch]) -> None:
+        pixel_step(fabric, generator, parts, phase)
+        if training.average is not None:
+            training.average.update_parameters(training.generator)
+
+    return pixel
+
+
+def straightforward_step(config: TrainConfig, phase: Phase, device: torch.device) -> Callable[[Batch], object]:
+    """The same losses in a loop as it is usually written."""
+    generator = config.generator.build().to(device)
+    optimizer = torch.optim.Adam(generator.parameters(), phase.learning_rate)
+
+    def pixel(batch: Batch) -> None:
+        assert isinstance(phase, PixelPhase)
+        loss = pixel_loss(generator(batch.lr), batch.hr, phase.loss)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    if not isinstance(phase, AdversarialPhase):
+        return pixel
+    critic, lpips = UNetDiscriminator(phase.discriminator).to(device), LPIPS().to(device)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), phase.discriminator_learning_rate)
+
+    def adversarial(batch: Batch) -> None:
+        sr = generator(batch.lr)
+        made, real = critic(sr), critic(batch.hr)
+        matching = sum(nn.functional.mse_loss(a, b) for a, b in zip(made.features, real.features, strict=True)) / 12
+        loss: Tensor = (
+            phase.pixel * pixel_loss(sr, batch.hr, phase.pixel_loss)
+            + phase.lpips * lpips(sr, batch.hr).mean()
+            + phase.feature_matching * matching
+            - phase.adversarial * (made.encoder.mean() + made.decoder.mean()) / 2
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        made, real = critic(sr.detach()), critic(batch.hr)
+        judged = [(1 - real.encoder, 1 + made.encoder), (1 - real.decoder, 1 + made.decoder)]
+        loss = sum((a.relu().mean() + b.relu().mean() for a, b in judged), torch.zeros((), device=device)) / 2
+        critic_optimizer.zero_grad()
+        loss.backward()
+        critic_optimizer.step()
+
+    return adversarial
+
+
+def memory(options: argparse.Namespace) -> dict[str, object]:
+    """Peak memory of one adversarial step of each loop, above that of a process that has only imported."""
+    batch = options.batch or 2
+    peaks: dict[str, int] = {}
+    for name in ("nothing", "straightforward", "ours"):
+        words = ["--peak-of", name, "--preset", options.preset, "--precision", options.precision]
+        words += ["--batch", str(batch), "--parts", str(options.parts)]
+        done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+        peaks[name] = json.loads(done.stdout)
+    ratio = (peaks["ours"] - peaks["nothing"]) / (peaks["straightforward"] - peaks["nothing"])
+    return {
+        "preset": options.preset,
+        "batch": batch,
+        "parts": options.parts,
+        "precision": options.precision,
+        "peak_mib": peaks,
+        "ratio": round(ratio, 3),
+    }
+
+
+def peak_of_step(config: TrainConfig, options: argparse.Namespace) -> int:
+    """Peak memory of this process in MiB after an adversarial step that is not the first: the moments are there."""
+    phase, batch = config.adversarial, options.batch or 2
+    assert phase is not None
+    random = torch.Generator().manual_seed(0)
+    side = phase.patch
+    data = Batch(
+        torch.rand(batch, 3, side // 16, side // 16, generator=random),
+        torch.rand(batch, 3, side, side, generator=random),
+    )
+    if options.peak_of == "ours":
+        fabric = make_fabric("cpu", options.precision)
+        step = our_step(config, phase, fabric)
+        parts = [Batch(*pair) for pair in zip(data.lr.chunk(options.parts), data.hr.chunk(options.parts), strict=True)]
+        for _ in range(2):
+            step([part.to(fabric.device) for part in parts])
+    elif options.peak_of == "straightforward":
+        plain = straightforward_step(config, phase, torch.device("cpu"))
+        for _ in range(2):
+            plain(data)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Make one photograph sixteen times as large a side.
+
+    python examples/01_upscale.py PHOTO RESULT [MODEL]
+
+The result is made and written in bands of rows: memory does not grow with its height.
+"""
+
+import sys
+from pathlib import Path
+
+from sixteenfold import Upscaler
+from sixteenfold.imaging.color import to_pixels, to_tensor
+from sixteenfold.imaging.read import read
+from sixteenfold.imaging.write import BandWriter
+
+
+def main(photo: Path, result: Path, model: str | None = None) -> None:
+    image = read(photo)
+    height, width, channels = image.pixels.shape
+    upscaler = Upscaler(model)
+    print(upscaler.description)
+    with BandWriter(result, 16 * width, 16 * height, channels, image.pixels.dtype, image.metadata) as writer:
+        for band in upscaler.bands(to_tensor(image.pixels)):
+            writer.write(to_pixels(band, image.pixels.dtype))
+    print(result)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

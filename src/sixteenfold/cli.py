@@ -1,0 +1,351 @@
+"""The command line: one small class a verb, its fields the options.
+
+Nothing is imported here but what reads the words; a verb imports its engine when it runs.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Union
+
+from tyro.conf import Positional, arg
+
+from sixteenfold import __version__
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.words import (
+    Count,
+    Device,
+    Format,
+    Inputs,
+    Model,
+    Number,
+    Precision,
+    WidthAndHeight,
+    changed,
+    parse,
+    split_options,
+)
+
+if TYPE_CHECKING:
+    from sixteenfold.training.config import TrainConfig
+
+DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` tells more; --version prints the version."
+
+
+# The fields of a TrainConfig, which is not imported before it is needed.
+RECIPE = (
+    *("generator", "pixel", "adversarial", "data", "seed"),
+    *("validate_every", "validation_crop", "save_every", "log_every"),
+)
+
+
+@dataclass(frozen=True)
+class Upscale:
+    """Make pictures sixteen times as large a side."""
+
+    inputs: Inputs
+    """Picture files, or folders, which are walked."""
+    out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
+    """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
+    model: Model = None
+    """A shipped model's name (see `sixteenfold models`) or a .safetensors file; by default the first shipped."""
+    device: Device = "auto"
+    """Where to compute."""
+    precision: Precision = "auto"
+    """How exactly to compute; auto takes the fastest that the device does well."""
+    tile: Count = None
+    """Side of a tile in input pixels; smaller needs less memory and more time."""
+    format: Format = None
+    """Format of the results; by default what OUT's name says, else png."""
+    scale: Number = None
+    """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
+    size: WidthAndHeight = None
+    """Reduce the x16 result to exactly this size instead."""
+    ensemble: bool = False
+    """Average over the eight flips and rotations: eight times the work."""
+    consistency: bool = True
+    """Leave the result as the network gives it, instead of making it downscale to its input."""
+    overwrite: bool = False
+    """Make results anew that exist already; without it they are skipped, so a stopped batch goes on."""
+    allow_huge: bool = False
+    """Read pictures too that declare more than 178 megapixels."""
+    quiet: bool = False
+    """Say nothing but what goes wrong."""
+    json: bool = False
+    """Tell the course as lines of JSON on stdout, for programs."""
+
+    def run(self) -> int:
+        """Upscale, and return the exit status."""
+        from rich.console import Console
+
+        from sixteenfold.upscaling.batch import upscale_files
+        from sixteenfold.upscaling.progress import json_lines
+        from sixteenfold.upscaling.upscaler import Upscaler
+
+        def make_upscaler() -> Upscaler:
+            upscaler = Upscaler(
+                self.model,
+                device=self.device,
+                precision=self.precision,
+                tile=self.tile,
+                consistency=self.consistency,
+                ensemble=self.ensemble,
+                say=_say,
+            )
+            if not self.quiet:
+                _say(upscaler.description)
+            return upscaler
+
+        report = upscale_files(
+            self.inputs,
+            self.out,
+            make_upscaler,
+            format=self.format,
+            overwrite=self.overwrite,
+            console=None if self.quiet or self.json else Console(),
+            watch=json_lines(sys.stdout) if self.json else None,
+            scale=self.scale,
+            size=self.size,
+            allow_huge=self.allow_huge,
+        )
+        if report.skipped and not self.quiet:
+            _say(f"{len(report.skipped)} skipped, their results exist; --overwrite makes them anew")
+        return _status(report.failures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downscale:
+    """Make the exact x1/16 that training uses."""
+
+    inputs: Inputs
+    """Picture files, or folders, which are walked."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+    """File for one input, else folder that mirrors the input's."""
+
+    def run(self) -> int:
+        """Shrink, and return the exit status."""
+        from sixteenfold.imaging.folders import plan_jobs
+        from sixteenfold.imaging.shrink import shrink_file
+
+        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        failures: list[str] = []
+        for job in jobs:
+            try:
+                notes = shrink_file(job.source, job.target)
+            except SixteenfoldError as error:
+                if len(jobs) == 1:
+                    raise
+                failures.append(str(error))
+            else:
+                print("; ".join((str(job.target), *notes)))
+        return _status(failures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a network on photographs.
+
+    Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
+    they bear the names that the run's config.json has.
+    """
+
+    preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
+    """A recipe by its name, as in sixteenfold.training.config.PRESETS; or give --config."""
+    config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """A recipe as JSON, such as the config.json of an earlier run."""
+    hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
+    """Folders of photographs, walked."""
+    val: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of photographs to validate on; the best weights by it are kept."""
+    out: Annotated[Path, arg(metavar="RUN")]
+    """Run folder: configuration, log, checkpoints, weights."""
+    resume: bool = False
+    """Go on from the run folder's newest checkpoint."""
+    init: Model = None
+    """Start from a shipped model's weights, or from a file's, instead of from random ones."""
+    init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
+    """Start from the discriminator of an earlier run."""
+    steps: Count = None
+    """Another number of steps than the recipe's."""
+    device: Device = "auto"
+    """Where to compute."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes in mixed precision; the weights stay fp32."""
+
+    def run(self, changes: Sequence[str] = ()) -> int:
+        """Train, and return the exit status; `changes` are the words that set values of the recipe."""
+        try:
+            from sixteenfold.training.loop import train
+        except ModuleNotFoundError as error:
+            raise SixteenfoldError(f"{error.name} is not installed; type: pip install 'sixteenfold[train]'") from None
+        weights = train(
+            self._recipe(changes),
+            hr=self.hr,
+            val=self.val,
+            out=self.out,
+            resume=self.resume,
+            init=self.init,
+            init_discriminator=self.init_discriminator,
+            device=self.device,
+            precision=self.precision,
+        )
+        print(weights)
+        return 0
+
+    def _recipe(self, changes: Sequence[str]) -> "TrainConfig":
+        from sixteenfold.training.config import PRESETS, from_json
+
+        known = ", ".join(PRESETS)
+        match self.preset, self.config:
+            case str(name), None if name in PRESETS:
+                config = PRESETS[name]
+            case str(name), None:
+                near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, PRESETS, n=1))
+                raise SixteenfoldError(f"{name}: no preset of this name among {known}{near}")
+            case None, Path() as file:
+                config = from_json(file)
+            case _:
+                raise SixteenfoldError(f"train: name either a preset ({known}) or a --config FILE")
+        if self.steps is not None:
+            config = config.with_steps(self.steps)
+        return changed(config, changes, "sixteenfold train") if changes else config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure results against their originals; writes scores.json, scores.csv and a report."""
+
+    hr: Annotated[Path, arg(metavar="DIR")]
+    """Folder of originals."""
+    sr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of finished results, paired by name."""
+    lr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of small pictures to enlarge; or, with --sr, what the results were made from."""
+    synthesize: bool = False
+    """Make the small pictures from the originals, by the exact x1/16."""
+    model: Model = None
+    """Shipped model's name or file of weights that enlarges."""
+    protocol: Literal["full", "ntire2020"] = "full"
+    """What is compared: whole pictures, or their centre 1000x1000."""
+    metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
+    """Which: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; by default the usual four."""
+    baselines: Annotated[str | None, arg(metavar="a,b", help_behavior_hint="")] = None
+    """Of bicubic and lanczos, scored beside."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the report."""
+    overwrite: bool = False
+    """Replace an earlier report there."""
+    allow_missing: bool = False
+    """Score what pairs when some pictures do not."""
+    device: Device = "auto"
+    """Where to compute."""
+    precision: Precision = "auto"
+    """How exactly to compute."""
+
+    def run(self) -> int:
+        """Evaluate, print the means, and return the exit status."""
+        from sixteenfold.evaluation.report import number
+        from sixteenfold.evaluation.run import evaluate
+
+        scores = evaluate(
+            self.hr,
+            out=self.out,
+            sr=self.sr,
+            lr=self.lr,
+            synthesize=self.synthesize,
+            model=self.model,
+            protocol=self.protocol,
+            metrics=self.metrics.split(",") if self.metrics else None,
+            baselines=self.baselines.split(",") if self.baselines else (),
+            allow_missing=self.allow_missing,
+            overwrite=self.overwrite,
+            device=self.device,
+            precision=self.precision,
+        )
+        for method in scores.methods:
+            means = (f"{metric.label} {number(method.mean(metric.key), metric)}" for metric in scores.metrics)
+            print(f"{method.name}: {', '.join(means)}")
+        print(self.out / "report.md")
+        return _status(scores.failures)
+
+
+@dataclass(frozen=True)
+class Convert:
+    """Turn a checkpoint of the authors, or another RRDB x4x4, into .safetensors; nothing in it is run."""
+
+    src: Annotated[Positional[Path], arg(metavar="SRC")]
+    """The checkpoint, as torch.save or safetensors wrote it."""
+    dst: Annotated[Positional[Path], arg(metavar="DST")]
+    """The .safetensors file to write."""
+
+    def run(self) -> int:
+        """Convert, and return the exit status."""
+        from sixteenfold.networks.convert import convert
+
+        print(f"{self.dst}: {convert(self.src, self.dst)}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Models:
+    """List the shipped models, with their cards."""
+
+    def run(self) -> int:
+        """Print the cards, the default model's first, and return the exit status."""
+        from sixteenfold.networks import zoo
+
+        for name in zoo.names():
+            card = zoo.card(name)
+            print(f"{name}: {card.purpose}")
+            print(f"  shape    {card.shape}")
+            print(f"  trained  {card.recipe}; {card.steps:,} steps; {card.hardware}")
+            print(f"  data     {card.data}")
+            for title, lines in (("licence", card.licences), ("fails", card.known_failures)):
+                print(*(f"  {title:8} {line}" for line in lines), sep="\n")
+            print(*(f"  figure   {what}: {value:g}" for what, value in card.figures.items()), sep="\n")
+        return 0
+
+
+# Not `A | B`: for that tyro imports a type checker, and with it asyncio and unittest, at every start.
+Verb = Union[Upscale, Downscale, Train, Evaluate, Convert, Models]  # noqa: UP007
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The words after the program's name; by default the process's own.
+
+    Returns:
+        0 when all went well, 1 when some files of a batch failed, 2 for a mistake of the user's,
+        130 when interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if words == ["--version"]:
+        print(f"sixteenfold {__version__}")
+        return 0
+    try:
+        words, changes = split_options(words, RECIPE if words[0] == "train" else ())
+        command: Verb = parse(Verb, words, DESCRIPTION)
+        return command.run(changes) if isinstance(command, Train) else command.run()
+    except SixteenfoldError as error:
+        print(f"sixteenfold: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sixteenfold: interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as end:  # tyro, when it has printed the help
+        return int(end.code or 0)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _status(failures: Sequence[str]) -> int:
+    """Name the files that a batch could not do, and return its exit status."""
+    for failure in failures:
+        _say(f"sixteenfold: {failure}")
+    return 1 if failures else 0

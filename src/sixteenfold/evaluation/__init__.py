@@ -1,0 +1,1 @@
+"""Results against originals: metrics, comparisons, reports."""

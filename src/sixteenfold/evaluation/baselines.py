@@ -1,0 +1,38 @@
+"""Classical enlargements to compare with."""
+
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import resize
+
+BASELINES = ("bicubic", "lanczos")
+
+
+def enlarge(lr: Tensor, method: str, factor: int = 16) -> Tensor:
+    """(N, C, H, W) -> (N, C, factor*H, factor*W), not clamped.
+
+    "bicubic" is MATLAB's imresize; "lanczos" the windowed sinc of three lobes, its weights made to
+    sum to one, over symmetric borders (Turkowski, "Filters for common resampling tasks", 1990).
+
+    Raises SixteenfoldError for another method.
+    """
+    height, width = lr.shape[2:]
+    if method == "bicubic":
+        return resize(lr, (factor * height, factor * width))
+    if method == "lanczos":
+        rows, columns = _lanczos(height, factor).to(lr), _lanczos(width, factor).to(lr)
+        return rows @ lr @ columns.T
+    raise SixteenfoldError(f"baseline {method!r}: unknown; choose among {', '.join(BASELINES)}")
+
+
+def _lanczos(length: int, factor: int) -> Tensor:
+    """(factor*length, length): each output pixel's weights on the input."""
+    centre = (torch.arange(factor * length, dtype=torch.float64) + 0.5) / factor - 0.5
+    place = centre.floor()[:, None] + torch.arange(-2, 4)
+    distance = centre[:, None] - place
+    weight = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    folded = place.remainder(2 * length)
+    folded = torch.minimum(folded, 2 * length - 1 - folded).long()
+    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, folded, weight)

@@ -1,0 +1,128 @@
+"""The work on each picture: enlarge, crop, score, show; several pictures at once."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.baselines import enlarge
+from sixteenfold.evaluation.pictures import Exhibit, exhibit
+from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, load, to_8_bits
+from sixteenfold.evaluation.scoring import Scorer
+
+Upscale = Callable[[Tensor], Tensor]
+
+PARALLEL_PIXELS = 4_000_000
+"""A larger picture is scored alone, by all threads, so that memory stays bounded."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What enlarges."""
+
+    name: str
+    upscale: Upscale
+    """(1, 3, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One picture, done."""
+
+    name: str
+    values: Mapping[str, Mapping[str, float]]
+    """Scores by method and metric."""
+    exhibit: Exhibit
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparer:
+    """Everything that is the same for all pictures."""
+
+    protocol: Protocol
+    methods: Sequence[str]
+    engine: Engine | None
+    scorer: Scorer
+
+    def enlarge(self, pictures: Pictures) -> dict[str, Tensor]:
+        """All methods' results, uncropped: the finished ones, and those made here."""
+        results = dict(pictures.results)
+        for name in self.methods:
+            if name in results:
+                continue
+            assert pictures.lr is not None  # the options were checked
+            lr = pictures.lr.float() / 255
+            made = self.engine.upscale(lr) if self.engine and name == self.engine.name else enlarge(lr, name)
+            results[name] = to_8_bits(made)
+        return results
+
+    def score(self, case: Case, pictures: Pictures, results: Mapping[str, Tensor]) -> Compared:
+        """Scores and exhibit of one picture. Raises SixteenfoldError when it is too small."""
+        height, width = pictures.hr.shape[2:]
+        hr = crop(pictures.hr, self.protocol, case.name)
+        cropped = {name: crop(results[name][:, :, :height, :width], self.protocol, case.name) for name in self.methods}
+        whole = [results[name] for name in self.methods]
+        values = self.scorer.score(hr, list(cropped.values()), pictures.lr, whole)
+        shown = exhibit(case.name, {"original": hr, **cropped})
+        return Compared(case.name, dict(zip(self.methods, values, strict=True)), shown, pictures.notes)
+
+
+def compare_all(
+    cases: Sequence[Case], comparer: Comparer, *, synthesize: bool
+) -> Iterator[Compared | SixteenfoldError]:
+    """Each case's outcome, in order.
+
+    The next picture is decoded while one is enlarged and others are scored, each by one thread:
+    that uses the processor better than all threads on one picture. At most one picture a thread
+    is held.
+    """
+    threads = torch.get_num_threads()
+    waiting: deque[Future[Compared]] = deque()
+    reader = ThreadPoolExecutor(max_workers=1)
+    scorers = ThreadPoolExecutor(max_workers=threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        with reader, scorers:
+            for case, loaded in _prefetched(cases, reader, synthesize):
+                try:
+                    pictures = loaded.result()
+                    results = comparer.enlarge(pictures)
+                    alone = max(picture[0, 0].numel() for picture in results.values()) > PARALLEL_PIXELS
+                    while waiting and (alone or len(waiting) >= threads):
+                        yield _outcome(waiting.popleft())
+                    if alone:
+                        yield comparer.score(case, pictures, results)
+                    else:
+                        waiting.append(scorers.submit(comparer.score, case, pictures, results))
+                except SixteenfoldError as error:
+                    failed: Future[Compared] = Future()
+                    failed.set_exception(error)
+                    waiting.append(failed)
+            while waiting:
+                yield _outcome(waiting.popleft())
+    finally:
+        # A pool's thread also changed what later threads start with.
+        torch.set_num_threads(threads)
+
+
+def _prefetched(
+    cases: Sequence[Case], reader: ThreadPoolExecutor, synthesize: bool
+) -> Iterator[tuple[Case, Future[Pictures]]]:
+    coming = reader.submit(load, cases[0], synthesize=synthesize)
+    for i, case in enumerate(cases):
+        current = coming
+        if i + 1 < len(cases):
+            coming = reader.submit(load, cases[i + 1], synthesize=synthesize)
+        yield case, current
+
+
+def _outcome(future: Future[Compared]) -> Compared | SixteenfoldError:
+    try:
+        return future.result()
+    except SixteenfoldError as error:
+        return error

@@ -1,0 +1,145 @@
+"""Scores and pictures -> one HTML page that needs nothing beside itself."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from sixteenfold.evaluation import plots
+from sixteenfold.evaluation.pictures import Exhibit
+from sixteenfold.evaluation.report import best_of, difference_text, number
+from sixteenfold.evaluation.scores import MethodScores, Scores, worst_first
+from sixteenfold.evaluation.scoring import Metric
+
+
+class Gallery:
+    """Keeps the pictures' part of the page in a scratch file, so that memory stays flat."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115  closed by close()
+        self._places: dict[str, tuple[int, int]] = {}
+
+    def add(self, exhibited: Exhibit) -> None:
+        """Keep one picture."""
+        text = _picture_html(exhibited).encode()
+        self._places[exhibited.name] = (self._file.seek(0, 2), len(text))
+        self._file.write(text)
+
+    def get(self, name: str) -> str:
+        """A picture's HTML; its scores have still to be put in front."""
+        start, length = self._places[name]
+        self._file.seek(start)
+        return self._file.read(length).decode()
+
+    def close(self) -> None:
+        """Drop the scratch file."""
+        self._file.close()
+
+
+def write_page(scores: Scores, gallery: Gallery, target: Path) -> None:
+    """Write the page, worst pictures first, whole or not at all."""
+    scratch = target.with_name(f".{target.name}.part")
+    with scratch.open("w", encoding="utf-8") as file:
+        file.writelines(_page(scores, gallery))
+    scratch.replace(target)
+
+
+def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
+    here = files("sixteenfold.evaluation")
+    count = len(scores.methods[0].images)
+    title = f"Evaluation of {scores.methods[0].name}"
+    yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    # No request leaves the page, whatever is in it.
+    yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
+    yield " style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
+    yield f"<title>{escape(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
+    yield f"<h1>{escape(title)}</h1><p class=faint>{count} pictures, protocol {escape(scores.protocol)}</p>"
+    yield from _tables(scores)
+    yield '<h2>Picture by picture</h2><div class="plots">'
+    for metric in scores.metrics:
+        if len(scores.methods) == 1:
+            yield plots.values(scores, metric)
+        else:
+            yield f"<div>{plots.scatter(scores, metric)}{plots.differences(scores, metric)}</div>"
+    yield "</div><h2>Pictures, worst first</h2>"
+    yield "<p class=faint>Drag the slider or use its arrow keys. Press a crop to magnify all of its row.</p>"
+    for name in worst_first(scores):
+        yield f'<section class="picture"><h3>{escape(name)}</h3>{_score_line(scores, name)}'
+        yield f"{gallery.get(name)}</section>"
+    yield from _conventions(scores)
+    yield f"<script>{(here / 'page.js').read_text('utf-8')}</script></body></html>\n"
+
+
+def _tables(scores: Scores) -> Iterator[str]:
+    heads = "".join(f"<th>{escape(m.label)} {'↑' if m.higher_is_better else '↓'}</th>" for m in scores.metrics)
+    yield f'<h2>Means</h2><div class="wide"><table><tr><th>method</th>{heads}</tr>'
+    for method in scores.methods:
+        yield f"<tr><td>{escape(method.name)}</td>{''.join(_mean_cell(scores, method, m) for m in scores.metrics)}</tr>"
+    yield "</table></div>"
+    if len(scores.methods) > 1:
+        yield f"<h2>{escape(scores.methods[0].name)} minus the others, with 95 % intervals</h2>"
+        yield f'<div class="wide"><table><tr><th>against</th>{heads}</tr>'
+        for other in scores.methods[1:]:
+            cells = "".join(f"<td>{difference_text(scores.difference(other, m.key), m)}</td>" for m in scores.metrics)
+            yield f"<tr><td>{escape(other.name)}</td>{cells}</tr>"
+        yield "</table></div><p class=faint>≈ marks an interval that contains 0: no difference proved.</p>"
+
+
+def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
+    text = number(method.mean(metric.key), metric)
+    best = ' class="best"' if text == best_of(scores, metric) and len(scores.methods) > 1 else ""
+    return f"<td{best}>{text}</td>"
+
+
+def _score_line(scores: Scores, name: str) -> str:
+    parts: list[str] = []
+    for method in scores.methods:
+        image = next(image for image in method.images if image.name == name)
+        values = ", ".join(f"{metric.label} {number(image.values[metric.key], metric)}" for metric in scores.metrics)
+        parts.append(f"{escape(method.name)}: {escape(values)}")
+    return f"<p class=faint>{'<br>'.join(parts)}</p>"
+
+
+def _conventions(scores: Scores) -> Iterator[str]:
+    yield "<h2>Conventions</h2><ul>"
+    lines = [f"{name}: {text}" for name, text in scores.facts.items()]
+    lines += [f"{metric.label}: {metric.meaning}" for metric in scores.metrics]
+    lines += [f"left out: {failure}" for failure in scores.failures] + list(scores.notes)
+    yield "".join(f"<li>{escape(line)}</li>" for line in lines)
+    yield "</ul>"
+
+
+def _picture_html(shown: Exhibit) -> str:
+    methods = list(shown.overviews)
+    images = "".join(f'<img alt="{escape(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
+    rows = "".join(_row_html(crop.images, crop.left, crop.top) for crop in shown.crops)
+    return (
+        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div></div>'
+        '<input type="range" min="0" max="100" value="50" aria-label="where the two pictures meet"><br>'
+        f"{_select('left', methods, min(1, len(methods) - 1))} {_select('right', methods, 0)}</div>"
+        f'<div class="places">{rows}</div></div>'
+    )
+
+
+def _select(side: str, methods: list[str], chosen: int) -> str:
+    options = "".join(
+        f'<option value="{i}"{" selected" if i == chosen else ""}>{escape(method)}</option>'
+        for i, method in enumerate(methods)
+    )
+    return f"<label>{side} <select>{options}</select></label>"
+
+
+def _row_html(images: Mapping[str, bytes], left: int, top: int) -> str:
+    crops = "".join(
+        f'<button class="crop" aria-pressed="false"><span class="view"><img alt="{escape(method)} at {left}, {top}"'
+        f' src="{_data(image)}"></span><span>{escape(method)}</span></button>'
+        for method, image in images.items()
+    )
+    return f'<div class="faint">at {left}, {top}, 1:1</div><div class="row">{crops}</div>'
+
+
+def _data(image: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(image).decode()}"

@@ -1,0 +1,188 @@
+"""What is compared with what: pairing by name, sizes, the challenge's crop.
+
+Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it is saved as.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import to_pixels, to_tensor
+from sixteenfold.imaging.read import is_picture, read
+from sixteenfold.imaging.resample import downscale, round_to_8_bits
+
+Protocol = Literal["full", "ntire2020"]
+
+SCALE = 16
+CENTRE = 1000
+"""Side of the centre square that the NTIRE 2020 challenge compared."""
+SMALL = "the folder of small pictures"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the pictures come from: folders, or single files."""
+
+    hr: Path
+    """The originals."""
+    lr: Path | None
+    """The small pictures; None without `synthesize` means that there are none."""
+    synthesize: bool
+    """Make the small pictures from the originals."""
+    results: Mapping[str, Path]
+    """Finished enlargements, by the name of what made them."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One picture's files."""
+
+    name: str
+    hr: Path
+    lr: Path | None
+    results: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One picture's pixels, (1, 3, H, W) uint8; results cover at least the original, on its grid."""
+
+    hr: Tensor
+    lr: Tensor | None
+    results: Mapping[str, Tensor]
+    notes: tuple[str, ...]
+    """What was converted on the way, one phrase each, with the file's name."""
+
+
+def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
+    """Pair all folders with the originals by file name; (cases in order of name, what is missing).
+
+    The suffix does not count, nor a trailing "x16" or "_x16". Folders are walked.
+
+    Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
+    same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
+    """
+    originals = list_pictures(sources.hr)
+    others = {name: list_pictures(path) for name, path in sources.results.items()}
+    if sources.lr is not None:
+        others[SMALL] = list_pictures(sources.lr)
+    missing = [
+        f"{folder} has no {key}" for folder, files in others.items() for key in sorted(originals.keys() - files.keys())
+    ]
+    missing += [
+        f"{sources.hr} has no {key} ({folder})"
+        for folder, files in others.items()
+        for key in sorted(files.keys() - originals.keys())
+    ]
+    paired = sorted(set(originals).intersection(*others.values()))
+    if missing and not allow_missing:
+        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or allow missing ones")
+    if not paired:
+        raise SixteenfoldError(f"{sources.hr}: none of its pictures has a namesake in every other folder")
+    small = others.pop(SMALL, {})
+    return [
+        Case(key, originals[key], small.get(key), {name: files[key] for name, files in others.items()})
+        for key in paired
+    ], tuple(missing)
+
+
+def list_pictures(path: Path) -> dict[str, Path]:
+    """The pictures of a folder and its subfolders, or one file, by the name that pairs them."""
+    if path.is_file():
+        return {_key(Path(path.name)): path}
+    if not path.is_dir():
+        raise SixteenfoldError(f"{path}: no such file or folder; check the name")
+    found: dict[str, Path] = {}
+    for file in sorted(path.rglob("*")):
+        if not (is_picture(file) and file.is_file()):
+            continue
+        key = _key(file.relative_to(path))
+        if key in found:
+            raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
+        found[key] = file
+    if not found:
+        raise SixteenfoldError(f"{path}: no pictures in this folder")
+    return found
+
+
+def _key(file: Path) -> str:
+    return (file.parent / re.sub(r"[_-]?x16$", "", file.stem)).as_posix()
+
+
+def load(case: Case, *, synthesize: bool) -> Pictures:
+    """Decode one case and bring it to one size.
+
+    With small pictures made here, the original is cropped, from its top left corner, to a multiple
+    of 16 first. Given small pictures may be rounded up or down from 1/16 of the original; then
+    what both cover is compared, counted from the top left corner, as MATLAB's grid lies.
+
+    Raises SixteenfoldError for an unreadable file, or sizes that do not belong together.
+    """
+    notes: list[str] = []
+    hr = _read(case.hr, notes)
+    height, width = hr.shape[2:]
+    lr: Tensor | None = None
+    if synthesize:
+        if min(height, width) < SCALE:
+            raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
+        height, width = height // SCALE * SCALE, width // SCALE * SCALE
+        lr = to_8_bits(downscale(hr[:, :, :height, :width].float() / 255, SCALE))
+    elif case.lr is not None:
+        lr = _read(case.lr, notes)
+        covered = tuple(SCALE * side for side in lr.shape[2:])
+        if any(abs(side - own) >= SCALE for side, own in zip(covered, hr.shape[2:], strict=True)):
+            raise SixteenfoldError(
+                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair other pictures"
+            )
+        height, width = min(height, covered[0]), min(width, covered[1])
+    results: dict[str, Tensor] = {}
+    for name, file in case.results.items():
+        picture = _read(file, notes)
+        size = tuple(picture.shape[2:])
+        enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
+        if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
+            raise SixteenfoldError(f"{file}: {_size(picture)} differs from the {width}x{height} of {case.hr}")
+        results[name] = picture if enlarged else picture[:, :, :height, :width]
+    return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
+
+
+def crop(picture: Tensor, protocol: Protocol, name: str) -> Tensor:
+    """What the protocol compares of a picture: all of it, or the centre 1000x1000.
+
+    Raises SixteenfoldError when the picture is smaller than the centre that is asked for.
+    """
+    if protocol == "full":
+        return picture
+    height, width = picture.shape[2:]
+    if min(height, width) < CENTRE:
+        raise SixteenfoldError(f"{name}: {width}x{height} has no centre of {CENTRE}x{CENTRE}; use the protocol full")
+    top, left = (height - CENTRE) // 2, (width - CENTRE) // 2
+    return picture[:, :, top : top + CENTRE, left : left + CENTRE]
+
+
+def to_8_bits(picture: Tensor) -> Tensor:
+    """(1, 3, H, W) float, meant for [0, 1] -> uint8, halves upwards."""
+    return (round_to_8_bits(picture) * 255).round().to(torch.uint8)
+
+
+def _read(file: Path, notes: list[str]) -> Tensor:
+    image = read(file)
+    notes += [f"{file.name}: {note}" for note in image.notes]
+    pixels = image.pixels
+    if pixels.dtype != "uint8":
+        pixels = to_pixels(to_tensor(pixels), np.uint8)
+        notes.append(f"{file.name}: rounded to 8 bits")
+    if image.alpha is not None:
+        notes.append(f"{file.name}: transparency ignored")
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
+
+
+def _size(picture: Tensor) -> str:
+    return f"{picture.shape[3]}x{picture.shape[2]}"

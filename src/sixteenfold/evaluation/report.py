@@ -1,0 +1,124 @@
+"""Scores -> scores.json, scores.csv, report.md."""
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+from sixteenfold.evaluation.scores import Interval, MethodScores, Scores, finite
+from sixteenfold.evaluation.scoring import Metric
+
+
+def write_tables(scores: Scores, out: Path) -> None:
+    """Write the three files into the folder `out`, each whole or not at all."""
+    write_whole(out / "scores.json", to_json(scores))
+    write_whole(out / "scores.csv", to_csv(scores))
+    write_whole(out / "report.md", to_markdown(scores))
+
+
+def write_whole(target: Path, text: str) -> None:
+    """Write under a temporary name, then rename."""
+    scratch = target.with_name(f".{target.name}.part")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(target)
+
+
+def to_json(scores: Scores) -> str:
+    """The evaluated method at the top level, all methods under "methods"; null stands for infinity."""
+    tree = {
+        "protocol": scores.protocol,
+        **_method(scores, scores.methods[0]),
+        "methods": {method.name: _method(scores, method) for method in scores.methods},
+        "differences": {
+            other.name: {metric.key: _interval(scores.difference(other, metric.key)) for metric in scores.metrics}
+            for other in scores.methods[1:]
+        },
+        "facts": dict(scores.facts),
+        "metrics": {metric.key: metric.meaning for metric in scores.metrics},
+        "notes": list(scores.notes),
+        "failures": list(scores.failures),
+    }
+    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _method(scores: Scores, method: MethodScores) -> dict[str, object]:
+    return {
+        "mean": {metric.key: finite(method.mean(metric.key)) for metric in scores.metrics},
+        "images": [
+            {"name": image.name, **{metric.key: finite(image.values[metric.key]) for metric in scores.metrics}}
+            for image in method.images
+        ],
+    }
+
+
+def _interval(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else {"mean": interval.mean, "low": interval.low, "high": interval.high}
+
+
+def to_csv(scores: Scores) -> str:
+    """One line a method and picture."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["method", "name", *(metric.key for metric in scores.metrics)])
+    for method in scores.methods:
+        for image in method.images:
+            writer.writerow([method.name, image.name, *(image.values[metric.key] for metric in scores.metrics)])
+    return text.getvalue()
+
+
+def to_markdown(scores: Scores) -> str:
+    """Means (best in bold), differences with intervals, conventions, notes."""
+    count = len(scores.methods[0].images)
+    lines = [f"# Evaluation ({scores.protocol}, {count} picture{'s' if count != 1 else ''})", ""]
+    header = [f"{metric.label} {'↑' if metric.higher_is_better else '↓'}" for metric in scores.metrics]
+    lines += _table(["method", *header], [_mean_row(scores, method) for method in scores.methods])
+    if len(scores.methods) > 1:
+        lines += ["", f"{scores.methods[0].name} minus the other, mean and 95 % bootstrap interval over pictures:", ""]
+        rows = [
+            [other.name, *(difference_text(scores.difference(other, m.key), m) for m in scores.metrics)]
+            for other in scores.methods[1:]
+        ]
+        lines += _table(["against", *(metric.label for metric in scores.metrics)], rows)
+        lines += ["", "An interval that contains 0 (marked ≈) shows no difference that these pictures can prove."]
+    lines += ["", "## Conventions", ""]
+    lines += [f"- {name}: {text}" for name, text in scores.facts.items()]
+    lines += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
+    for title, items in (("Left out", scores.failures), ("Notes", scores.notes)):
+        if items:
+            lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
+    return "\n".join(lines) + "\n"
+
+
+def _mean_row(scores: Scores, method: MethodScores) -> list[str]:
+    cells = [method.name]
+    for metric in scores.metrics:
+        text = number(method.mean(metric.key), metric)
+        best = best_of(scores, metric) == text and len(scores.methods) > 1
+        cells.append(f"**{text}**" if best else text)
+    return cells
+
+
+def best_of(scores: Scores, metric: Metric) -> str:
+    """The best mean of all methods, as it is printed."""
+    choose = max if metric.higher_is_better else min
+    return number(choose(method.mean(metric.key) for method in scores.methods), metric)
+
+
+def number(value: float, metric: Metric) -> str:
+    """A score as tables print it."""
+    return f"{value:.{metric.decimals}f}" if math.isfinite(value) else "∞"
+
+
+def difference_text(interval: Interval | None, metric: Metric) -> str:
+    """A difference as tables print it."""
+    if interval is None:
+        return "n/a"
+    digits = metric.decimals
+    text = f"{interval.mean:+.{digits}f} [{interval.low:+.{digits}f}, {interval.high:+.{digits}f}]"
+    return text if interval.excludes_zero else f"{text} ≈"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]

@@ -1,0 +1,205 @@
+"""`evaluate`: results against originals, from folders to files."""
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.baselines import BASELINES
+from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
+from sixteenfold.evaluation.page import Gallery, write_page
+from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases
+from sixteenfold.evaluation.report import write_tables
+from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
+from sixteenfold.evaluation.scoring import Scorer, find_metrics
+
+OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
+
+
+def evaluate(
+    hr: Path,
+    *,
+    out: Path,
+    sr: Path | None = None,
+    lr: Path | None = None,
+    synthesize: bool = False,
+    model: str | Path | None = None,
+    upscale: Upscale | None = None,
+    protocol: Protocol = "full",
+    metrics: Sequence[str] | None = None,
+    baselines: Sequence[str] = (),
+    also: Mapping[str, Path] | None = None,
+    allow_missing: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    console: Console | None = None,
+) -> Scores:
+    """Score results against their originals and write scores.json, scores.csv, report.md and report.html.
+
+    Args:
+        hr: Folder of originals (or one file).
+        out: Folder for the report; made if need be.
+        sr: Folder of finished results, paired by name. Without it the pictures are enlarged here.
+        lr: Folder of small pictures to enlarge, or, with `sr`, what the results were made from.
+        synthesize: Make the small pictures from the originals instead.
+        model: Name or file of the model that enlarges; None is the default model.
+        upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
+        protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
+        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"); None: the usual.
+        baselines: Of "bicubic" and "lanczos", computed from the small pictures.
+        also: Folders of other tools' results, by name.
+        allow_missing: Score what pairs when some pictures do not.
+        overwrite: Replace an earlier report in `out`.
+        device, precision: Of the model, as for `Upscaler`.
+        console: Where progress is shown; None shows none.
+
+    Returns:
+        All scores. A picture that cannot be read or compared is left out and named in `failures`.
+
+    Raises:
+        SixteenfoldError: If the options contradict each other, `out` is in use, names do not pair,
+            or not one picture could be compared.
+    """
+    also = also or {}
+    _check_options(sr, lr, synthesize, baselines, also, model, upscale)
+    _check_out(out, overwrite)
+    chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
+    results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
+    cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
+    engine = None if sr is not None else _engine(model, upscale, device, precision)
+    order = [engine.name if engine else _result_name(sr), *baselines, *also]
+    comparer = Comparer(protocol, order, engine, Scorer(chosen, _scoring_device(device)))
+    rows: list[_Row] = []
+    failures: list[str] = []
+    notes = [*missing, *_same_folder(hr, results)]
+    gallery = Gallery()
+    with closing(gallery), Progress(console=console or Console(quiet=True), transient=True) as progress:
+        task = progress.add_task("evaluating", total=len(cases))
+        for outcome in compare_all(cases, comparer, synthesize=synthesize):
+            if isinstance(outcome, Compared):
+                rows.append(_Row(outcome.name, outcome.values))
+                notes.extend(outcome.notes)
+                gallery.add(outcome.exhibit)
+            else:
+                failures.append(str(outcome))
+            progress.advance(task)
+        if not rows:
+            raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
+        methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
+        facts = _facts(protocol, lr, synthesize, engine)
+        scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures))
+        write_tables(scores, out)
+        write_page(scores, gallery, out / "report.html")
+    return scores
+
+
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    values: Mapping[str, Mapping[str, float]]
+
+
+def _check_options(
+    sr: Path | None,
+    lr: Path | None,
+    synthesize: bool,
+    baselines: Sequence[str],
+    also: Mapping[str, Path],
+    model: str | Path | None,
+    upscale: Upscale | None,
+) -> None:
+    if lr is not None and synthesize:
+        raise SixteenfoldError("small pictures are either given or synthesized: leave out one of the two")
+    if sr is None and lr is None and not synthesize:
+        raise SixteenfoldError("nothing to evaluate: name a folder of results or of small pictures, or synthesize them")
+    if sr is not None and (model is not None or upscale is not None):
+        raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
+    if baselines and lr is None and not synthesize:
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: name a folder of them, or synthesize them")
+    for name in baselines:
+        if name not in BASELINES:
+            raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
+    names = [*baselines, *also, *([_result_name(sr)] if sr is not None else [])]
+    if "original" in names:
+        raise SixteenfoldError("no method can be named 'original'; give it another name")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
+
+
+def _check_out(out: Path, overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise SixteenfoldError(f"{out}: is a file; name a folder for the report")
+    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
+    if held - OURS:
+        raise SixteenfoldError(f"{out}: holds other files ({sorted(held - OURS)[0]}); name another folder")
+    if held and not overwrite:
+        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder or overwrite it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
+
+
+def _scoring_device(device: str) -> torch.device | None:
+    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS."""
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda" if device == "auto" else device)
+    return None
+
+
+def _result_name(sr: Path | None) -> str:
+    return sr.resolve().name if sr is not None else ""
+
+
+def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
+    return [
+        f"warning: {name} is the folder of originals itself; its PSNR is infinite"
+        for name, path in results.items()
+        if path.resolve() == hr.resolve()
+    ]
+
+
+def _engine(model: str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
+    if upscale is not None:
+        return Engine("result", upscale, {"model": "a function given by the caller"})
+    from sixteenfold.networks import zoo
+    from sixteenfold.upscaling.upscaler import Upscaler
+
+    generator = zoo.load(model if model is not None else zoo.default())
+    digest = hashlib.sha256()
+    for key, tensor in sorted(generator.state_dict().items()):
+        digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    upscaler = Upscaler(generator, device=device, precision=precision)
+    name = Path(model).stem if model is not None else zoo.default()
+    facts = {"model": name, "model hash": f"sha256 {digest.hexdigest()} of its weights", "engine": upscaler.description}
+    return Engine(name, upscaler, facts)
+
+
+def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine | None) -> dict[str, str]:
+    where = "the whole picture" if protocol == "full" else "the centre 1000x1000"
+    facts = {"protocol": f"{protocol}: {where} is compared; no border is left out"}
+    if synthesize:
+        facts["small pictures"] = (
+            "made from the originals, cropped from the top left to a multiple of 16, by MATLAB's bicubic x1/16,"
+            " rounded to 8 bits"
+        )
+    elif lr is not None:
+        facts["small pictures"] = "given; where x16 of them is not the original's size, what both cover is compared"
+    facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is spread to three channels, alpha ignored"
+    facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
+    facts |= engine.facts if engine else {"model": "none: finished results were given"}
+    packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "torch", "numpy", "pyvips"))
+    facts["versions"] = f"{packages}, Python {platform.python_version()}"
+    facts["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return facts

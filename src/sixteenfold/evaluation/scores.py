@@ -1,0 +1,98 @@
+"""What an evaluation found: scores a picture, means, and differences with their uncertainty."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sixteenfold.evaluation.scoring import Metric
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """One picture's scores under one method."""
+
+    name: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """All pictures under one method."""
+
+    name: str
+    images: tuple[ImageScores, ...]
+
+    def values(self, key: str) -> np.ndarray:
+        """(pictures,) float64 of one metric."""
+        return np.array([image.values[key] for image in self.images])
+
+    def mean(self, key: str) -> float:
+        """Over the pictures; infinite when one of them is."""
+        return float(self.values(key).mean())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The result of an evaluation; `methods[0]` is what was evaluated, the rest it is compared with."""
+
+    protocol: str
+    metrics: tuple[Metric, ...]
+    methods: tuple[MethodScores, ...]
+    facts: Mapping[str, str]
+    """Model, hash, versions and every convention, by name."""
+    notes: tuple[str, ...]
+    """What a reader should know: missing pictures, conversions, warnings."""
+    failures: tuple[str, ...]
+    """Pictures left out because they could not be compared, one line each."""
+
+    def difference(self, other: MethodScores, key: str) -> Interval | None:
+        """How much the evaluated method is above `other`; None with fewer than two finite pairs."""
+        return bootstrap(self.methods[0].values(key) - other.values(key))
+
+
+def bootstrap(differences: np.ndarray, seed: int = 0) -> Interval | None:
+    """Percentile interval (95 %) of the mean under resampling of the pictures.
+
+    (pictures,) -> Interval, or None when fewer than two are finite or one is not. Deterministic.
+    Source: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3.
+    """
+    if len(differences) < 2 or not np.isfinite(differences).all():
+        return None
+    random = np.random.default_rng(seed)
+    counts = random.multinomial(len(differences), [1 / len(differences)] * len(differences), size=RESAMPLES)
+    low, high = np.quantile(counts @ differences / len(differences), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(differences.mean()), float(low), float(high))
+
+
+def finite(value: float) -> float | None:
+    """For JSON, which knows no infinity: None stands for it."""
+    return value if math.isfinite(value) else None
+
+
+def worst_first(scores: Scores) -> Sequence[str]:
+    """Names of the pictures, those first on which the evaluated method does worst.
+
+    By LPIPS where it was measured, else by the first metric.
+    """
+    chosen = next((metric for metric in scores.metrics if metric.key == "lpips"), scores.metrics[0])
+    sign = 1 if chosen.higher_is_better else -1
+    return [image.name for image in sorted(scores.methods[0].images, key=lambda i: sign * i.values[chosen.key])]

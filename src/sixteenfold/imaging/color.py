@@ -1,0 +1,76 @@
+"""Integer pixels <-> tensors, BT.601 luma, and colour under transparent pixels."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.samples import full_scale
+
+_LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+_LUMA_BLACK = 16 / 255
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, C) uint8, uint16 or float32 in 0..1 -> (1, C, H, W) float32 in [0, 1]."""
+    scale = full_scale(pixels.dtype)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32)
+    return torch.from_numpy(planes / np.float32(scale)).unsqueeze(0)
+
+
+def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
+    """(1, C, H, W) float, meant for [0, 1], on any device -> (H, W, C) of `dtype`.
+
+    Clamped, and for integers rounded to the nearest with halves up, so that
+    `to_pixels(to_tensor(p), p.dtype)` is `p` for every uint8 and uint16 value.
+    Raises SixteenfoldError when the image holds NaN, ValueError for an unknown `dtype`.
+    """
+    scale = full_scale(dtype)
+    planes = image.detach()[0].to("cpu", torch.float32).numpy()
+    if np.isnan(planes).any():
+        raise SixteenfoldError("the network's result is not a number in places; try precision fp32 or another model")
+    pixels = planes.transpose(1, 2, 0).clip(0, 1)
+    if scale != 1:
+        pixels = np.floor(pixels * np.float32(scale) + np.float32(0.5))
+    return np.ascontiguousarray(pixels, dtype=dtype)
+
+
+def luma(image: Tensor) -> Tensor:
+    """BT.601 luma as MATLAB's rgb2ycbcr: (N, 3, H, W) in [0, 1] -> (N, 1, H, W) in [16, 235]/255.
+
+    Source: ITU-R BT.601-7, section 2.5, quantised range.
+    """
+    weights = torch.tensor(_LUMA, dtype=image.dtype, device=image.device).view(1, 3, 1, 1)
+    return (image * weights).sum(1, keepdim=True) + _LUMA_BLACK
+
+
+def fill_transparent(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """`pixels` with new colour where `alpha` is 0, taken from the visible pixels around.
+
+    What lies under full transparency is arbitrary, often black, and a network or filter drags it
+    over the edge as a halo. It is replaced by the mean of nearby pixels weighted by their alpha,
+    from ever coarser pictures the farther the nearest visible pixel is. Visible pixels keep their
+    values; so does everything when nothing or all is visible.
+
+    pixels: (H, W, C) uint8, uint16 or float32; alpha: (H, W), same type. Returns (H, W, C).
+    Source: the pull-push scheme of Gortler et al., The Lumigraph (1996), section 3.5.
+    """
+    hidden = alpha == 0
+    if not hidden.any() or hidden.all():
+        return pixels
+    filled = to_pixels(_pull_push(to_tensor(pixels), to_tensor(alpha[..., None])), pixels.dtype)
+    return np.where(hidden[..., None], filled, pixels)
+
+
+def _pull_push(color: Tensor, weight: Tensor) -> Tensor:
+    """`color` (1, C, H, W) where `weight` (1, 1, H, W) is above 0, spread over the rest."""
+    height, width = color.shape[-2:]
+    if height == width == 1:
+        return color
+    # Partial windows at the lower and right border average what they hold.
+    coarse_weight = F.avg_pool2d(weight, 2, ceil_mode=True, count_include_pad=False)
+    coarse = F.avg_pool2d(color * weight, 2, ceil_mode=True, count_include_pad=False)
+    coarse = torch.where(coarse_weight > 0, coarse / coarse_weight.clamp_min(1e-12), coarse)
+    spread = F.interpolate(_pull_push(coarse, coarse_weight), (height, width), mode="bilinear", align_corners=False)
+    return torch.where(weight > 0, color, spread)

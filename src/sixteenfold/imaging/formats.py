@@ -1,0 +1,85 @@
+"""What each format that is written can hold, and what a picture loses in it."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.samples import sample_bits
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format as it is written here."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    side: int
+    """Largest width or height in pixels."""
+    bits: int
+    """Deepest sample: 8, 12 or 16 bits, or 32 for float."""
+    alpha: bool
+    lossless: bool
+    exif: bool = True
+    """Whether libvips writes EXIF into it."""
+
+
+# 100,000,000 is libvips's own limit for a side.
+_FORMATS = (
+    Format("PNG", (".png",), 100_000_000, 16, alpha=True, lossless=True),
+    Format("TIFF", (".tif", ".tiff"), 100_000_000, 32, alpha=True, lossless=True, exif=False),
+    Format("JPEG", (".jpg", ".jpeg"), 65_535, 8, alpha=False, lossless=False),
+    Format("WebP", (".webp",), 16_383, 8, alpha=True, lossless=False),
+    Format("AVIF", (".avif",), 16_384, 12, alpha=True, lossless=False),
+)
+
+
+def check_format(
+    target: Path,
+    width: int,
+    height: int,
+    *,
+    alpha: bool,
+    dtype: np.dtype | type,
+    metadata: Metadata | None = None,
+) -> tuple[str, ...]:
+    """What `target`'s format, told by its suffix, will lose of such a picture: a phrase each.
+
+    width, height: pixels; dtype: uint8, uint16 or float32; metadata: what is to be kept, when
+    known. Touches no file. Raises SixteenfoldError, naming the formats that can, when this one
+    cannot hold the picture or is not known; ValueError for another dtype.
+    """
+    chosen = format_of(target)
+    if max(width, height) > chosen.side:
+        able = [other.suffixes[0] for other in _FORMATS if max(width, height) <= other.side]
+        way_out = f"save as {' or '.join(able)}" if able else "no format can; make it smaller"
+        raise SixteenfoldError(
+            f"{target}: {width} x {height} pixels are too many for {chosen.name}, "
+            f"which holds {chosen.side:,} a side; {way_out}"
+        )
+    notes: list[str] = []
+    if alpha and not chosen.alpha:
+        notes.append(f"{chosen.name}: alpha flattened on white")
+    bits = sample_bits(dtype)
+    if bits > chosen.bits:
+        had = "float" if bits == 32 else f"{bits} bit"
+        notes.append(f"{chosen.name}: {had} reduced to {chosen.bits} bit")
+    if metadata is not None and metadata.exif is not None and not chosen.exif:
+        notes.append(f"{chosen.name}: EXIF not kept")
+    return tuple(notes)
+
+
+def format_of(target: Path) -> Format:
+    """The format that `target`'s suffix names; SixteenfoldError, with the nearest, for none."""
+    suffix = target.suffix.lower()
+    known = {name: one for one in _FORMATS for name in one.suffixes}
+    if suffix in known:
+        return known[suffix]
+    near = get_close_matches(suffix, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "choose one of these"
+    raise SixteenfoldError(
+        f"{target}: no format for writing is called {suffix or 'nothing'!r}; {hint} (known: {', '.join(known)})"
+    )

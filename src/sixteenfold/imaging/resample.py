@@ -1,0 +1,96 @@
+"""MATLAB-compatible bicubic resampling, as differentiable torch code.
+
+The challenge's low-resolution pictures were made by MATLAB's `imresize`; a network trained on any
+other kernel is met at use by pictures it never saw. The kernel is Keys' cubic convolution
+(a = -0.5; R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29,
+1981, equation 15), widened by the scale when shrinking (antialiasing), over symmetric borders.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
+    """Resize as MATLAB's `imresize(image, size)` or `imresize(image, scale)` does in floating point.
+
+    Args:
+        image: (N, C, H, W), any floating dtype; computed in that dtype, with weights made in float64.
+        size: Output (height, width) in pixels.
+        scale: The exact ratio output/input when it is known and differs from size/(H, W), as it does
+            where the output size was rounded up; by default each direction's own ratio.
+
+    Returns:
+        (N, C, *size), not clamped: bicubic overshoots by a few percent at edges.
+
+    Raises:
+        ValueError: If the picture or the size is empty.
+    """
+    height, width = image.shape[-2:]
+    if min(height, width, *size) < 1:
+        raise ValueError(f"cannot resize {width}x{height} to {size[1]}x{size[0]}: empty")
+    rows = _taps(height, size[0], scale or size[0] / height)
+    columns = _taps(width, size[1], scale or size[1] / width)
+    # The direction that shrinks more goes first, as in MATLAB: it leaves less to do for the second.
+    if size[0] * width <= size[1] * height:
+        return _along(_along(image, -2, rows), -1, columns)
+    return _along(_along(image, -1, columns), -2, rows)
+
+
+def downscale(image: Tensor, factor: int = 16) -> Tensor:
+    """Shrink by an integer as MATLAB's `imresize(image, 1/factor)` does.
+
+    Args:
+        image: (N, C, H, W), any floating dtype.
+        factor: How many pixels of the input lie along one of the output.
+
+    Returns:
+        (N, C, ceil(H/factor), ceil(W/factor)), not clamped and not rounded.
+    """
+    height, width = image.shape[-2:]
+    return resize(image, (math.ceil(height / factor), math.ceil(width / factor)), scale=1 / factor)
+
+
+def round_to_8_bits(image: Tensor) -> Tensor:
+    """Clamp to [0, 1] and round to the nearest of 256 levels, halves upwards, as MATLAB's `im2uint8`."""
+    return torch.floor(image.clamp(0, 1) * 255 + 0.5) / 255
+
+
+def cubic(x: Tensor) -> Tensor:
+    """Keys' cubic convolution kernel with a = -0.5: support [-2, 2], one at 0 and zero at other integers."""
+    x = x.abs()
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
+
+
+@lru_cache(maxsize=64)
+def _taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
+    """Weights (float64) and source indices, both (taps, new_length), of one direction."""
+    shrink = min(scale, 1.0)
+    support = 4 / shrink
+    # Pixel centres: output pixel i sits at this place of the input, both counted from 0.
+    centre = (torch.arange(new_length, dtype=torch.float64) + 0.5) / scale - 0.5
+    first = torch.floor(centre - support / 2)
+    source = first + torch.arange(math.ceil(support) + 2, dtype=torch.float64)[:, None]
+    weights = cubic((centre - source) * shrink)
+    weights = weights / weights.sum(0)
+    used = (weights != 0).any(1)
+    # Symmetric borders: ... b a | a b c ... y z | z y ...; the pattern repeats every two lengths.
+    index = source.long().remainder(2 * length)
+    index = torch.minimum(index, 2 * length - 1 - index)
+    return weights[used], index[used]
+
+
+def _along(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
+    """Weighted sum of shifted copies along one direction (-1 or -2): memory stays a few output pictures."""
+    weights = taps[0].to(image)
+    indices = taps[1].to(image.device)
+    if dim == -2:
+        weights = weights[..., None]
+    result = image.index_select(dim, indices[0]) * weights[0]
+    for weight, index in zip(weights[1:], indices[1:], strict=True):
+        result = torch.addcmul(result, image.index_select(dim, index), weight)
+    return result

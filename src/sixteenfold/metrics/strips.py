@@ -1,0 +1,30 @@
+"""Large pictures from top to bottom, a bounded number of pixels at a time."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+PIXELS_AT_ONCE = 256 * 1024
+"""Pixels of one picture that a strip holds."""
+
+
+def strips(batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+    """Rows of several (N, C, H, W) batches of one size, put together into one batch, in order.
+
+    Yields (rows as float in [0, 1], whether they are the last). uint8 batches are scaled here, so
+    that a large picture never has to exist as floats.
+    """
+    height, width = batches[0].shape[2:]
+    # Few but whole multiples of every stride: a strip costs each layer one call.
+    rows = max(32, PIXELS_AT_ONCE // width // 16 * 16)
+    for top in range(0, height, rows):
+        parts = [unit_range(batch[:, :, top : top + rows]) for batch in batches]
+        yield torch.cat(parts), top + rows >= height
+
+
+def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 in 0..255 -> `dtype` in [0, 1]; floats keep their values and their type unless it is wider."""
+    if picture.dtype == torch.uint8:
+        return picture.to(dtype) / 255
+    return picture.to(torch.promote_types(picture.dtype, dtype))

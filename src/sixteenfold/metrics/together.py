@@ -1,0 +1,91 @@
+"""LPIPS and DISTS of several results against one original, in one reading of the pictures.
+
+The original's features are computed once for all results, and VGG16's first stage once for
+LPIPS-VGG and DISTS, which differ only in how they pool after it. Everything flows in strips of
+rows, so memory grows with the width alone.
+"""
+
+from collections.abc import Collection
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sixteenfold.metrics.dists import DISTS, DISTSSums
+from sixteenfold.metrics.lpips import LPIPS, LPIPSSums, check_pair
+from sixteenfold.metrics.strips import strips
+from sixteenfold.networks.backbones import StageStream
+
+Name = Literal["lpips", "lpips_vgg", "dists"]
+
+
+class Together:
+    """Holds the networks of the metrics that are asked for.
+
+    Raises SixteenfoldError when their weights are not to be had.
+    """
+
+    def __init__(self, names: Collection[Name], device: torch.device | None = None) -> None:
+        self._alex = LPIPS("alex").to(device) if "lpips" in names else None
+        self._vgg = LPIPS("vgg").to(device) if "lpips_vgg" in names else None
+        self._dists = DISTS().to(device) if "dists" in names else None
+        self._device = device
+
+    @torch.no_grad()
+    def __call__(self, hr: Tensor, results: Tensor) -> dict[Name, Tensor]:
+        """(1, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> for each metric (N,) float64.
+
+        Raises SixteenfoldError when the sizes differ or are too small for a metric.
+        """
+        chains = self._chains(hr.expand_as(results), results)
+        for rows, last in strips((hr, results)):
+            laid_out = rows.to(self._device, memory_format=torch.channels_last)
+            for chain in chains:
+                chain.push(laid_out, last=last)
+        return {name: sums.result().cpu() for chain in chains for name, sums in chain.sums.items()}
+
+    def _chains(self, hr: Tensor, results: Tensor) -> list["_Chain"]:
+        chains: list[_Chain] = []
+        if self._alex is not None:
+            check_pair("LPIPS", self._alex.backbone, results, hr)
+            chains.append(_Chain(self._alex, None))
+        if self._vgg is not None or self._dists is not None:
+            network = self._vgg or self._dists
+            assert network is not None
+            check_pair("LPIPS-VGG and DISTS", network.backbone, results, hr)
+            chains.append(_Chain(self._vgg, self._dists))
+        return chains
+
+
+class _Chain:
+    """A first stage, and behind it the stages of one or two metrics."""
+
+    def __init__(self, lpips: LPIPS | None, dists: DISTS | None) -> None:
+        network = lpips or dists
+        assert network is not None
+        self._normalise = network.normalise
+        self._first = network.backbone.streams()[0]
+        self.sums: dict[Name, LPIPSSums | DISTSSums] = {}
+        self._branches: list[tuple[LPIPSSums | DISTSSums, int, list[StageStream]]] = []
+        if lpips is not None:
+            name: Name = "lpips" if lpips.net == "alex" else "lpips_vgg"
+            self._add(name, LPIPSSums(lpips), 0, lpips.backbone.streams())
+        if dists is not None:
+            # DISTS counts the picture itself as stage 0.
+            self._add("dists", DISTSSums(dists), 1, dists.backbone.streams())
+
+    def _add(self, name: Name, sums: LPIPSSums | DISTSSums, offset: int, streams: list[StageStream]) -> None:
+        self.sums[name] = sums
+        self._branches.append((sums, offset, streams[1:]))
+
+    def push(self, rows: Tensor, *, last: bool) -> None:
+        shared = self._first.push(self._normalise(rows), last=last)
+        for sums, offset, streams in self._branches:
+            if offset == 1:
+                sums.add(0, rows[1:], rows[:1])
+            features = shared
+            for stage, stream in enumerate((None, *streams)):
+                if stream is not None:
+                    features = stream.push(features, last=last)
+                if features is not None:
+                    sums.add(stage + offset, features[1:], features[:1])

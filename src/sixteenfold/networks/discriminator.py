@@ -1,0 +1,103 @@
+"""The U-net discriminator: one judgement of the whole, one of every pixel.
+
+Source: CIPLAB's NTIRE 2020 factsheet, figure 2; Schoenfeld, Schiele and Khoreva, "A U-Net Based
+Discriminator for Generative Adversarial Networks", CVPR 2020, section 3.1 and its residual blocks.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sixteenfold.networks.generator import conv3x3, double, leaky_relu
+
+GROUP = 16
+"""Channels that one group of a group normalisation takes together."""
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says of a batch; a logit is positive for real.
+
+    A tuple, because what spreads training over processes looks for tensors inside tuples only.
+    """
+
+    encoder: Tensor
+    """(N, 1, H/64, W/64), a logit for each place of the bottleneck."""
+    decoder: Tensor
+    """(N, 1, H, W), a logit for each pixel."""
+    features: tuple[Tensor, ...]
+    """What each stage gives: going down at 1/2 to 1/64 of the size, then going up at 1/32 to 1/1."""
+
+
+class Stage(nn.Module):
+    """Two 3x3 convolutions, each normalised, beside a 1x1 shortcut. Shape: (N, inputs, H, W) -> (N, outputs, H, W).
+
+    Normalised over groups of channels of one picture, never over the batch: a batch of two says little of
+    the whole, and several processes would each have their own (docs/decisions.md). The shortcut is not
+    normalised, so that brightness and contrast can be judged.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        groups = math.gcd(outputs, max(1, outputs // GROUP))
+        self.conv1 = conv3x3(inputs, outputs)
+        self.norm1 = nn.GroupNorm(groups, outputs)
+        self.conv2 = conv3x3(outputs, outputs)
+        self.norm2 = nn.GroupNorm(groups, outputs)
+        self.shortcut = nn.Conv2d(inputs, outputs, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = leaky_relu(self.norm1(self.conv1(x)))
+        return leaky_relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+
+
+class UNetDiscriminator(nn.Module):
+    """Tells real pictures from made ones, as a whole and pixel by pixel.
+
+    With the default widths it is the factsheet's network of 12,823,810 parameters.
+
+    Args:
+        widths: Channels of the stages on the way down, each halving the size. The way up mirrors them
+            and ends with half of the first width.
+
+    Raises:
+        ValueError: If a width is less than 2.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256, 320, 384)) -> None:
+        super().__init__()
+        if not widths or min(widths) < 2:
+            raise ValueError(f"widths must be at least 2: {widths}")
+        self.widths = widths
+        self.down = nn.ModuleList(Stage(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
+        ups = (*reversed(widths[:-1]), widths[0] // 2)
+        # From the second on, a stage also reads what the way down gave at its size: as wide as what comes from below.
+        inputs = (widths[-1], *(2 * width for width in ups[:-1]))
+        self.up = nn.ModuleList(Stage(a, b) for a, b in zip(inputs, ups, strict=True))
+        self.encoder_head = nn.Conv2d(widths[-1], 1, kernel_size=1)
+        self.decoder_head = nn.Conv2d(ups[-1], 1, kernel_size=1)
+
+    def forward(self, image: Tensor) -> Judgement:
+        """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (two to the number of stages), -> `Judgement`.
+
+        Raises:
+            ValueError: If a side is not divisible.
+        """
+        divisor = 2 ** len(self.widths)
+        if image.shape[-2] % divisor or image.shape[-1] % divisor:
+            raise ValueError(f"sides must be divisible by {divisor}, not {tuple(image.shape[-2:])}")
+        x = 2 * image - 1
+        going_down: list[Tensor] = []
+        for stage in self.down:
+            x = F.avg_pool2d(stage(x), 2)
+            going_down.append(x)
+        bottleneck = x
+        going_up: list[Tensor] = []
+        # The bottleneck itself is the first stage's only input; the others read the rest of the way down, backwards.
+        skips = [None, *reversed(going_down[:-1])]
+        for stage, skip in zip(self.up, skips, strict=True):
+            x = stage(double(x if skip is None else torch.cat((x, skip), dim=1)))
+            going_up.append(x)
+        return Judgement(self.encoder_head(bottleneck), self.decoder_head(x), (*going_down, *going_up))

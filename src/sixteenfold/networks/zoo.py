@@ -1,0 +1,141 @@
+"""The models that are shipped: weights and a card each in `sixteenfold/models/`."""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks.convert import read_checkpoint
+from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import GeneratorShape, build, save
+
+__all__ = ["Card", "card", "default", "load", "names", "save"]
+
+MODELS = Path(__file__).parent.parent / "models"
+SUFFIX = ".safetensors"
+# Best first; a model that is not named here comes after these.
+PREFERENCE = ("perceptual", "fidelity", "compact-perceptual", "compact-fidelity", "compact")
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one should know of a model before using it. Read from `NAME.json` beside the weights."""
+
+    name: str
+    """As on the command line."""
+    purpose: str
+    """What it is good for, in one sentence."""
+    shape: GeneratorShape
+    """The generator's sizes."""
+    data: str
+    """What it was trained on."""
+    licences: tuple[str, ...]
+    """Of the weights and of the training data."""
+    recipe: str
+    """How it was trained: the preset or the command, losses, optimizer."""
+    steps: int
+    """Training steps."""
+    hardware: str
+    """What it was trained on and for how long."""
+    figures: Mapping[str, float]
+    """Measured quality, each key saying on what and in which unit."""
+    known_failures: tuple[str, ...]
+    """What it does badly."""
+    sha256: str | None = None
+    """Of the weights' file, in hexadecimal."""
+
+
+def names() -> tuple[str, ...]:
+    """The shipped models, the best first."""
+    found = sorted(path.stem for path in MODELS.glob(f"*{SUFFIX}"))
+    return tuple(sorted(found, key=lambda name: PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE)))
+
+
+def default() -> str:
+    """The best shipped model.
+
+    Raises:
+        SixteenfoldError: If none is shipped.
+    """
+    if not names():
+        raise SixteenfoldError("no model is shipped with this installation; name a file of weights")
+    return names()[0]
+
+
+def load(name_or_path: str | Path) -> Generator:
+    """A generator with trained weights: float32, on the CPU, in eval mode.
+
+    Args:
+        name_or_path: The name of a shipped model, or a file: ours, or any that `convert` reads.
+
+    Raises:
+        SixteenfoldError: If there is no such model (nearest names are offered) or file, or the file is
+            damaged or does not hold exactly a generator's tensors.
+    """
+    path = _weights(name_or_path)
+    return build(read_checkpoint(path), path)
+
+
+def card(name: str) -> Card:
+    """The card of a shipped model.
+
+    Raises:
+        SixteenfoldError: If there is no such model, or its card is missing or wrong.
+    """
+    if name not in names():
+        raise _unknown(name)
+    path = MODELS / f"{name}.json"
+    try:
+        return _card(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror}); install sixteenfold again") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise SixteenfoldError(f"{path}: not a card ({error!r}); install sixteenfold again") from None
+
+
+def _weights(name_or_path: str | Path) -> Path:
+    if isinstance(name_or_path, str):
+        if name_or_path in names():
+            return MODELS / f"{name_or_path}{SUFFIX}"
+        path = Path(name_or_path)
+        if not path.suffix and path.name == name_or_path and not path.exists():
+            raise _unknown(name_or_path)
+        return path
+    return name_or_path
+
+
+def _unknown(name: str) -> SixteenfoldError:
+    shipped = names()
+    near = difflib.get_close_matches(name, shipped, n=2)
+    meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    return SixteenfoldError(
+        f"{name}: no model of this name.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a file of weights"
+    )
+
+
+def _card(content: dict[str, Any]) -> Card:
+    """A card from its JSON: every key known, every key but `sha256` there."""
+    known = [field.name for field in fields(Card)]
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise ValueError(f"unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    low, high, last = content["shape"]["features"]
+    first_growth, second_growth = content["shape"]["growth"]
+    first_blocks, second_blocks = content["shape"]["blocks"]
+    return Card(
+        name=content["name"],
+        purpose=content["purpose"],
+        shape=GeneratorShape((low, high, last), (first_growth, second_growth), (first_blocks, second_blocks)),
+        data=content["data"],
+        licences=tuple(content["licences"]),
+        recipe=content["recipe"],
+        steps=int(content["steps"]),
+        hardware=content["hardware"],
+        figures={key: float(value) for key, value in content["figures"].items()},
+        known_failures=tuple(content["known_failures"]),
+        sha256=content.get("sha256"),
+    )

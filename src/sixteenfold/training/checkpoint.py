@@ -1,0 +1,77 @@
+"""Everything that a resumed run needs, in one file that appears whole or not at all."""
+
+import hashlib
+import io
+import os
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sixteenfold.errors import SixteenfoldError
+
+KEPT = 2
+_NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")
+
+
+def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write `checkpoint-STEP-DIGEST.pt` and remove all but the last two.
+
+    The name carries a digest of the content, so that a file that was cut short or changed is known.
+
+    Args:
+        folder: Made if it does not exist.
+        step: Number of steps done.
+        state: Tensors, numbers and strings, nested in dictionaries and lists.
+
+    Raises:
+        SixteenfoldError: If the file cannot be written; older checkpoints stay.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getbuffer()
+    target = folder / f"checkpoint-{step:08d}-{_digest(content)}.pt"
+    temporary = folder / "checkpoint.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SixteenfoldError(
+            f"{target}: cannot save the checkpoint ({error.strerror}); the earlier ones are kept"
+        ) from None
+    for old in list_checkpoints(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that is whole, and a line for each newer one that is not.
+
+    Loading executes nothing that the file carries.
+    """
+    damaged: list[str] = []
+    for path in list_checkpoints(folder):
+        content = path.read_bytes()
+        if path.name.endswith(f"-{_digest(content)}.pt"):
+            try:
+                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), damaged
+            except (RuntimeError, pickle.UnpicklingError, EOFError):
+                pass
+        damaged.append(f"{path}: damaged, the one before it is used")
+    return None, damaged
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoint files, newest first."""
+    return sorted((path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def _digest(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

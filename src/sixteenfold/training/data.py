@@ -1,0 +1,110 @@
+"""Photographs -> batches of (low resolution, high resolution) crops.
+
+Randomness is addressed, not streamed: sample i of step n depends on (seed, n, i) alone, so that a
+resumed run sees the crops of a run never stopped, whatever the number of processes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sixteenfold.imaging.resample import downscale, round_to_8_bits
+
+SCALE = 16
+# Low-resolution pixels cut off each side of a crop after shrinking it, so that what the kernel made
+# of the crop's own border (it reaches two pixels inwards) never meets the loss. Source: the authors' code.
+MARGIN = 2
+TRIES = 10
+"""Crops drawn at most in search of one that is not flat."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pairs of crops, float in [0, 1]."""
+
+    lr: Tensor
+    """(N, 3, P/16, P/16), on the 8-bit grid."""
+    hr: Tensor
+    """(N, 3, P, P)."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same pairs on a device, channels-last: the layout in which convolutions are fastest."""
+        return Batch(
+            self.lr.to(device, memory_format=torch.channels_last), self.hr.to(device, memory_format=torch.channels_last)
+        )
+
+
+def smallest_side(patch: int) -> int:
+    """Smallest picture side, in pixels, that a crop with its margin fits in."""
+    return patch + 2 * MARGIN * SCALE
+
+
+def sample_batch(
+    pictures: Sequence[Tensor],
+    patch: int,
+    *,
+    seed: int,
+    step: int,
+    indices: range,
+    detail: float = 0.0,
+    whole: bool = False,
+) -> Batch:
+    """Some crops of one step, on the pictures' device.
+
+    Args:
+        pictures: Where crops are cut, each (3, H, W) uint8 and as likely as its area.
+        patch: Side of a high-resolution crop in pixels, a multiple of 16.
+        seed: The run's seed.
+        step: The step's number.
+        indices: Which samples of the step's global batch: a process takes its own part.
+        detail: A crop with less (see `mean_step`) is drawn again, up to nine times.
+        whole: Make the low-resolution side from the crop alone, as of a whole picture: then hr downscales to it
+            up to its borders. Otherwise it is a piece of what its surroundings downscale to.
+    """
+    areas = torch.tensor([picture[0].numel() for picture in pictures], dtype=torch.float64)
+    crops = torch.stack([_draw(pictures, areas, patch, address(seed, step, i), detail) for i in indices])
+    surrounded = crops.float() / 255
+    edge = MARGIN * SCALE
+    hr = surrounded[..., edge:-edge, edge:-edge].contiguous()
+    lr = downscale(hr, SCALE) if whole else downscale(surrounded, SCALE)[..., MARGIN:-MARGIN, MARGIN:-MARGIN]
+    return Batch(round_to_8_bits(lr).contiguous(), hr)
+
+
+def address(seed: int, step: int, index: int | str) -> torch.Generator:
+    """A random generator that belongs to one sample, or another named thing, of one step."""
+    digest = hashlib.blake2b(f"{seed}/{step}/{index}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+
+
+def mean_step(crop: Tensor) -> float:
+    """How much neighbouring pixels of a (3, H, W) uint8 crop differ in the mean, 0 to 255."""
+    values = crop.to(torch.int16)
+    across, down = values[..., 1:] - values[..., :-1], values[..., 1:, :] - values[..., :-1, :]
+    return (across.abs().sum(dtype=torch.int64).item() + down.abs().sum(dtype=torch.int64).item()) / (
+        across.numel() + down.numel()
+    )
+
+
+def _draw(pictures: Sequence[Tensor], areas: Tensor, patch: int, random: torch.Generator, detail: float) -> Tensor:
+    """The first crop of enough detail, or the tenth."""
+    crop = _crop(pictures, areas, patch, random)
+    for _ in range(TRIES - 1):
+        if detail == 0 or mean_step(crop) >= detail:
+            break
+        crop = _crop(pictures, areas, patch, random)
+    return crop
+
+
+def _crop(pictures: Sequence[Tensor], areas: Tensor, patch: int, random: torch.Generator) -> Tensor:
+    """A random crop with its margin, (3, S, S) uint8, in one of the eight orientations."""
+    picture = pictures[int(torch.multinomial(areas, 1, generator=random))]
+    side = smallest_side(patch)
+    top = int(torch.randint(picture.shape[-2] - side + 1, (), generator=random))
+    left = int(torch.randint(picture.shape[-1] - side + 1, (), generator=random))
+    crop = picture[:, top : top + side, left : left + side]
+    turn = int(torch.randint(8, (), generator=random))
+    crop = torch.rot90(crop, turn % 4, (-2, -1))
+    return crop.flip(-1) if turn >= 4 else crop

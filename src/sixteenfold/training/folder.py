@@ -1,0 +1,144 @@
+"""The run folder: who may write there, what it says of the run, the weights that come out.
+
+config.json             the whole configuration
+photographs.json        which pictures are trained on, and which were left out
+starts.jsonl            when, where and with which versions the run was started or resumed
+metrics.jsonl           losses and validation scores by step
+tensorboard/            the same as curves, and pictures
+samples/                pictures of validations
+checkpoints/            everything a resume needs
+pixel.safetensors       result of the pixel phase, once the adversarial phase has begun
+model.safetensors       the best weights by validation so far, or the last where there is none
+discriminator.safetensors   what they were trained against
+"""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+import sixteenfold
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks import zoo
+from sixteenfold.training import config as configuration
+from sixteenfold.training.config import TrainConfig
+from sixteenfold.training.index import Index
+from sixteenfold.training.state import Training
+
+PHOTOGRAPHS = "photographs.json"
+
+
+def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> None:
+    """See that the run folder is free, or holds a run of this configuration to resume.
+
+    Raises:
+        SixteenfoldError: If not.
+    """
+    known = out / "config.json"
+    if resume:
+        if not known.exists():
+            raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
+        if configuration.from_json(known) != config:
+            raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
+        return
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise SixteenfoldError(f"{out}: not empty; go on with --resume or choose another folder")
+
+
+def make_folder(config: TrainConfig, out: Path, index: Index) -> None:
+    """Make the run folder, with what a run is: its configuration and its photographs.
+
+    Raises:
+        SixteenfoldError: If it cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        index.save(out / PHOTOGRAPHS)
+        (out / "config.json").write_text(configuration.to_json(config), encoding="utf-8")
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+
+
+@contextmanager
+def locked(out: Path) -> Generator[None]:
+    """Hold the run folder alone; the system lets go of it when the process ends, however it ends.
+
+    Raises:
+        SixteenfoldError: If another process trains there.
+    """
+    if sys.platform == "win32":  # no advisory locks; two runs into one folder are not noticed there
+        yield
+        return
+    import fcntl
+
+    with (out / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SixteenfoldError(f"{out}: another process trains into this folder") from None
+        yield
+
+
+def record_start(out: Path, **facts: str | int) -> None:
+    """Add a line to starts.jsonl: the time, the versions, the state of the code, and the given facts."""
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "lightning", "numpy", "pyvips")}
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "sixteenfold": sixteenfold.__version__,
+        "git": _git_state(),
+        "python": platform.python_version(),
+        **versions,
+        **facts,
+    }
+    with (out / "starts.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _git_state() -> str | None:
+    """The commit that the package is run from, with "+changes" if files differ; None outside a clone."""
+    here = Path(sixteenfold.__file__).parent
+    told: list[str] = []
+    for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", "."]):
+        try:
+            done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        told.append(done.stdout.strip())
+    return told[0] + ("+changes" if told[1] else "")
+
+
+def write_model(training: Training, out: Path) -> None:
+    """Write the current result as the run's weights, and the discriminator beside it.
+
+    Raises:
+        SixteenfoldError: If a file cannot be written; the one before stays.
+    """
+    zoo.save(training.result, out / "model.safetensors", {"steps": str(training.step), "phase": training.phase})
+    if training.opponent is None:
+        return
+    state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}
+    part = out / "discriminator.part"
+    try:
+        part.write_bytes(safetensors.torch.save(state))
+        part.replace(out / "discriminator.safetensors")
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SixteenfoldError(f"{out}: cannot save the discriminator ({error.strerror})") from None
+
+
+def keep_pixel_model(training: Training, out: Path) -> None:
+    """Write the result of the pixel phase under a name that the adversarial phase leaves alone."""
+    zoo.save(training.result, out / "pixel.safetensors", {"steps": str(training.step), "phase": training.phase})
+
+
+def describe_device(device: torch.device) -> str:
+    """A device's name for the record."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})"

@@ -1,0 +1,97 @@
+"""Which photographs a run trains on: found and measured once, kept in the run folder."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyvips
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.read import is_picture
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A photograph, not yet decoded."""
+
+    path: Path
+    height: int
+    """Pixels; turned by EXIF, height and width change places."""
+    width: int
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, three a pixel."""
+        return 3 * self.height * self.width
+
+
+@dataclass(frozen=True)
+class Index:
+    """The photographs that a crop fits in, in a fixed order, and what was left out."""
+
+    entries: tuple[Entry, ...]
+    skipped: tuple[str, ...]
+    """A line for each picture that is left out, with the reason."""
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        rows = [[str(entry.path), entry.height, entry.width] for entry in self.entries]
+        path.write_text(json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path) -> "Index":
+        """Read what `save` wrote.
+
+        Raises:
+            SixteenfoldError: If the file is missing or something else.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            entries = tuple(
+                Entry(Path(name), int(height), int(width)) for name, height, width in content["photographs"]
+            )
+            return Index(entries, tuple(map(str, content["skipped"])))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SixteenfoldError(f"{path}: not the run's index of photographs ({error!r})") from None
+
+
+def find_pictures(folders: Sequence[Path]) -> list[Path]:
+    """Picture files in the folders and below, in a fixed order; a file may stand for itself.
+
+    Raises:
+        SixteenfoldError: If a path does not exist or no picture is found.
+    """
+    found: list[Path] = []
+    for folder in folders:
+        if not folder.exists():
+            raise SixteenfoldError(f"{folder}: no such file or folder")
+        inside = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+        found += [path for path in inside if path.is_file() and is_picture(path)]
+    if not found:
+        raise SixteenfoldError(f"{', '.join(map(str, folders))}: no pictures found")
+    return found
+
+
+def make_index(folders: Sequence[Path], smallest: int) -> Index:
+    """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
+
+    Raises:
+        SixteenfoldError: If none is left.
+    """
+    entries: list[Entry] = []
+    skipped: list[str] = []
+    for path in find_pictures(folders):
+        try:
+            header = pyvips.Image.new_from_file(str(path), access="sequential")
+            height, width = int(header.height), int(header.width)  # pyright: ignore[reportArgumentType]
+        except pyvips.Error:
+            skipped.append(f"{path}: cannot be read as a picture")
+            continue
+        if min(height, width) < smallest:
+            skipped.append(f"{path}: {width}x{height} is smaller than the {smallest}-pixel crop")
+        else:
+            entries.append(Entry(path.resolve(), height, width))
+    if not entries:
+        raise SixteenfoldError(f"no usable picture; the first of {len(skipped)}: {skipped[0]}")
+    return Index(tuple(entries), tuple(skipped))

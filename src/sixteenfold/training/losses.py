@@ -1,0 +1,138 @@
+"""What a network is punished for; each a plain function with its formula and source."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sixteenfold.metrics.lpips import LPIPS
+from sixteenfold.networks.discriminator import Judgement
+
+Distance = Literal["mse", "l1", "charbonnier", "huber"]
+
+HUBER_DELTA = 0.01
+"""Where Huber's loss turns from a parabola into a line. Source: the authors' code."""
+
+
+def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
+    """Mean distance of values, of pixels or of features.
+
+    Args:
+        sr: Result, (N, C, H, W).
+        hr: Original, the same shape.
+        kind: With d = sr - hr: "mse", mean d^2 (factsheet, section 3); "l1", mean |d|; "charbonnier",
+            mean sqrt(d^2 + 1e-6) (Lai et al., CVPR 2017, section 3.3), L1 with a smooth floor; "huber",
+            mean of d^2 / 2 where |d| < 0.01, else 0.01 (|d| - 0.005) (the authors' code).
+
+    Returns:
+        A scalar.
+    """
+    if kind == "mse":
+        return F.mse_loss(sr, hr)
+    if kind == "l1":
+        return F.l1_loss(sr, hr)
+    if kind == "huber":
+        return F.huber_loss(sr, hr, delta=HUBER_DELTA)
+    return ((sr - hr).square() + 1e-6).sqrt().mean()
+
+
+def adversarial_loss(made: Judgement) -> Tensor:
+    """What the generator is punished for when its pictures are seen through.
+
+    - mean D(sr), averaged over the encoder and the decoder head. Source: Lim and Ye, "Geometric GAN",
+    2017, equation 20 (hinge loss); over both heads as Schoenfeld et al., CVPR 2020, equation 4.
+    """
+    return -(made.encoder.float().mean() + made.decoder.float().mean()) / 2
+
+
+def discriminator_loss(real: Judgement, made: Judgement) -> Tensor:
+    """What the discriminator is punished for.
+
+    mean max(0, 1 - D(hr)) + mean max(0, 1 + D(sr)), averaged over the encoder and the decoder head.
+    Sources as for `adversarial_loss`.
+    """
+    encoder = F.relu(1 - real.encoder).mean() + F.relu(1 + made.encoder).mean()
+    decoder = F.relu(1 - real.decoder).mean() + F.relu(1 + made.decoder).mean()
+    return (encoder + decoder) / 2
+
+
+def feature_matching_loss(made: Sequence[Tensor], real: Sequence[Tensor], kind: Distance) -> Tensor:
+    """Mean over the discriminator's stages of the distance between their features of sr and hr.
+
+    Source: Wang et al., "High-Resolution Image Synthesis with Conditional GANs", CVPR 2018, equation 4
+    (there with L1); over all twelve stages of the U-net as the authors' code.
+
+    Args:
+        made: Features of the results, one tensor a stage.
+        real: Features of the originals, of the same shapes; no gradient goes into them.
+        kind: As for `pixel_loss`.
+    """
+    distances = [pixel_loss(a.float(), b.detach().float(), kind) for a, b in zip(made, real, strict=True)]
+    return torch.stack(distances).mean()
+
+
+def lpips_loss(sr: Tensor, hr: Tensor, lpips: LPIPS) -> Tensor:
+    """Mean LPIPS over the batch. Source: the factsheet, section 3; see `sixteenfold.metrics.lpips`."""
+    return lpips(sr, hr).mean()
+
+
+class VGGFeatures(nn.Module):
+    """conv5_3 of VGG16 before its ReLU: (N, 3, H, W) RGB in [0, 1], sides of 16 or more -> (N, 512, H/16, W/16).
+
+    ESRGAN takes conv5_4 of VGG19, which no package at hand carries; conv5_3 is VGG16's last convolution as
+    conv5_4 is VGG19's.
+
+    Raises SixteenfoldError when no weights are to be had.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Its normalisation is ImageNet's, which VGG was trained with.
+        self.lpips = LPIPS("vgg")
+        *before, last = self.lpips.backbone.stages
+        self.layers = nn.Sequential(*before, *list(last.children())[:-1])
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.layers(self.lpips.normalise(image))
+
+
+def vgg_loss(sr: Tensor, hr: Tensor, features: VGGFeatures) -> Tensor:
+    """mean |V(sr) - V(hr)|, V the last convolution of VGG before activation.
+
+    Source: ESRGAN, section 3.2 (Wang et al., ECCVW 2018).
+    """
+    with torch.no_grad():
+        wanted = features(hr)
+    return F.l1_loss(features(sr), wanted)
+
+
+def cutmix_mask(height: int, width: int, random: torch.Generator) -> Tensor:
+    """Where a mixed picture is real: (1, 1, H, W) bool, false in one box.
+
+    The box covers a uniformly drawn share of the picture, at a uniform place, in the picture's
+    proportions. Source: Yun et al., "CutMix", ICCV 2019, section 3.1, with Beta(1, 1).
+    """
+    share = float(torch.rand((), generator=random)) ** 0.5
+    box_height, box_width = round(height * share), round(width * share)
+    top = int(torch.randint(height - box_height + 1, (), generator=random))
+    left = int(torch.randint(width - box_width + 1, (), generator=random))
+    mask = torch.ones(1, 1, height, width, dtype=torch.bool)
+    mask[..., top : top + box_height, left : left + box_width] = False
+    return mask
+
+
+def cutmix_loss(mixed: Judgement, real: Judgement, made: Judgement, mask: Tensor) -> Tensor:
+    """How far the judgement of a mixed picture is from the mixture of the judgements.
+
+    mean (D(mix(hr, sr)) - mix(D(hr), D(sr)))^2 over the decoder head, so that a pixel is judged by its
+    surroundings' content, not by the cut. Source: Schoenfeld et al., CVPR 2020, equation 7.
+
+    Args:
+        mixed: Judgement of the pictures that are hr where the mask is true and sr elsewhere.
+        real: Judgement of hr.
+        made: Judgement of sr.
+        mask: (1, 1, H, W) bool.
+    """
+    return F.mse_loss(mixed.decoder, torch.where(mask, real.decoder, made.decoder))

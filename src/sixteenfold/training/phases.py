@@ -1,0 +1,137 @@
+"""The parts of a training configuration: frozen, checked when made."""
+
+from dataclasses import dataclass
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.training.losses import Distance
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a SixteenfoldError with the message unless the condition holds."""
+    if not condition:
+        raise SixteenfoldError(f"training configuration: {message}")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What both phases of a training have."""
+
+    steps: int = 50_000
+    """Number of optimizer steps."""
+    batch: int = 3
+    """Crops a step, over all processes together."""
+    parts: int = 1
+    """Pieces that a process's share of the batch is worked through in, one after the other: the same
+    gradient with less memory."""
+    patch: int = 384
+    """Height and width of a high-resolution crop in pixels; a multiple of 16."""
+    learning_rate: float = 1e-5
+    """Adam's step size after the warm-up."""
+    final_learning_rate: float = 1e-5
+    """Adam's step size at the last step, reached along a half cosine."""
+    warmup: int = 0
+    """Steps over which the learning rate rises linearly from zero."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's decay rates of the first and second moment."""
+    gradient_clip: float | None = None
+    """Largest norm of a network's whole gradient; None leaves it as it is."""
+    average: float | None = None
+    """Decay of the exponential moving average of the generator's weights; None keeps none."""
+    projected: bool = False
+    """Whether the losses see the result made consistent with its input, as `upscale` makes it by default.
+    Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, "steps must be at least 1")
+        require(self.batch >= 1, "batch must be at least 1")
+        require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
+        require(self.patch >= 16 and self.patch % 16 == 0, f"patch must be a multiple of 16, not {self.patch}")
+        require(self.learning_rate > 0 and self.final_learning_rate >= 0, "learning rates must be positive")
+        require(0 <= self.warmup <= self.steps, "warmup must lie between 0 and steps")
+        require(all(0 <= beta < 1 for beta in self.betas), "betas must lie between 0 and 1")
+        require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip must be positive")
+        require(self.average is None or 0 < self.average < 1, "average must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class PixelPhase(Phase):
+    """Training by a pixel loss alone: the factsheet's first phase."""
+
+    loss: Distance = "mse"
+    """Distance between the result and the original."""
+
+
+@dataclass(frozen=True)
+class AdversarialPhase(Phase):
+    """Training for the eye: the factsheet's second phase.
+
+    A term of weight 0 is left out, and the network that only it needs is neither built nor run: without
+    `adversarial` and `feature_matching` there is no discriminator.
+    """
+
+    steps: int = 60_000
+    batch: int = 2
+    discriminator_learning_rate: float = 1e-5
+    """Adam's step size of the discriminator; warm-up and decay are those of the generator."""
+    discriminator: tuple[int, ...] = (64, 128, 192, 256, 320, 384)
+    """Widths of the discriminator's stages; each halves the size."""
+    pixel: float = 1.0
+    """Weight of the pixel loss."""
+    pixel_loss: Distance = "mse"
+    """Distance of the pixel loss."""
+    lpips: float = 1e-3
+    """Weight of LPIPS (AlexNet)."""
+    adversarial: float = 1e-3
+    """Weight of the hinge loss on both heads of the discriminator."""
+    feature_matching: float = 1.0
+    """Weight of the distance between the discriminator's features."""
+    feature_matching_loss: Distance = "mse"
+    """Distance of the features."""
+    vgg: float = 0.0
+    """Weight of the VGG perceptual loss."""
+    cutmix: float = 0.0
+    """Weight of the discriminator's CutMix consistency."""
+    cutmix_probability: float = 0.5
+    """Highest share of the steps that have the CutMix consistency."""
+    cutmix_ramp: int = 100_000
+    """Steps in which that share would rise from 0 to 1; it stops at the highest."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = (self.pixel, self.lpips, self.adversarial, self.feature_matching, self.vgg, self.cutmix)
+        require(min(weights) >= 0, "weights of losses must not be negative")
+        require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
+        require(self.discriminator_learning_rate > 0, "discriminator_learning_rate must be positive")
+        require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
+        require(self.cutmix_ramp >= 1, "cutmix_ramp must be at least 1")
+        require(len(self.discriminator) > 0 and min(self.discriminator) >= 2, "discriminator widths must be at least 2")
+        divisor = 2 ** len(self.discriminator)
+        require(
+            not self.has_discriminator or self.patch % divisor == 0,
+            f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
+        )
+        require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether a term needs it."""
+        return self.adversarial > 0 or self.feature_matching > 0
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How crops are drawn from the photographs."""
+
+    memory: float = 8.0
+    """Decoded photographs kept in memory, in 10^9 bytes (three a pixel). A larger set is read window by window."""
+    window: int = 64
+    """Photographs that crops are drawn from at a time when the set is larger than memory."""
+    crops: int = 16
+    """Crops for each decoded photograph of such a set, on average."""
+    detail: float = 0.0
+    """A crop whose mean step between neighbouring pixels (0 to 255) is less is drawn again, up to nine times."""
+
+    def __post_init__(self) -> None:
+        require(self.memory > 0, "data.memory must be positive")
+        require(self.window >= 1 and self.crops >= 1, "data.window and data.crops must be at least 1")
+        require(self.detail >= 0, "data.detail must not be negative")

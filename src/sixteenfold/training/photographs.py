@@ -1,0 +1,127 @@
+"""Decoded photographs: all at once where they fit in memory, else a window that moves over them.
+
+What a step sees depends on the index, the configuration and the number of crops before it alone, so
+that a resumed run sees the same.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import to_tensor
+from sixteenfold.imaging.read import read
+from sixteenfold.training.index import Entry, Index
+from sixteenfold.training.phases import DataConfig
+
+AHEAD = 8
+"""Photographs of the window that are being decoded before their turn."""
+
+
+class Photographs(Protocol):
+    """Where crops are cut."""
+
+    skipped: list[str]
+    """A line for each photograph that could not be decoded."""
+
+    def at(self, crops: int) -> Sequence[Tensor]:
+        """The photographs, each (3, H, W) uint8, open to a step before which this many crops were cut."""
+        ...
+
+
+class Kept:
+    """All photographs, decoded once. Raises SixteenfoldError if none can be."""
+
+    def __init__(self, entries: Iterable[Entry], device: torch.device) -> None:
+        self.skipped: list[str] = []
+        self._pictures: list[Tensor] = []
+        for entry in entries:
+            try:
+                self._pictures.append(decode(entry).to(device))
+            except SixteenfoldError as error:
+                self.skipped.append(str(error))
+        if not self._pictures:
+            raise SixteenfoldError(f"no usable picture; the first of {len(self.skipped)}: {self.skipped[0]}")
+
+    def at(self, crops: int) -> Sequence[Tensor]:
+        """As `Photographs.at`: always all."""
+        return self._pictures
+
+
+class Window:
+    """A few photographs at a time, each open to many crops before the next takes its place.
+
+    The photographs come in a random order, drawn anew for each round over the set.
+
+    Args:
+        entries: The set.
+        size: Photographs open at a time.
+        crops: Crops after which the window moves on by one photograph.
+        seed: Chooses the order.
+    """
+
+    def __init__(self, entries: Sequence[Entry], size: int, crops: int, seed: int) -> None:
+        self.skipped: list[str] = []
+        self._entries = entries
+        self._size, self._crops, self._seed = size, crops, seed
+        self._order: dict[int, Tensor] = {}
+        self._decoded: dict[int, Future[Tensor]] = {}
+        self._pool = ThreadPoolExecutor(2)
+
+    def at(self, crops: int) -> Sequence[Tensor]:
+        """As `Photographs.at`.
+
+        Raises:
+            SixteenfoldError: If none of the window's photographs can be decoded.
+        """
+        first = crops // self._crops
+        for place in range(first, first + self._size + AHEAD):
+            if place not in self._decoded:
+                self._decoded[place] = self._pool.submit(decode, self._entry(place))
+        for place in [place for place in self._decoded if place < first]:
+            self._decoded.pop(place).cancel()
+        found = [self._picture(place) for place in range(first, first + self._size)]
+        pictures = [picture for picture in found if picture is not None]
+        if not pictures:
+            raise SixteenfoldError(f"none of {self._size} photographs can be read; the last: {self.skipped[-1]}")
+        return pictures
+
+    def _entry(self, place: int) -> Entry:
+        """The photograph at a place of the endless row of rounds."""
+        turn, within = divmod(place, len(self._entries))
+        if turn not in self._order:
+            random = torch.Generator().manual_seed(self._seed * 1_000_003 + turn)
+            self._order = {turn: torch.randperm(len(self._entries), generator=random)}
+        return self._entries[int(self._order[turn][within])]
+
+    def _picture(self, place: int) -> Tensor | None:
+        try:
+            return self._decoded[place].result()
+        except SixteenfoldError as error:
+            if str(error) not in self.skipped:
+                self.skipped.append(str(error))
+            return None
+
+
+def open_photographs(index: Index, config: DataConfig, seed: int, device: torch.device) -> Photographs:
+    """The set in memory if it fits (on the device if it fits there four times), else a window over it."""
+    size = sum(entry.size for entry in index.entries)
+    if size > config.memory * 1e9:
+        return Window(index.entries, config.window, config.crops, seed)
+    fits = device.type == "cuda" and 4 * size < torch.cuda.mem_get_info(device)[0]
+    return Kept(index.entries, device if fits else torch.device("cpu"))
+
+
+def decode(entry: Entry) -> Tensor:
+    """A photograph as (3, H, W) uint8, grey as three equal channels.
+
+    Raises:
+        SixteenfoldError: If it cannot be read, or has another size than when it was measured.
+    """
+    pixels = to_tensor(read(entry.path).pixels)[0]
+    if sorted(pixels.shape[-2:]) != sorted((entry.height, entry.width)):
+        raise SixteenfoldError(f"{entry.path}: not the picture that was there when the run began")
+    return (pixels.expand(3, -1, -1) * 255).round().to(torch.uint8)

@@ -1,0 +1,94 @@
+"""One process or many: where to compute, and what happens when one of several is lost or told to stop."""
+
+import os
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+from lightning.fabric import Fabric
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.training.phases import Phase
+
+PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Fabric for this process, or for its part in a job that `torchrun` has started.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:N" (of one process only) or "mps".
+        precision: "fp32" or "bf16".
+
+    Raises:
+        SixteenfoldError: If there is no such device or precision.
+    """
+    if precision not in PRECISIONS:
+        raise SixteenfoldError(f"precision {precision}: training knows {' and '.join(PRECISIONS)}")
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    kind, _, number = device.partition(":")
+    devices = [int(number)] if number.isdecimal() and world == 1 else local
+    try:
+        fabric = Fabric(
+            accelerator=kind,
+            devices=devices,
+            num_nodes=world // local,
+            strategy="ddp" if world > 1 else "auto",
+            precision=PRECISIONS[precision],  # pyright: ignore[reportArgumentType]
+        )
+        fabric.launch()
+    except (RuntimeError, ValueError) as error:
+        raise SixteenfoldError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from None
+    return fabric
+
+
+def check_share(phase: Phase, processes: int) -> None:
+    """Raise SixteenfoldError unless the phase's batch can be dealt out evenly, so that gradients count alike."""
+    if phase.batch % (processes * phase.parts):
+        raise SixteenfoldError(
+            f"a batch of {phase.batch} cannot be dealt out to {processes} processes in {phase.parts} parts each: "
+            "choose a batch that both divide"
+        )
+
+
+@contextmanager
+def lost_process(fabric: Fabric) -> Generator[None]:
+    """Say in one line when the connection to another process breaks.
+
+    Raises:
+        SixteenfoldError: Instead of the error of the communication library.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        about = ("gloo", "NCCL", "Connection closed", "Connection reset")
+        known = isinstance(error, torch.distributed.DistError) or any(word in str(error) for word in about)
+        if fabric.world_size == 1 or not known:
+            raise
+        raise SixteenfoldError(
+            f"process {fabric.global_rank} of {fabric.world_size} lost another one, so the job ends; "
+            "the same command with --resume goes on from the last checkpoint, with any number of processes"
+        ) from None
+
+
+@contextmanager
+def stop_requested() -> Generator[threading.Event]:
+    """An event that Ctrl-C or a termination signal sets: the loop ends between two steps, never inside one."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def request(signum: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

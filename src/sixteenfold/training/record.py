@@ -1,0 +1,139 @@
+"""What a run tells while it goes on: a line or a bar for the eye, metrics.jsonl and TensorBoard for later."""
+
+import json
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+import pyvips
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import to_pixels
+
+LINE_EVERY = 10.0
+"""Seconds between two lines where there is no terminal for a bar."""
+RECENT = 0.9
+"""Share that the steps before have in the shown time of a step."""
+
+
+class Record:
+    """metrics.jsonl and TensorBoard files of a run folder.
+
+    Args:
+        out: The run folder.
+        step: Steps done; what the files hold of later ones, from before the run was stopped, is removed.
+    """
+
+    def __init__(self, out: Path, step: int) -> None:
+        self._folder = out
+        path = out / "metrics.jsonl"
+        try:
+            _keep_until(path, step)
+            self._lines = path.open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+        except OSError as error:
+            raise SixteenfoldError(f"{out}: cannot write the run's record ({error.strerror})") from None
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+        self._board.close()
+
+    def numbers(self, step: int, values: Mapping[str, float], group: str) -> None:
+        """Note values of a step; `group` is their heading in TensorBoard."""
+        self._lines.write(json.dumps({"time": round(time.time(), 1), "step": step, **values}) + "\n")
+        self._lines.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{group}/{name}", value, step)
+
+    def picture(self, step: int, shown: Tensor) -> None:
+        """Keep a (3, H, W) picture in [0, 1] of a step."""
+        self._board.add_image("validation: LR, bicubic, SR, HR", shown, step)
+        self._board.flush()
+        path = self._folder / "samples" / f"{step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
+
+
+def _keep_until(path: Path, step: int) -> None:
+    """Drop lines of steps that a resumed run does again, and a line that was cut short."""
+    if not path.exists():
+        return
+    kept: list[str] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError, TypeError):
+            continue
+    part = path.with_suffix(".part")
+    part.write_text("".join(kept), encoding="utf-8")
+    part.replace(path)
+
+
+class Teller(Protocol):
+    """Shows how far a run is."""
+
+    def tell(self, phase: str, step: int, note: str) -> None:
+        """Steps done, in the named phase, and something to say of them."""
+        ...
+
+
+@contextmanager
+def teller(console: Console, steps: int, done: int) -> Generator[Teller]:
+    """A moving bar on a terminal; elsewhere a line now and then."""
+    if not console.is_terminal:
+        yield _Lines(console, steps, done)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("training", total=steps, completed=done, note="")
+        yield _Bar(progress, task)
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def tell(self, phase: str, step: int, note: str) -> None:
+        speed = self._progress.tasks[0].speed or 0.0
+        self._progress.update(
+            self._task, description=f"{phase} phase", completed=step, note=f"{note}, {speed:.2f} steps/s"
+        )
+
+
+class _Lines:
+    def __init__(self, console: Console, steps: int, done: int) -> None:
+        self._console, self._steps, self._step = console, steps, done
+        self._said = self._time = time.monotonic()
+        self._seconds: float | None = None
+
+    def tell(self, phase: str, step: int, note: str) -> None:
+        now = time.monotonic()
+        took = (now - self._time) / max(1, step - self._step)
+        self._seconds = took if self._seconds is None else RECENT * self._seconds + (1 - RECENT) * took
+        self._time, self._step = now, step
+        if now - self._said >= LINE_EVERY or step == self._steps:
+            self._said = now
+            left = round((self._steps - step) * self._seconds)
+            clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
+            rate = f"{1 / max(self._seconds, 1e-9):.2f} steps/s, {clock} left"
+            self._console.print(f"{phase} phase, step {step} of {self._steps}, {note}, {rate}", soft_wrap=True)

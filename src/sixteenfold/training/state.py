@@ -1,0 +1,162 @@
+"""What changes while a run goes on, and so what a checkpoint holds."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks import zoo
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import shape_of
+from sixteenfold.training.config import TrainConfig
+from sixteenfold.training.phases import Phase
+
+PhaseName = Literal["pixel", "adversarial"]
+
+
+@dataclass
+class Opponent:
+    """The discriminator and what moves it."""
+
+    network: UNetDiscriminator
+    optimizer: Optimizer
+
+
+@dataclass
+class Training:
+    """Networks, optimizers and counts of a run."""
+
+    phase: PhaseName
+    generator: Generator
+    optimizer: Optimizer
+    average: AveragedModel | None
+    opponent: Opponent | None
+    step: int = 0
+    """Steps done, of both phases."""
+    best: float = float("-inf")
+    """Highest validation score of the phase so far: PSNR in dB, or LPIPS with a minus."""
+
+    @property
+    def result(self) -> Generator:
+        """The network that is validated and shipped: the average where one is kept."""
+        if self.average is None:
+            return self.generator
+        module: nn.Module = self.average.module
+        assert isinstance(module, Generator)
+        return module
+
+    def state(self) -> dict[str, Any]:
+        """A checkpoint's content."""
+        opponent = self.opponent
+        return {
+            "phase": self.phase,
+            "generator": self.generator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "discriminator": None if opponent is None else opponent.network.state_dict(),
+            "discriminator_optimizer": None if opponent is None else opponent.optimizer.state_dict(),
+            "step": self.step,
+            "best": self.best,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Become what `state` gave; the phase must be the same."""
+        self.generator.load_state_dict(state["generator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.opponent is not None:
+            self.opponent.network.load_state_dict(state["discriminator"])
+            self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.step, self.best = state["step"], state["best"]
+
+
+def begin(config: TrainConfig, init: Path | str | None, device: torch.device) -> Training:
+    """The start of the first phase, from fresh weights or those of a model (a shipped name or a file).
+
+    Raises:
+        SixteenfoldError: If the model cannot be loaded or has another shape.
+    """
+    torch.manual_seed(config.seed)
+    generator = config.generator.build() if init is None else zoo.load(init)
+    if shape_of(generator) != config.generator:
+        raise SixteenfoldError(
+            f"{init}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
+            "choose the preset of that shape"
+        )
+    return enter("pixel" if config.pixel is not None else "adversarial", generator, config, device, step=0)
+
+
+def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: torch.device, *, step: int) -> Training:
+    """The start of a phase on a device: the generator as it is, a new discriminator, optimizers and average."""
+    phase = config.pixel if name == "pixel" else config.adversarial
+    assert phase is not None
+    generator = generator.requires_grad_(True).train()
+    _place(generator, device)
+    average = None
+    if phase.average is not None:
+        average = AveragedModel(generator, multi_avg_fn=moving_average(phase.average))
+    opponent = None
+    if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
+        # Its start depends on the seed alone, not on what came before.
+        torch.manual_seed(config.seed + 1)
+        network = UNetDiscriminator(config.adversarial.discriminator)
+        _place(network, device)
+        opponent = Opponent(network, _adam(network, phase, config.adversarial.discriminator_learning_rate))
+    return Training(name, generator, _adam(generator, phase, phase.learning_rate), average, opponent, step)
+
+
+def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> Training:
+    """What stood when a checkpoint was written."""
+    training = enter(state.get("phase", "pixel"), config.generator.build(), config, device, step=0)
+    training.restore(state)
+    return training
+
+
+def load_discriminator(opponent: Opponent, path: Path) -> None:
+    """Start the discriminator from the file that an earlier run wrote.
+
+    Raises:
+        SixteenfoldError: If the file cannot be read or holds a discriminator of another shape.
+    """
+    try:
+        opponent.network.load_state_dict(safetensors.torch.load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
+    except RuntimeError:
+        raise SixteenfoldError(
+            f"{path}: not a discriminator of the configuration's widths {opponent.network.widths}"
+        ) from None
+
+
+def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential averaging that forgets fast at first, so that the random start does not linger."""
+
+    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for old, new in zip(averaged, current, strict=True):
+            old.lerp_(new, weight)
+
+    return update
+
+
+def _place(network: nn.Module, device: torch.device) -> None:
+    """Move a network, and lay the channels of a pixel side by side: the layout in which convolutions are fastest."""
+    network.to(device)
+    for parameter in network.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def _adam(network: nn.Module, phase: Phase, learning_rate: float) -> Optimizer:
+    """Adam that remembers its own learning rate as the phase's highest ("peak")."""
+    return torch.optim.Adam([{"params": list(network.parameters()), "peak": learning_rate}], learning_rate, phase.betas)

@@ -1,0 +1,1 @@
+"""From a small picture to one sixteen times as large a side."""

@@ -1,0 +1,149 @@
+"""Many picture files: each enlarged into its own file, past those that cannot be."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.folders import Job, plan_jobs
+from sixteenfold.upscaling.picture import Picture, Size, enlarge, open_picture
+from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
+from sixteenfold.upscaling.upscaler import Upscaler
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of the pictures of a batch."""
+
+    written: tuple[Path, ...]
+    """New results."""
+    skipped: tuple[Path, ...]
+    """Results that existed and were left alone."""
+    failures: tuple[str, ...]
+    """A line for each picture that could not be done."""
+
+
+def upscale_files(
+    inputs: Sequence[Path],
+    out: Path | None,
+    make_upscaler: Callable[[], Upscaler],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    console: Console | None = None,
+    watch: Watch | None = None,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    allow_huge: bool = False,
+) -> BatchReport:
+    """Enlarge picture files sixteen times, or less.
+
+    While one picture is enlarged, the next is read and the one before is encoded. A picture whose
+    enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
+
+    Args:
+        inputs: Files, and folders, which are walked.
+        out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
+            beside each picture (another ending where scale or size is given).
+        make_upscaler: Called once, when there is something to do.
+        format: Suffix of the results without its dot; None takes what `out` says, else png.
+        overwrite: Replace results that exist; without it they are skipped.
+        console: Where progress is shown, and a line for each result; None is silent.
+        watch: Called with each event, in the order of their happening, not always in the same thread.
+        scale: Reduce each result to so many times its picture's side, 2 to 16.
+        size: Reduce each result to this (width, height).
+        allow_huge: Read pictures too that declare more pixels than is sane.
+
+    Raises:
+        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, the upscaler cannot
+            be made, or the only picture cannot be done.
+    """
+    wanted = Size(scale, size)
+    jobs = plan_jobs(inputs, out, ending=wanted.ending, suffix=f".{format}" if format else None)
+    skipped = tuple(job.target for job in jobs if job.target.exists() and not overwrite)
+    pending = [job for job in jobs if job.target not in skipped]
+    upscaler = make_upscaler() if pending else None
+    with ExitStack() as stack:
+        watches = [watch] if watch else []
+        if console:
+            watches.append(stack.enter_context(shown_on(console)))
+        batch = _Batch(watches, alone=len(jobs) == 1)
+        batch.tell(Planned(len(pending), skipped))
+        if upscaler is not None:
+            batch.run(pending, upscaler, wanted, allow_huge)
+    return BatchReport(tuple(batch.written), skipped, tuple(batch.failures))
+
+
+class _Batch:
+    """The course of one batch: three threads beside the caller's, for reading, writing rows and encoding."""
+
+    def __init__(self, watches: Sequence[Watch], *, alone: bool) -> None:
+        self._watches = watches
+        self._alone = alone
+        self.written: list[Path] = []
+        self.failures: list[str] = []
+
+    def tell(self, event: Event) -> None:
+        for watch in self._watches:
+            watch(event)
+
+    def run(self, jobs: Sequence[Job], upscaler: Upscaler, size: Size, allow_huge: bool) -> None:
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as encoding:
+            before: tuple[Picture, Future[None]] | None = None
+            for job, opened in _one_ahead(
+                jobs, lambda job: reading.submit(open_picture, job, size, allow_huge=allow_huge)
+            ):
+                try:
+                    picture = opened.result()
+                    finish = self._enlarge(picture, upscaler, writing)
+                except SixteenfoldError as error:
+                    self._failed(job, error)
+                    continue
+                # One picture waits to be encoded at most: its rows take room on the disk.
+                self._settle(before)
+                before = picture, encoding.submit(finish)
+            self._settle(before)
+
+    def _enlarge(self, picture: Picture, upscaler: Upscaler, writing: ThreadPoolExecutor) -> Callable[[], None]:
+        height, width = picture.size
+        job = picture.job
+        self.tell(Started(job.source, job.target, width, height))
+
+        def written(rows: int, new: int) -> None:
+            self.tell(Advanced(job.source, rows, height, new * width / 1e6))
+
+        return enlarge(picture, upscaler, writing, written)
+
+    def _settle(self, encoded: tuple[Picture, Future[None]] | None) -> None:
+        """Wait for a picture's file, and tell what became of it."""
+        if encoded is None:
+            return
+        picture, future = encoded
+        try:
+            future.result()
+        except SixteenfoldError as error:
+            self._failed(picture.job, error)
+        else:
+            self.written.append(picture.job.target)
+            self.tell(Written(picture.job.source, picture.job.target, picture.notes))
+
+    def _failed(self, job: Job, error: SixteenfoldError) -> None:
+        self.tell(Failed(job.source, str(error)))
+        if self._alone:
+            raise error
+        self.failures.append(str(error))
+
+
+def _one_ahead(
+    jobs: Sequence[Job], submit: Callable[[Job], "Future[Picture]"]
+) -> Iterator[tuple[Job, "Future[Picture]"]]:
+    """Each job with its picture, the reading of the next begun."""
+    following = [submit(job) for job in jobs[:1]]
+    for i, job in enumerate(jobs):
+        current = following.pop()
+        following = [submit(after) for after in jobs[i + 1 : i + 2]]
+        yield job, current

@@ -1,0 +1,138 @@
+"""One picture's way through the network and the projection, as streams of rows."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from torch import Tensor
+
+from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.upscaling.consistency import KERNEL_REACH, SCALE, correction, reach
+from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
+from sixteenfold.upscaling.rows import RowStream
+from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner
+from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
+
+MARGIN = 16
+"""How much more the second trunk sees around a tile, in pixels at x4: chosen by benchmarks/seams.py."""
+FIRST_MARGIN = 16
+"""How much more the first trunk sees around a tile, in pixels at x1: chosen by benchmarks/seams.py."""
+FIRST_TILE = 384
+"""Side of the first trunk's tiles, in pixels at x1; a picture of no more pixels than that is one tile."""
+BAND_BYTES = 192 * 2**20
+"""Most memory for the result of one row of tiles: tiles of a wide picture are lower and wider."""
+LOWEST_BAND = 8
+"""Fewest rows of a row of tiles, in pixels at x1: below, the margin would be nearly all of the work."""
+CHUNK = 16
+"""Rows of the small picture that are given out at a time."""
+
+
+def chunks(height: int) -> tuple[Span, ...]:
+    """The rows of the small picture whose results are made together."""
+    return tuple(Span(top, min(top + CHUNK, height)) for top in range(0, height, CHUNK))
+
+
+def bands(height: int, new_height: int) -> tuple[Span, ...]:
+    """The rows of the result that are given out together; new_height is 16 height, or less to reduce it."""
+    return reduced_bands(SCALE * height, new_height, SCALE * CHUNK)
+
+
+class Enlargement:
+    """Makes the rows of one enlarged picture from top to bottom, holding only those in use.
+
+    Features come from the picture, raw rows from features, residuals from raw rows, and finished
+    rows from raw rows and the residuals around them. Each is made on a grid that the picture alone
+    decides, so that a run that begins in the middle gives the same rows.
+
+    Args:
+        lr: (1, 3 or 1, H, W) in [0, 1].
+        runner: Runs the network.
+        tile: Side of the second trunk's tiles, in pixels of the small picture.
+        rounds: Rounds of back-projection.
+        fittings: How tiles of the first and the second trunk are fitted to memory.
+    """
+
+    def __init__(self, lr: Tensor, runner: Runner, tile: int, rounds: int, fittings: tuple[Fitting, Fitting]) -> None:
+        self._lr = lr
+        self._runner = runner
+        self._rounds = rounds
+        self._fittings = fittings
+        self._size = height, width = lr.shape[-2], lr.shape[-1]
+        first = max(height, width) if height * width <= FIRST_TILE**2 else FIRST_TILE
+        strips = plan(height, width, (first, first), FIRST_MARGIN)
+        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), MARGIN // 4)
+        self._strips = {strip.rows: strip for strip in strips}
+        self._bands = {band.rows: band for band in tiled}
+        self._features = RowStream(tuple(self._strips), self._make_features)
+        self._raw = RowStream(tuple(self._bands), self._make_raw, SCALE)
+        self._residual = RowStream(chunks(height), self._make_residual)
+        self._finished = RowStream(chunks(height), self._finish, SCALE)
+
+    def bands(self, size: tuple[int, int], skip: int) -> Iterator[Tensor]:
+        """The rows of the result, (1, 3 or 1, rows, width) in [0, 1], span after span as `bands` says.
+
+        size: The result's (height, width): sixteen times the picture's, or less to reduce it.
+        skip: How many spans to leave out.
+        """
+        height, width = SCALE * self._size[0], SCALE * self._size[1]
+        reduced = size != (height, width)
+        for band in bands(self._size[0], size[0])[skip:]:
+            seen = source_rows(band, height, size[0]) if reduced else band
+            whole = Span(seen.start // SCALE, -(-seen.stop // SCALE))
+            self._finished.forget(whole.start)
+            rows = self._finished.rows(whole)
+            yield reduce(rows, whole.times(SCALE), band, height, size).clamp_(0, 1) if reduced else rows
+
+    def _make_features(self, rows: Span) -> Tensor:
+        rgb = self._lr.expand(-1, 3, -1, -1)
+        return self._assemble(self._strips[rows], partial(self._runner.first, rgb), self._fittings[0], 1)
+
+    def _make_raw(self, rows: Span) -> Tensor:
+        """The network's rows, clamped; a grey picture's as the mean of the three channels it gives."""
+        band = self._bands[rows]
+
+        def work(tile: Tile) -> Tensor:
+            sr = self._runner.second(self._features, self._size, tile)
+            return sr if self._lr.shape[1] == 3 else sr.mean(dim=1, keepdim=True)
+
+        raw = self._assemble(band, work, self._fittings[1], SCALE)
+        self._features.forget(band.tiles[0].window_rows.start - ENLARGE_REACH)
+        return raw.clamp_(0, 1)
+
+    def _make_residual(self, rows: Span) -> Tensor:
+        """What the small picture has and the raw rows, downscaled, lack."""
+        seen = rows.grown(KERNEL_REACH, self._size[0])
+        small = downscale(self._raw.rows(seen), SCALE)
+        return self._lr[:, :, rows.slice] - small[:, :, rows.within(seen).slice]
+
+    def _finish(self, rows: Span) -> Tensor:
+        """Rows with what they lack to downscale to the picture, clamped."""
+        if self._rounds == 0:
+            finished = self._raw.rows(rows).clone()
+        else:
+            needed = rows.grown(KERNEL_REACH, self._size[0])
+            known = needed.grown(reach(self._rounds), self._size[0])
+            missing = correction(self._residual.rows(known), self._rounds)[:, :, needed.within(known).slice]
+            added = resize(missing, (SCALE * needed.length, SCALE * self._size[1]))
+            finished = added[:, :, rows.within(needed).times(SCALE).slice] + self._raw.rows(rows)
+        self._raw.forget(rows.stop - KERNEL_REACH)
+        self._residual.forget(rows.stop - KERNEL_REACH - reach(self._rounds))
+        return finished.clamp_(0, 1)
+
+    def _assemble(self, band: Band, work: Callable[[Tile], Tensor], fitting: Fitting, scale: int) -> Tensor:
+        """One row of tiles put together, (1, C, scale * rows, scale * W)."""
+        whole: Tensor | None = None
+        for tile in band.tiles:
+            for piece, result in fitting.run(tile, self._size, work):
+                if whole is None:
+                    whole = result.new_empty(1, result.shape[1], band.rows.length * scale, self._size[1] * scale)
+                rows, columns = piece.rows.within(band.rows).times(scale), piece.columns.times(scale)
+                whole[:, :, rows.slice, columns.slice] = result
+        assert whole is not None
+        return whole
+
+
+def _tile_shape(tile: int, width: int, channels: int) -> tuple[int, int]:
+    """Most (rows, columns) of a tile: square, or lower and wider where its band would be too large."""
+    row_bytes = SCALE * SCALE * width * channels * 4
+    rows = min(tile, max(LOWEST_BAND, BAND_BYTES // row_bytes))
+    return rows, tile * tile // rows

@@ -1,0 +1,192 @@
+"""One picture through the upscaler into its file: colour, alpha, size, and going on where it stopped."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.folders import Job, make_folder
+from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.upscaling.consistency import SCALE
+from sixteenfold.upscaling.upscaler import Upscaler
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large results are: sixteen times the side unless one of these is given.
+
+    Raises:
+        SixteenfoldError: If both are given, or one cannot be.
+    """
+
+    scale: float | None = None
+    """Times the side, 2 to 16."""
+    exact: tuple[int, int] | None = None
+    """(width, height) in pixels, whatever the picture's shape."""
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and self.exact is not None:
+            raise SixteenfoldError("scale and size: give only one of the two")
+        if self.scale is not None and not 2 <= self.scale <= SCALE:
+            raise SixteenfoldError(f"scale {self.scale:g}: must lie between 2 and {SCALE}")
+        if self.exact is not None and min(self.exact) < 1:
+            raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
+
+    @property
+    def ending(self) -> str:
+        """What result names have after their sources'."""
+        if self.exact is not None:
+            return f"_{self.exact[0]}x{self.exact[1]}"
+        return f"_x{SCALE if self.scale is None else self.scale:g}"
+
+    def of(self, job: Job, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the result of a picture.
+
+        Raises:
+            SixteenfoldError: If that is more than sixteen times the side.
+        """
+        if self.exact is None:
+            scale = SCALE if self.scale is None else self.scale
+            return round(scale * height), round(scale * width)
+        wanted_width, wanted_height = self.exact
+        if wanted_width > SCALE * width or wanted_height > SCALE * height:
+            raise SixteenfoldError(
+                f"{job.source}: its {width}x{height} pixels become at most {SCALE * width}x{SCALE * height}, "
+                f"not {wanted_width}x{wanted_height}; ask for a smaller size"
+            )
+        return wanted_height, wanted_width
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was read, with what is to become of it."""
+
+    job: Job
+    image: Image
+    size: tuple[int, int]
+    """(height, width) of the result."""
+    notes: tuple[str, ...]
+    """What is lost or converted on the way, a phrase each."""
+
+
+def open_picture(job: Job, size: Size, *, allow_huge: bool) -> Picture:
+    """Read a picture and see whether the target can hold its result.
+
+    Raises:
+        SixteenfoldError: If one of these fails.
+    """
+    image = read(job.source, allow_huge=allow_huge)
+    height, width = size.of(job, *image.pixels.shape[:2])
+    dtype, has_alpha = image.pixels.dtype, image.alpha is not None
+    lost = check_format(job.target, width, height, alpha=has_alpha, dtype=dtype, metadata=image.metadata)
+    return Picture(job, image, (height, width), (*image.notes, *lost))
+
+
+def enlarge(
+    picture: Picture, upscaler: Upscaler, writing: Executor, written: Callable[[int, int], None]
+) -> Callable[[], None]:
+    """Put all rows of a picture's result on the disk; those of a run that was stopped are not made again.
+
+    Args:
+        picture: What to enlarge.
+        upscaler: What enlarges.
+        writing: A thread that converts and writes the rows of one band while the next is made.
+        written: Called in that thread with (rows there are, rows that are new).
+
+    Returns:
+        What makes the file of the rows: to be called once, in any thread.
+
+    Raises:
+        SixteenfoldError: If the target cannot be written; calling what is returned may raise it too.
+    """
+    image, (height, width) = picture.image, picture.size
+    make_folder(picture.job.target)
+    channels = image.pixels.shape[2] + (image.alpha is not None)
+    key = fingerprint(picture, upscaler)
+    writer = BandWriter(picture.job.target, width, height, channels, image.pixels.dtype, image.metadata, key)
+    writer.__enter__()
+    last: Future[None] | None = None
+
+    def write(rows: list[Tensor]) -> None:
+        pixels = np.concatenate([to_pixels(part, image.pixels.dtype) for part in rows], axis=2)
+        writer.write(pixels)
+        writer.flush()
+        written(writer.rows_written, len(pixels))
+
+    try:
+        skip = _go_on(writer, upscaler.band_rows(image.pixels.shape[0], height))
+        written(writer.rows_written, 0)
+        for rows in _bands(picture, upscaler, skip):
+            if last is not None:
+                last.result()
+            last = writing.submit(write, rows)
+        if last is not None:
+            last.result()
+    except BaseException as error:
+        if last is not None:
+            wait([last])
+        writer.__exit__(type(error), error, error.__traceback__)
+        raise
+    return partial(writer.__exit__, None, None, None)
+
+
+def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
+    """A hash of all that decides the rows of a result."""
+    image = picture.image
+    digest = hashlib.sha256(upscaler.fingerprint.encode())
+    for part in (image.pixels, image.alpha):
+        if part is not None:
+            digest.update(repr((part.shape, part.dtype.str, picture.size)).encode())
+            digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def _go_on(writer: BandWriter, band_rows: tuple[int, ...]) -> int:
+    """Keep the whole bands that are there, and count them."""
+    ends = [end for end in accumulate(band_rows) if end <= writer.rows_written]
+    writer.keep(ends[-1] if ends else 0)
+    return len(ends)
+
+
+def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Tensor]]:
+    """The result's rows top to bottom: those of the colours, and those of alpha where there is one."""
+    image, size = picture.image, picture.size
+    if image.alpha is None:
+        yield from ([rows] for rows in upscaler.bands(to_tensor(image.pixels), size=size, skip=skip))
+        return
+    colours = upscaler.bands(to_tensor(fill_transparent(image.pixels, image.alpha)), size=size, skip=skip)
+    for rows, alpha in zip(colours, _alpha_bands(picture, upscaler, skip), strict=True):
+        yield [rows, alpha]
+
+
+def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Tensor]:
+    """Alpha enlarged by the network as a grey picture, for outlines as sharp as the colours'.
+
+    Nowhere does it leave what the small pixels around hold, so that the network puts no specks into
+    what is wholly opaque or transparent; where all is one value nothing is computed.
+    """
+    assert picture.image.alpha is not None
+    alpha = to_tensor(picture.image.alpha[:, :, None])
+    height, width = picture.size
+    rows_of_bands = upscaler.band_rows(alpha.shape[2], height)[skip:]
+    if float(alpha.min()) == float(alpha.max()):
+        yield from (alpha[:, :, :1, :1].expand(-1, -1, rows, width) for rows in rows_of_bands)
+        return
+    # Of each pixel and its eight neighbours.
+    highest, lowest = F.max_pool2d(alpha, 3, 1, 1), -F.max_pool2d(-alpha, 3, 1, 1)
+    columns = torch.arange(width) * alpha.shape[3] // width
+    bottom = height - sum(rows_of_bands)
+    for band in upscaler.bands(alpha, size=picture.size, skip=skip):
+        top, bottom = bottom, bottom + band.shape[2]
+        rows = (torch.arange(top, bottom) * alpha.shape[2] // height)[:, None]
+        yield band.cpu().clamp(lowest[:, :, rows, columns], highest[:, :, rows, columns])

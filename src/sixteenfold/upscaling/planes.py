@@ -1,0 +1,201 @@
+"""Pictures as planes, and convolutions that run on them.
+
+Nothing is concatenated: a convolution reads a list of pictures and writes another one. What follows a
+convolution (activation, residual sums) happens where its result is written.
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sixteenfold.upscaling.assembly import Compiled, Machine
+from sixteenfold.upscaling.winograd import (
+    BLOCK,
+    PATCH,
+    Points,
+    Variant,
+    convolution,
+    expansion,
+    scratch_floats,
+)
+
+
+class Planes:
+    """A picture as planes of as many channels as a vector holds, with its border of zeros.
+
+    Args:
+        channels: How many; rounded up to whole planes.
+        height: Rows, without the border.
+        width: Columns.
+        lanes: Channels a plane.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, lanes: int) -> None:
+        self.height, self.width = height, width
+        rows, columns = (PATCH * -(-n // PATCH) + 2 for n in (height, width))
+        self.data = torch.empty(-(-channels // lanes), rows, columns, lanes)
+        self.data[:, 0], self.data[:, :, 0] = 0, 0
+        self.clear_border()
+        self.row_floats = self.data.stride(1)
+        size = self.data.stride(0) * self.data.element_size()
+        self.addresses = [self.data.data_ptr() + i * size for i in range(self.data.shape[0])]
+
+    def clear_border(self) -> None:
+        """Set to zero what lies below and to the right of the picture."""
+        self.data[:, self.height + 1 :], self.data[:, :, self.width + 1 :] = 0, 0
+
+    def fill(self, picture: Tensor) -> "Planes":
+        """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself."""
+        lanes = self.data.shape[3]
+        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
+        for i, plane in enumerate(inner):
+            part = picture[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
+            plane[..., : part.shape[2]] = part
+            plane[..., part.shape[2] :] = 0
+        return self
+
+    def picture(self, channels: int) -> Tensor:
+        """The first channels, copied out: (1, C, H, W)."""
+        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
+        return inner.permute(0, 3, 1, 2).flatten(0, 1)[:channels].contiguous()[None]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution, ready to run."""
+
+    variant: Variant
+    weight: Tensor
+    """(9, out / width, in, width), where width is what the variant's matrix product makes at once."""
+    bias: Tensor
+    in_channels: int
+    out_channels: int
+
+
+def make_layer(conv: nn.Conv2d, sources: Sequence[int], lanes: int, variant: Variant, scale: float = 1.0) -> Layer:
+    """Lay out the weights of a convolution.
+
+    Args:
+        conv: A 3x3 convolution with bias.
+        sources: Channels of the pictures that it reads, in order; each begins a new plane.
+        lanes: Channels a plane; all counts are rounded up to it, with weights of zero.
+        variant: What to do around the convolution.
+        scale: A factor of the result.
+    """
+    assert conv.bias is not None
+    # NumPy, because PyTorch's threads would take longer to start than these small copies do.
+    bias, weight = (t.detach().float().cpu().numpy() * np.float32(scale) for t in (conv.bias, conv.weight))
+    ends = [sum(sources[: i + 1]) for i in range(len(sources))]
+    parts = [round_up(part, 1, lanes) for part in np.split(weight, ends[:-1], axis=1)]
+    weight = round_up(np.concatenate(parts, axis=1), 0, lanes)
+    outs, ins = weight.shape[:2]
+    vectors = 2 if outs % (2 * lanes) == 0 else 1
+    blocks = weight.reshape(-1, vectors * lanes, ins, 9).transpose(3, 0, 2, 1)
+    return Layer(
+        replace(variant, vectors=vectors),
+        torch.from_numpy(np.ascontiguousarray(blocks)),
+        torch.from_numpy(round_up(bias, 0, lanes)),
+        ins,
+        outs,
+    )
+
+
+def round_up(x: NDArray[np.float32], axis: int, multiple: int) -> NDArray[np.float32]:
+    """Lengthen an axis to the next multiple, with zeros."""
+    missing = [(0, 0)] * x.ndim
+    missing[axis] = (0, -x.shape[axis] % multiple)
+    return np.pad(x, missing)
+
+
+class Convolver:
+    """Runs layers, on as many threads as PyTorch uses when it is made.
+
+    Args:
+        machine: The CPU.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="winograd")
+        self._kept = threading.local()
+
+    def __call__(self, layer: Layer, sources: Sequence[Planes], target: Planes, added: Sequence[Planes] = ()) -> Planes:
+        """Convolve the sources' planes, all of them in order, into the target. Gives the target.
+
+        Args:
+            layer: The convolution.
+            sources: What it reads, of the target's size, or half of it for a doubling layer.
+            target: What it writes; none of the sources.
+            added: What its variant adds, of the target's size; may be among the sources.
+        """
+        function = convolution_code(self.machine, layer.variant)
+        weights = self._expanded(layer)
+        tables = [address_table(sources), address_table([target]), *(address_table([x]) for x in added)]
+        down, across = (-(-n // PATCH) for n in (target.height, target.width))
+        arguments = [
+            tables[0].data_ptr(),
+            sources[0].row_floats,
+            layer.in_channels,
+            tables[1].data_ptr(),
+            target.row_floats,
+            layer.out_channels,
+            weights.data_ptr(),
+            layer.bias.data_ptr(),
+            across,
+            *[*(table.data_ptr() for table in tables[2:]), 0, 0][:2],
+        ]
+        step = min(BLOCK, -(-down * across // self._threads))
+        starts = iter(range(0, down * across, step))
+
+        def work() -> None:
+            scratch = self._memory(scratch_floats(layer.in_channels, layer.out_channels))
+            for first in starts:  # one iterator for all: whoever is done takes the next piece
+                function([*arguments, scratch.data_ptr(), first, min(first + step, down * across)])
+
+        tasks = [self._pool.submit(work) for _ in range(self._threads)]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            wait(tasks)  # also when interrupted: the memory must outlive those who write to it
+        target.clear_border()
+        return target
+
+    def _expanded(self, layer: Layer) -> Tensor:
+        points = layer.variant.points
+        size = layer.in_channels * layer.out_channels
+        weights = self._memory(len(points.used) ** 2 * size)
+        expansion_code(self.machine, points)([layer.weight.data_ptr(), weights.data_ptr(), size])
+        return weights
+
+    def _memory(self, floats: int) -> Tensor:
+        """Memory of the running thread's own, kept at the largest size asked for: new pages cost time."""
+        memory: Tensor | None = getattr(self._kept, "memory", None)
+        if memory is None or memory.numel() < floats:
+            memory = self._kept.memory = torch.zeros(floats)
+        return memory
+
+
+def address_table(group: Sequence[Planes]) -> Tensor:
+    """The addresses of all planes of all pictures."""
+    return torch.tensor([address for planes in group for address in planes.addresses])
+
+
+@cache
+def convolution_code(machine: Machine, variant: Variant) -> Compiled:
+    """Machine code of a convolution, made once in a process."""
+    return Compiled(convolution(machine, variant))
+
+
+@cache
+def expansion_code(machine: Machine, points: Points) -> Compiled:
+    """Machine code of the weights' expansion, made once in a process."""
+    return Compiled(expansion(machine, points))

@@ -1,0 +1,169 @@
+"""What happens in a batch, as events, and how they are shown: a bar, plain lines, or JSON for programs."""
+
+import json
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+LINE_EVERY = 30.0
+"""Seconds between two lines about one picture where no bar can be drawn."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What there is to do is known."""
+
+    pictures: int
+    skipped: tuple[Path, ...]
+    """Results that exist already."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A picture was read and its network run begins."""
+
+    source: Path
+    target: Path
+    width: int
+    """Of the result."""
+    height: int
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """More rows of a picture's result are on the disk."""
+
+    source: Path
+    rows: int
+    """How many there are now."""
+    height: int
+    megapixels: float
+    """How much the new rows are: nothing when they are those of a run that was stopped."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A result is finished."""
+
+    source: Path
+    target: Path
+    notes: tuple[str, ...]
+    """What was lost or converted."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A picture could not be done; the batch goes on."""
+
+    source: Path
+    reason: str
+
+
+Event = Planned | Started | Advanced | Written | Failed
+Watch = Callable[[Event], None]
+
+
+def json_lines(stream: TextIO) -> Watch:
+    """Each event as one line of JSON: its name in small letters as `event`, and its fields."""
+
+    def watch(event: Event) -> None:
+        fields = {"event": type(event).__name__.lower(), **asdict(event)}
+        stream.write(json.dumps(fields, default=str) + "\n")  # in one piece: events come from two threads
+        stream.flush()
+
+    return watch
+
+
+@contextmanager
+def shown_on(console: Console) -> Generator[Watch]:
+    """Shows events on a console: a bar with speed and time left on a terminal, else a line now and then."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (
+        TextColumn("{task.fields[count]} {task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        _Speed(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bar(progress)
+
+
+class _Lines:
+    """A line for each result, and for a picture that takes long one every half minute."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = self._said = time.monotonic()
+        self._megapixels = 0.0
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        match event:
+            case Started():
+                self._began = self._said = now
+                self._megapixels = 0.0
+            case Advanced():
+                self._megapixels += event.megapixels
+                if now - self._said >= LINE_EVERY:
+                    self._said = now
+                    speed = self._megapixels / (now - self._began)
+                    done = 100 * event.rows // event.height
+                    _print(self._console, f"{event.source}: {done} %, {speed:.2f} megapixels/s")
+            case Written():
+                _print(self._console, "; ".join((str(event.target), *event.notes)))
+            case Planned() | Failed():
+                pass  # the command line tells these at the end
+
+
+class _Bar:
+    """One bar for the batch, in megapixels of results; those to come count as the mean of those known."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bar = progress.add_task("", count="", total=None)
+        self._pictures = self._begun = 0
+        self._known = self._row = 0.0
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Planned():
+                self._pictures = event.pictures
+            case Started():
+                self._begun += 1
+                self._row = event.width / 1e6
+                self._known += self._row * event.height
+                count = f"{self._begun}/{self._pictures}" if self._pictures > 1 else ""
+                self._progress.update(self._bar, total=self._expected(), description=event.source.name, count=count)
+            case Advanced(megapixels=0):
+                self._known -= self._row * event.rows
+                self._progress.update(self._bar, total=self._expected())
+            case Advanced():
+                self._progress.advance(self._bar, event.megapixels)
+            case Written():
+                _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
+            case Failed():
+                self._pictures -= 1
+
+    def _expected(self) -> float:
+        return self._known / self._begun * max(self._begun, self._pictures)
+
+
+class _Speed(ProgressColumn):
+    """Megapixels of results a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:.2f} MP/s")
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

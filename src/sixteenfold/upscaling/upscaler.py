@@ -1,0 +1,132 @@
+"""A picture in, a picture with sixteen times the side out, whole or band by band."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from torch import Tensor
+
+from sixteenfold import __version__
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks.generator import Generator
+from sixteenfold.upscaling.consistency import ROUNDS, SCALE
+from sixteenfold.upscaling.enlargement import FIRST_MARGIN, MARGIN, Enlargement, bands
+from sixteenfold.upscaling.runner import Fitting, Runner, Say
+
+logger = logging.getLogger(__name__)
+
+CPU_TILE, ACCELERATOR_TILE = 56, 120
+"""Side of the second trunk's tiles, in pixels at x1: memory against the margin's share of the work."""
+
+
+class Upscaler:
+    """Enlarges pictures sixteen times with one generator on one device.
+
+    The first trunk runs over the whole picture (a very large one in very large tiles), the second
+    in tiles with a margin. Of the result only a few bands of rows are held at a time.
+
+    Args:
+        model: A generator, the name of a shipped model, or a file of weights; None is the default model.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "fp32", "bf16" or "fp16".
+        tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
+        consistency: Make the result downscale to its input.
+        ensemble: Average the results of the eight flips and rotations, at eight times the work.
+        say: Called with one line when something had to be done differently; by default it is logged.
+
+    Attributes:
+        description: One line that says which device and precision were chosen.
+
+    Raises:
+        SixteenfoldError: If the model, device or precision cannot be had, or tile is not positive.
+    """
+
+    def __init__(
+        self,
+        model: Generator | str | Path | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: int | None = None,
+        consistency: bool = True,
+        ensemble: bool = False,
+        say: Say = logger.warning,
+    ) -> None:
+        if tile is not None and tile < 1:
+            raise SixteenfoldError(f"tile {tile}: the side of a tile must be at least 1 pixel of the input")
+        self._runner = Runner(_generator(model), device, precision, ensemble, say)
+        self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
+        self._rounds = ROUNDS if consistency else 0
+        self._fittings = Fitting(FIRST_MARGIN, say), Fitting(MARGIN // 4, say)
+        self._ensemble = ensemble
+        self._fingerprint: str | None = None
+        self.description = self._runner.description
+
+    def __call__(self, lr: Tensor) -> Tensor:
+        """Enlarge pictures that fit in memory.
+
+        Args:
+            lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, in [0, 1].
+
+        Returns:
+            (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device.
+        """
+        count, channels, height, width = lr.shape
+        sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
+        for i in range(count):
+            top = 0
+            for band in self.bands(lr[i : i + 1]):
+                sr[i : i + 1, :, top : top + band.shape[2]] = band
+                top += band.shape[2]
+        return sr
+
+    def bands(self, lr: Tensor, *, size: tuple[int, int] | None = None, skip: int = 0) -> Iterator[Tensor]:
+        """Enlarge one picture band by band: memory does not grow with its height.
+
+        Args:
+            lr: (1, 3, H, W) RGB or (1, 1, H, W) grey, in [0, 1].
+            size: (height, width) to which the x16 result is reduced, by the exact antialiased bicubic;
+                None leaves it at (16H, 16W).
+            skip: How many bands at the top to leave out; those that follow are the same as without.
+
+        Yields:
+            (1, 3 or 1, rows, width) in [0, 1], top to bottom, on the upscaler's device; the rows of
+            each as `band_rows` says.
+
+        Raises:
+            ValueError: If lr is not one RGB or grey picture with pixels, or the size is empty or too large.
+        """
+        if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
+            raise ValueError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
+        full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
+        size = size or full
+        if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
+            raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
+        lr = lr.detach().float().to(self._runner.device)
+        return Enlargement(lr, self._runner, self._tile, self._rounds, self._fittings).bands(size, skip)
+
+    @staticmethod
+    def band_rows(height: int, new_height: int | None = None) -> tuple[int, ...]:
+        """How many rows each band has that `bands` gives for a picture of this height, if reduced to new_height."""
+        return tuple(band.length for band in bands(height, new_height or SCALE * height))
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all but the picture that decides a result: weights, device, precision and settings."""
+        if self._fingerprint is None:
+            settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, MARGIN, FIRST_MARGIN)
+            digest = hashlib.sha256(repr(settings).encode())
+            for name, tensor in sorted(self._runner.generator.state_dict().items()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+
+def _generator(model: Generator | str | Path | None) -> Generator:
+    if isinstance(model, Generator):
+        return model
+    from sixteenfold.networks import zoo
+
+    return zoo.load(zoo.default() if model is None else model)

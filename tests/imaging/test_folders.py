@@ -1,0 +1,121 @@
+"""Every picture that is meant gets one place for its result, and never its own."""
+
+from pathlib import Path
+
+import pytest
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.folders import Job, make_folder, plan_jobs
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def plan(
+    folder: Path, inputs: list[str], out: str | None, *, suffix: str | None = None, keep: bool = False
+) -> dict[str, str]:
+    target = folder / out if out else None
+    jobs = plan_jobs([folder / name for name in inputs], target, ending="_x16", suffix=suffix, keep_suffix=keep)
+    return {str(job.source.relative_to(folder)): str(job.target.relative_to(folder)) for job in jobs}
+
+
+def test_beside_the_source(tmp_path: Path) -> None:
+    assert plan(tmp_path, ["a.jpg", "b/c.tif"], None) == {"a.jpg": "a_x16.png", "b/c.tif": "b/c_x16.png"}
+
+
+def test_a_file_for_one_input(tmp_path: Path) -> None:
+    assert plan(tmp_path, ["a.jpg"], "large.tif") == {"a.jpg": "large.tif"}
+
+
+def test_the_suffix_that_is_asked_for(tmp_path: Path) -> None:
+    assert plan(tmp_path, ["a.jpg"], "out", suffix=".webp", keep=True) == {"a.jpg": "out/a_x16.webp"}
+
+
+def test_a_folder_that_is_named_like_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "large.png").mkdir()
+    assert plan(tmp_path, ["a.jpg"], "large.png") == {"a.jpg": "large.png/a_x16.png"}
+
+
+def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "b.png", "a.jpg", "deep/er/c.webp", "notes.txt", ".b.png.rows", ".hidden/d.png")
+    assert plan(tmp_path, ["in"], "out") == {
+        "in/a.jpg": "out/a_x16.png",
+        "in/b.png": "out/b_x16.png",
+        "in/deep/er/c.webp": "out/deep/er/c_x16.png",
+    }
+
+
+@pytest.mark.parametrize("out", [None, "in/large"])
+def test_results_of_an_earlier_run_are_no_sources(tmp_path: Path, out: str | None) -> None:
+    touch(tmp_path / "in", "a.jpg", "deep/b.png")
+    first = plan(tmp_path, ["in"], out)
+    touch(tmp_path, *first.values())
+    assert plan(tmp_path, ["in"], out) == first
+
+
+def test_no_picture_twice(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.png")
+    assert plan(tmp_path, ["in/a.png", "in", "in/a.png"], None) == {"in/a.png": "in/a_x16.png"}
+
+
+def test_two_sources_of_one_name_get_two_results(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.jpg", "a.png", "b.png")
+    assert plan(tmp_path, ["in"], "out") == {
+        "in/a.jpg": "out/a.jpg_x16.png",
+        "in/a.png": "out/a.png_x16.png",
+        "in/b.png": "out/b_x16.png",
+    }
+
+
+def test_suffixes_that_cannot_be_written_become_png(tmp_path: Path) -> None:
+    sources = ["a.jpeg", "b.heic", "c.gif", "d"]
+    found = plan(tmp_path, sources, "out", keep=True)
+    assert list(found.values()) == ["out/a_x16.jpeg", "out/b_x16.png", "out/c_x16.png", "out/d_x16.png"]
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path / "in", "a.png")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+    assert list(plan(tmp_path, ["in"], None)) == ["in/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "out", "suffix", "cause"),
+    [
+        ([], "out", None, "no INPUT"),
+        (["empty"], "out", None, "empty: holds no picture"),
+        (["empty"], "out.png", None, "empty: holds no picture"),
+        (["a.png", "b.png"], "out.png", None, "one file for several"),
+        (["in"], "out.png", None, "one file for several"),
+        (["a.png"], "out.jpg", ".png", "--format png"),
+    ],
+)
+def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:
+    (tmp_path / "empty").mkdir()
+    touch(tmp_path / "in", "a.png", "b.png")
+    with pytest.raises(SixteenfoldError, match=cause):
+        plan(tmp_path, inputs, out, suffix=suffix)
+
+
+@pytest.mark.parametrize("out", ["a.png", ""])
+def test_a_source_is_never_replaced(tmp_path: Path, out: str) -> None:
+    touch(tmp_path, "a.png")
+    with pytest.raises(SixteenfoldError, match="take its place"):
+        plan_jobs([tmp_path / "a.png"], tmp_path / out, ending="", keep_suffix=True)
+
+
+def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
+    assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg") == (
+        Job(tmp_path / "a.png", tmp_path / "b.jpeg"),
+    )
+
+
+def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b" / "c.png")
+    assert (tmp_path / "a" / "b").is_dir()
+    touch(tmp_path, "file")
+    with pytest.raises(SixteenfoldError, match=r"file/c\.png"):
+        make_folder(tmp_path / "file" / "c.png")

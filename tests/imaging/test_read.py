@@ -1,0 +1,319 @@
+"""What read refuses and in which words; orientation, colour and odd files. Kept samples: test_formats."""
+
+import io
+import os
+import re
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+from PIL import Image as Pillow, ImageCms
+from skimage import data
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import read as module
+from sixteenfold.imaging.read import DEFAULT_RESOLUTION, is_picture, read
+
+PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
+
+
+@pytest.fixture(autouse=True)
+def silent(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    out, err = capfd.readouterr()
+    assert (out, err) == ("", "")
+
+
+def refused(path: Path, words: str, allow_huge: bool = False) -> str:
+    with pytest.raises(SixteenfoldError, match=words) as caught:
+        read(path, allow_huge=allow_huge)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message and ";" in message
+    return message
+
+
+def png(width: int, height: int, depth: int = 8, rows: bytes = b"") -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_missing(tmp_path: Path) -> None:
+    refused(tmp_path / "no.png", "does not exist; check the name")
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file" / "no.png", "part of its path is a file")
+
+
+def test_folder(tmp_path: Path) -> None:
+    refused(tmp_path, "is a folder; name a picture file in it")
+
+
+def test_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    refused(tmp_path / "pipe.png", "no ordinary file")
+
+
+def test_unreadable() -> None:
+    """As root nothing is unreadable, so the test steps down for the attempt."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / "a.png"
+        path.write_bytes(png(1, 1))
+        path.chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            refused(path, "may not be read; change its permissions")
+        finally:
+            os.seteuid(user)
+
+
+def test_text_renamed(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("not a picture at all, but more than thirty-two letters of it")
+    refused(path, "no picture in a known format .* whatever its name says")
+    path.write_bytes(b"")
+    refused(path, "is empty; get the file again")
+
+
+def test_no_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(0, 0))
+    refused(path, "cannot be read: ")
+
+
+def test_one_pixel(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png(1, 1, rows=b"\0\x01\x02\x03"))
+    assert read(path).pixels.tolist() == [[[1, 2, 3]]]
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "a.png": lambda path: Pillow.fromarray(PHOTO).save(path),
+    "a.jpg": lambda path: Pillow.fromarray(PHOTO).save(path, quality=95),
+    "progressive.jpg": lambda path: Pillow.fromarray(PHOTO).save(path, quality=95, progressive=True),
+    "a.webp": lambda path: Pillow.fromarray(PHOTO).save(path),
+    "a.tif": lambda path: Pillow.fromarray(PHOTO).save(path),
+    "tiled.tif": lambda path: tifffile.imwrite(path, PHOTO, tile=(16, 16), compression="zlib"),
+    "a.gif": lambda path: Pillow.fromarray(PHOTO).save(path),
+    "a.avif": lambda path: Pillow.fromarray(PHOTO).save(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("part", [0.01, 0.3, 0.6, 0.9])
+def test_cut_short(tmp_path: Path, name: str, part: float) -> None:
+    path = tmp_path / name
+    WRITERS[name](path)
+    assert read(path).pixels.shape == PHOTO.shape
+    whole = path.read_bytes()
+    path.write_bytes(whole[: max(12, int(part * len(whole)))])
+    refused(path, "cannot be read: .*; get the file again")
+
+
+def outcome(path: Path) -> str:
+    try:
+        return "picture" if read(path).pixels.size else "no pixels"
+    except SixteenfoldError as error:
+        line = rf"{re.escape(str(path))}: [^\n]*; [^\n]*$"
+        return "one line" if re.match(line, str(error)) else str(error)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_flipped_bits_end_in_a_picture_or_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    WRITERS[name](path)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        broken = whole.copy()
+        broken[rng.integers(0, len(broken), 4)] ^= rng.integers(1, 256, 4).astype(np.uint8)
+        path.write_bytes(broken.tobytes())
+        assert outcome(path) in ("picture", "one line")
+
+
+def test_warned_of_but_read(tmp_path: Path) -> None:
+    """A flaw that libjpeg only warns of: stray bytes between two segments."""
+    path = tmp_path / "a.jpg"
+    Pillow.fromarray(PHOTO).save(path)
+    whole = path.read_bytes()
+    table = whole.index(b"\xff\xdb")
+    path.write_bytes(whole[:table] + b"stray" + whole[table:])
+    image = read(path)
+    assert image.pixels.shape == PHOTO.shape
+    assert len(image.notes) == 1 and image.notes[0].startswith("the decoder warned: ")
+
+
+def test_unknown_tiff_tags_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    extra = [(65000, 3, 1, 7, True), (65001, 2, 4, "odd", True)]
+    tifffile.imwrite(path, PHOTO, tile=(16, 16), compression="zlib", extratags=extra)
+    image = read(path)
+    assert np.array_equal(image.pixels, PHOTO) and image.notes == ()
+
+
+def test_declared_size_is_refused_before_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png(60_000, 60_000))
+    refused(path, "declares 60000 x 60000 pixels, more than 178 megapixels")
+    path.write_bytes(png(2**31 - 1, 2**31 - 1))
+    refused(path, "declares|cannot be read")
+
+    Pillow.fromarray(PHOTO).save(path)
+    monkeypatch.setattr(module, "MAX_PIXELS", 2399)
+    refused(path, "declares 60 x 40 pixels")
+    assert read(path, allow_huge=True).pixels.shape == PHOTO.shape
+    monkeypatch.setattr(module, "MAX_PIXELS", 2400)
+    assert read(path).pixels.shape == PHOTO.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation(tmp_path: Path, orientation: int) -> None:
+    """As libvips itself turns it, through code that is not ours."""
+    tag = Pillow.Exif()
+    tag[0x0112] = orientation
+    path = tmp_path / "a.png"
+    Pillow.fromarray(PHOTO).save(path, exif=tag.tobytes(), dpi=(300, 150))
+    image = read(path)
+    assert np.array_equal(image.pixels, pyvips.Image.new_from_file(str(path)).autorot().numpy())
+    block = Pillow.Exif()
+    block.load(image.metadata.exif or b"")
+    assert block[0x0112] == 1
+    assert image.notes == (() if orientation == 1 else ("turned upright as its orientation tag says",))
+    wanted = (300, 150) if orientation < 5 else (150, 300)
+    assert (image.metadata.xres * 25.4, image.metadata.yres * 25.4) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_orientation_in_xmp_is_reset(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Pillow.fromarray(PHOTO).save(path, xmp=b"<r tiff:Orientation='6'/><tiff:Orientation>8</tiff:Orientation>")
+    wanted = b"<r tiff:Orientation='1'/><tiff:Orientation>1</tiff:Orientation>"
+    assert read(path).metadata.xmp == wanted
+
+
+def test_content_counts_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "odd [1],x=2.jpg"
+    Pillow.fromarray(PHOTO).save(path, "PNG")
+    image = read(path)
+    assert np.array_equal(image.pixels, PHOTO)
+    assert image.alpha is None and image.notes == ()
+    assert image.metadata.xres == pytest.approx(DEFAULT_RESOLUTION, rel=1e-3)
+
+
+def test_name_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Pillow.fromarray(PHOTO).save(path)
+    assert np.array_equal(read(path).pixels, PHOTO)
+
+
+def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    for shade in (10, 200):
+        path.write_bytes(png(2, 1, rows=bytes([0, *[shade] * 6])))
+        assert read(path).pixels.tolist() == [[[shade] * 3] * 2]
+
+
+def profile(name: str) -> bytes:
+    return pyvips.Image.profile_load(name)
+
+
+def test_cmyk_goes_through_its_own_profile(tmp_path: Path) -> None:
+    """Little CMS, asked by Pillow, gives the same colours."""
+    path = tmp_path / "a.tif"
+    inks = np.random.default_rng(0).integers(0, 200, (8, 9, 4), dtype=np.uint8)
+    picture = Pillow.fromarray(inks, "CMYK")
+    picture.save(path, icc_profile=profile("cmyk"))
+    image = read(path)
+    cmyk = ImageCms.ImageCmsProfile(io.BytesIO(profile("cmyk")))
+    wanted = ImageCms.profileToProfile(
+        picture, cmyk, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"
+    )
+    assert wanted is not None
+    assert np.abs(image.pixels.astype(int) - np.asarray(wanted)).mean() < 3
+    assert image.notes == ("CMYK converted to sRGB through its profile",)
+    assert image.metadata.icc is None or image.metadata.icc[16:20] == b"RGB "
+
+
+def test_wide_gamut_keeps_its_numbers_and_profile(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Pillow.fromarray(PHOTO).save(path, icc_profile=profile("p3"))
+    image = read(path)
+    with Pillow.open(path) as same:
+        assert np.array_equal(image.pixels, np.asarray(same))
+    assert image.metadata.icc == profile("p3") and image.notes == ()
+
+
+def test_profile_that_does_not_fit_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Pillow.fromarray(PHOTO[..., 0]).save(path, icc_profile=profile("srgb"))
+    image = read(path)
+    assert image.metadata.icc is None
+    assert image.notes == ("ICC profile dropped: it does not fit the picture's channels",)
+
+
+def test_broken_exif_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    Pillow.fromarray(PHOTO).save(path, exif=b"II*\0\xff\xff\0\0")
+    image = read(path)
+    assert image.metadata.exif is None
+    assert image.notes == ("EXIF dropped: an entry points outside the block",)
+
+
+def test_float(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    shades = np.linspace(-0.1, 1.2, 64, dtype=np.float32).reshape(8, 8)
+    tifffile.imwrite(path, shades)
+    image = read(path)
+    assert image.notes == ("float samples from -0.1 to 1.2 clipped to 0..1",)
+    assert np.array_equal(image.pixels[..., 0], shades.clip(0, 1))
+    for bad in (255.0, np.nan):
+        tifffile.imwrite(path, np.full((4, 4), bad, np.float32))
+        refused(path, "has float samples from .* scale them to 0..1")
+
+
+def test_samples_of_no_use_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 4), np.int32))
+    refused(path, "samples of type int; save it with 8 or 16 bits")
+    tifffile.imwrite(path, np.zeros((4, 4, 7), np.uint8), photometric="minisblack", planarconfig="contig")
+    refused(path, "has 7 channels; save it as grey, RGB or CMYK")
+
+
+def test_lab_is_converted(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    pyvips.Image.new_from_array(PHOTO).copy(interpretation="srgb").colourspace("lab").write_to_file(str(path))
+    image = read(path)
+    assert np.abs(image.pixels.astype(int) - PHOTO).max() <= 2
+    assert image.notes == ("lab colour converted to 8-bit sRGB",)
+
+
+def test_transparent_palette_entry(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    picture = Pillow.fromarray(np.array([[0, 1, 1]], np.uint8), "P")
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.save(path, transparency=0)
+    image = read(path)
+    assert image.pixels.tolist() == [[[10, 20, 30], [40, 50, 60], [40, 50, 60]]]
+    assert image.alpha is not None and image.alpha.tolist() == [[0, 255, 255]]
+
+
+def test_jpeg_xl_is_named_where_it_cannot_be_read(tmp_path: Path) -> None:
+    if pyvips.type_find("VipsForeignLoad", "jxlload_source") != 0:
+        pytest.skip("this libvips reads JPEG XL")
+    path = tmp_path / "a.jxl"
+    path.write_bytes(b"\xff\x0a" + b"\0" * 40)
+    refused(path, "JPEG XL, which the installed libvips cannot read; convert it to PNG")
+
+
+def test_is_picture() -> None:
+    assert is_picture(Path("A.JPG")) and is_picture(Path("x/b.tiff")) and is_picture(Path("c.avif"))
+    assert not is_picture(Path("notes.txt")) and not is_picture(Path("png"))

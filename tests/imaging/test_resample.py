@@ -1,0 +1,86 @@
+"""The resampling is MATLAB's formula, evaluated here once more, one pixel at a time in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
+
+
+def keys(x: float) -> float:
+    x = abs(x)
+    if x <= 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    if x <= 2:
+        return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return 0.0
+
+
+def mirrored(index: int, length: int) -> int:
+    index %= 2 * length
+    return index if index < length else 2 * length - 1 - index
+
+
+def direct(length: int, new_length: int, scale: float) -> np.ndarray:
+    """imresize along one direction as a matrix, straight from its definition with 1-based coordinates."""
+    narrow = min(scale, 1.0)
+    matrix = np.zeros((new_length, length))
+    for out in range(1, new_length + 1):
+        u = out / scale + 0.5 * (1 - 1 / scale)
+        for place in range(math.floor(u - 2 / narrow) - 2, math.ceil(u + 2 / narrow) + 3):
+            matrix[out - 1, mirrored(place - 1, length)] += keys((u - place) * narrow)
+    return matrix / matrix.sum(1, keepdims=True)
+
+
+def direct_2d(picture: np.ndarray, size: tuple[int, int], scales: tuple[float, float]) -> np.ndarray:
+    rows, columns = (direct(*lengths) for lengths in zip(picture.shape, size, scales, strict=True))
+    return rows @ picture @ columns.T
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    size=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    seed=st.integers(0, 2**31),
+)
+def test_resize_equals_direct_evaluation(shape: tuple[int, int], size: tuple[int, int], seed: int) -> None:
+    picture = np.random.default_rng(seed).random(shape)
+    expected = direct_2d(picture, size, (size[0] / shape[0], size[1] / shape[1]))
+    result = resize(torch.from_numpy(picture)[None, None], size)[0, 0].numpy()
+    np.testing.assert_allclose(result, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (33, 17), (96, 80), (1, 100), (5, 5)])
+def test_downscale_rounds_the_size_up_and_keeps_the_scale(shape: tuple[int, int]) -> None:
+    picture = np.random.default_rng(1).random(shape)
+    size = (math.ceil(shape[0] / 16), math.ceil(shape[1] / 16))
+    result = downscale(torch.from_numpy(picture)[None, None])[0, 0].numpy()
+    assert result.shape == size
+    np.testing.assert_allclose(result, direct_2d(picture, size, (1 / 16, 1 / 16)), atol=1e-12)
+
+
+def test_float32_stays_near_float64() -> None:
+    picture = torch.rand(1, 3, 160, 192, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert (downscale(picture.float()) - downscale(picture)).abs().max() < 1e-6
+
+
+def test_a_flat_picture_stays_flat() -> None:
+    assert torch.allclose(resize(torch.full((1, 1, 37, 23), 0.3), (7, 91)), torch.tensor(0.3), atol=1e-6)
+
+
+def test_resampling_passes_gradients() -> None:
+    picture = torch.rand(1, 1, 32, 32, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(downscale, (picture,))
+
+
+def test_rounding_is_half_up_and_clamped() -> None:
+    values = torch.tensor([-0.2, 0.5 / 255, 1.49 / 255, 1.0, 1.3], dtype=torch.float64)
+    assert torch.allclose(round_to_8_bits(values) * 255, torch.tensor([0.0, 1, 1, 255, 255], dtype=torch.float64))
+
+
+def test_empty_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        resize(torch.rand(1, 1, 4, 4), (0, 4))

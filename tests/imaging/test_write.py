@@ -1,0 +1,345 @@
+"""Whole or not at all: what write refuses, cleans up and streams. Kept samples: test_formats."""
+
+import errno
+import io
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from skimage import data
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import encode, scratch, write as write_module
+from sixteenfold.imaging.formats import Format
+from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.write import BandWriter, check_format
+
+PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
+SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".avif"]
+
+
+@pytest.fixture(autouse=True)
+def silent(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+def write(target: Path, pixels: np.ndarray = PHOTO, rows: int = 13) -> None:
+    height, width, channels = pixels.shape
+    with BandWriter(target, width, height, channels, pixels.dtype, Metadata()) as writer:
+        for top in range(0, height, rows):
+            writer.write(pixels[top : top + rows])
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def refused(target: Path, words: str, pixels: np.ndarray = PHOTO) -> None:
+    with pytest.raises(SixteenfoldError, match=words) as caught:
+        write(target, pixels)
+    message = str(caught.value)
+    assert message.startswith(f"{target}: ") and "\n" not in message and ";" in message
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_target_appears_alone_and_replaces(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"odd [1],Q=2{suffix}"
+    target.write_text("old")
+    with BandWriter(target, 60, 40, 3, np.uint8, Metadata()) as writer:
+        writer.write(PHOTO[:10])
+        assert sorted(names(tmp_path)) == sorted([target.name, f".{target.name}.rows"])
+        assert target.read_text() == "old"
+        writer.write(PHOTO[10:])
+    assert names(tmp_path) == [target.name]
+    assert read(target).pixels.shape == PHOTO.shape
+
+
+def test_scratch_is_plain_rows(tmp_path: Path) -> None:
+    deep = PHOTO.astype(np.uint16) * 200
+    with BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint16, Metadata()) as writer:
+        writer.write(deep[:30])
+        writer.write(deep[30:])
+        writer.flush()
+        assert (tmp_path / ".a.png.rows").read_bytes()[scratch.HEADER_BYTES :] == deep.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 2), (40, 7, 3), (9, 3, 4), (700, 900, 3)])
+def test_finished_scratch_is_a_tiff(tmp_path: Path, shape: tuple[int, int, int], dtype: type) -> None:
+    """As tifffile reads it, with one strip and with several."""
+    rows = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    path = tmp_path / "rows"
+    path.write_bytes(scratch.header(shape, rows.dtype) + rows.tobytes() + scratch.index(shape, rows.dtype))
+    read_back = tifffile.imread(path)
+    assert read_back.dtype == rows.dtype
+    assert np.array_equal(read_back.reshape(shape), rows)
+
+
+def test_bands_of_any_height_and_layout(tmp_path: Path) -> None:
+    for rows in (1, 7, 40):
+        write(tmp_path / "a.png", PHOTO, rows)
+        assert np.array_equal(read(tmp_path / "a.png").pixels, PHOTO)
+    write(tmp_path / "a.png", PHOTO[::-1, ::-1])
+    assert np.array_equal(read(tmp_path / "a.png").pixels, PHOTO[::-1, ::-1])
+
+
+def test_the_second_file_of_a_name_is_not_the_first(tmp_path: Path) -> None:
+    """libvips would remember the scratch file by its name."""
+    for shade in (10, 200):
+        write(tmp_path / "a.png", np.full((4, 5, 1), shade, np.uint8))
+        assert (read(tmp_path / "a.png").pixels == shade).all()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "a.png"
+    target.write_text("old")
+
+    def interrupted() -> None:
+        with BandWriter(target, 60, 40, 3, np.uint8, Metadata()) as writer:
+            writer.write(PHOTO[:10])
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert names(tmp_path) == ["a.png"] and target.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    "rows", [PHOTO[:, :59], PHOTO[..., :1], PHOTO.astype(np.uint16), np.concatenate([PHOTO, PHOTO])]
+)
+def test_wrong_rows_are_a_value_error(tmp_path: Path, rows: np.ndarray) -> None:
+    with pytest.raises(ValueError), BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer:
+        writer.write(rows)
+    assert names(tmp_path) == []
+
+
+def test_missing_rows_are_a_value_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="only 39 rows"),
+        BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer,
+    ):
+        writer.write(PHOTO[:39])
+    assert names(tmp_path) == []
+
+
+def test_impossible_writers_are_value_errors(tmp_path: Path) -> None:
+    for width, channels in ((0, 3), (1, 5)):
+        with pytest.raises(ValueError, match="no picture"):
+            BandWriter(tmp_path / "a.png", width, 1, channels, np.uint8, Metadata())
+    with pytest.raises(ValueError, match="int32"):
+        check_format(tmp_path / "a.png", 1, 1, alpha=False, dtype=np.int32)
+
+
+def test_folder_as_target(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    refused(tmp_path / "a.png", "is a folder; name a file in it")
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    refused(tmp_path / "no" / "a.png", "no is no folder; make it first")
+
+
+def test_unwritable_folder() -> None:
+    """As root every folder is writable, so the test steps down for the attempt."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        user, group = os.geteuid(), os.getegid()
+        if user == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        try:
+            refused(Path(folder) / "a.png", "may not be written|cannot be written")
+        finally:
+            os.seteuid(user)
+            os.setegid(group)
+        assert names(Path(folder)) == []
+
+
+def test_too_long_a_name(tmp_path: Path) -> None:
+    refused(tmp_path / f"{'n' * 250}.png", "the name is too long; choose a shorter one")
+
+
+def test_no_room_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=2 * PHOTO.nbytes - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)  # pyright: ignore[reportUnknownLambdaType]
+    refused(tmp_path / "a.png", r"needs up to 0\.0 MB while it is written, and .* has 0\.0 MB free; make room")
+    write(tmp_path / "a.jpg")
+
+
+def test_disk_that_fills_while_rows_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.FileIO):
+        def write(self, data: object, /) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def opened(path: Path, mode: str) -> io.BufferedWriter:
+        return io.BufferedWriter(FullDisk(path, mode), buffer_size=64)
+
+    monkeypatch.setattr(Path, "open", opened)
+    refused(tmp_path / "a.png", "cannot be written: the disk is full; make room")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real failure of write(2): the system's limit on the size of a file."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+
+    def limited(rows: int, metadata: Metadata, form: Format, target: int) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            encode.encode(rows, metadata, form, target)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    monkeypatch.setattr(write_module, "encode", limited)
+    refused(tmp_path / f"a{suffix}", "cannot be written: .*; check the free disk space", noise)
+    assert names(tmp_path) == []
+
+
+def test_formats_too_small_name_the_others() -> None:
+    with pytest.raises(
+        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, which holds 65,535 .*; save as \.png or \.tif$"
+    ):
+        check_format(Path("a.jpg"), 70_000, 9, alpha=False, dtype=np.uint8)
+    with pytest.raises(SixteenfoldError, match=r"save as \.png or \.tif or \.jpg or \.avif$"):
+        check_format(Path("a.webp"), 9, 16_384, alpha=False, dtype=np.uint8)
+
+
+def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
+    with (
+        pytest.raises(SixteenfoldError, match="too many for WebP"),
+        BandWriter(tmp_path / "a.webp", 20_000, 1, 3, np.uint8, Metadata()),
+    ):
+        pytest.fail("entered")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.pgn", r"'\.pgn'; did you mean \.png\?"), ("a.jpgg", r"mean \.jpg\?"), ("a", "'nothing'; choose one of these")],
+)
+def test_unknown_suffix_names_the_nearest(name: str, words: str) -> None:
+    with pytest.raises(SixteenfoldError, match=words):
+        check_format(Path(name), 1, 1, alpha=False, dtype=np.uint8)
+
+
+def test_losses_are_said() -> None:
+    said = check_format(Path("a.jpg"), 9, 9, alpha=True, dtype=np.uint16)
+    assert said == ("JPEG: alpha flattened on white", "JPEG: 16 bit reduced to 8 bit")
+    assert check_format(Path("a.PNG"), 9, 9, alpha=True, dtype=np.uint16) == ()
+
+
+def test_reducing_rounds_halves_up_and_clips(tmp_path: Path) -> None:
+    shades = np.array([[[-1.0], [0.0], [0.5 / 65535], [0.4999], [1.0], [2.0]]], np.float32)
+    write(tmp_path / "a.png", shades)
+    assert read(tmp_path / "a.png").pixels.ravel().tolist() == [0, 0, 1, 32761, 65535, 65535]
+
+
+def test_bigtiff_when_it_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.tif")
+    assert (tmp_path / "a.tif").read_bytes()[:3] == b"II*"
+    monkeypatch.setattr(encode, "BIGTIFF_BYTES", PHOTO.nbytes - 1)
+    write(tmp_path / "a.tif")
+    assert (tmp_path / "a.tif").read_bytes()[:3] == b"II+"
+    assert np.array_equal(read(tmp_path / "a.tif").pixels, PHOTO)
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+height, target = int(sys.argv[1]), Path(sys.argv[2])
+band = np.tile(np.arange(4096, dtype=np.uint8)[:, None], (64, 1, 3))
+with BandWriter(target, 4096, height, 3, np.uint8, Metadata()) as writer:
+    for _ in range(height // 64):
+        writer.write(band)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg"])
+def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> None:
+    """Six times the rows, 60 MB more of samples: not 15 MB more of memory."""
+
+    def peak(height: int) -> int:
+        command = [sys.executable, "-c", MEMORY, str(height), str(tmp_path / f"a{suffix}")]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    assert peak(6144) - peak(1024) < 15
+
+
+# --- going on with the rows of a run that was stopped -----------------------------------------------------------------
+
+
+def some_rows(target: Path, fingerprint: str | None, rows: int, error: type[BaseException]) -> None:
+    with writing(target, fingerprint) as writer:
+        writer.write(PHOTO[:rows])
+        raise error
+
+
+def stopped(target: Path, rows: int, fingerprint: str | None = "settings") -> None:
+    with pytest.raises(KeyboardInterrupt):
+        some_rows(target, fingerprint, rows, KeyboardInterrupt)
+
+
+def writing(target: Path, fingerprint: str | None) -> BandWriter:
+    return BandWriter(target, 60, 40, 3, np.uint8, Metadata(), fingerprint)
+
+
+def test_rows_of_an_interrupted_run_are_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 13)
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == 13
+        writer.write(PHOTO[13:])
+    assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_rows_of_a_killed_run_are_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 9)
+    rows = tmp_path / ".a.png.rows"
+    rows.write_bytes(rows.read_bytes() + b"torn")  # a row that did not get there whole
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == 9
+        writer.keep(7)
+        writer.write(PHOTO[7:])
+    assert np.array_equal(read(target).pixels, PHOTO)
+
+
+@pytest.mark.parametrize("fingerprint", ["other settings", None])
+def test_rows_of_another_run_are_never_mixed_in(tmp_path: Path, fingerprint: str | None) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 13)
+    with writing(target, fingerprint) as writer:
+        assert writer.rows_written == 0
+        writer.write(PHOTO[::-1])
+    assert np.array_equal(read(target).pixels, PHOTO[::-1])
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_without_a_fingerprint_nothing_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 13, fingerprint=None)
+    assert names(tmp_path) == []
+
+
+def test_a_failure_leaves_no_rows_even_with_a_fingerprint(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        some_rows(tmp_path / "a.png", "settings", 13, RuntimeError)
+    assert names(tmp_path) == []

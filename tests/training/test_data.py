@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+import torch
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.training.data import mean_step, sample_batch, smallest_side
+from sixteenfold.training.index import Index, find_pictures, make_index
+
+
+def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(256, (3, height, width), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[torch.Tensor]:
+    return [noise(160, 130), noise(140, 200, 1)]
+
+
+def save(path: Path, height: int, width: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pyvips.Image.new_from_array(pixels).write_to_file(str(path))
+
+
+def test_a_batch_is_a_function_of_its_address(photographs: list[torch.Tensor]) -> None:
+    def batch(seed: int = 3, step: int = 7) -> torch.Tensor:
+        return sample_batch(photographs, 64, seed=seed, step=step, indices=range(3)).hr
+
+    assert torch.equal(batch(), batch())
+    assert not torch.equal(batch(), batch(step=8))
+    assert not torch.equal(batch(), batch(seed=4))
+
+
+def test_processes_share_a_global_batch(photographs: list[torch.Tensor]) -> None:
+    whole = sample_batch(photographs, 64, seed=0, step=1, indices=range(4))
+    parts = [sample_batch(photographs, 64, seed=0, step=1, indices=range(i, i + 2)) for i in (0, 2)]
+    assert torch.equal(whole.lr, torch.cat([part.lr for part in parts]))
+    assert torch.equal(whole.hr, torch.cat([part.hr for part in parts]))
+
+
+def test_the_low_resolution_crop_is_that_of_the_whole_picture() -> None:
+    """Away from the picture's border no trace of the crop's own border is left."""
+    side = smallest_side(64)
+    picture = noise(side, side)
+    batch = sample_batch([picture], 64, seed=0, step=0, indices=range(1))
+    # One possible place, so the crop is the picture's middle in one of eight orientations.
+    surrounded = torch.nn.functional.pad(batch.hr, (32, 32, 32, 32), mode="reflect")
+    own_border = round_to_8_bits(downscale(surrounded))[..., 2:-2, 2:-2]
+    middle = own_border[..., 1:-1, 1:-1]
+    # The kernel reaches one and a half pixels past its own: the inner pixels see only the crop.
+    assert torch.equal(batch.lr[..., 2:-2, 2:-2], middle[..., 1:-1, 1:-1])
+    whole = round_to_8_bits(downscale(picture[None].float() / 255))[..., 2:-2, 2:-2]
+    orientations = [torch.rot90(whole, k, (-2, -1)) for k in range(4)]
+    orientations += [turned.flip(-1) for turned in orientations]
+    assert any(torch.equal(batch.lr, turned) for turned in orientations)
+
+
+def test_a_whole_crop_is_a_picture_of_its_own(photographs: list[torch.Tensor]) -> None:
+    batch = sample_batch(photographs, 64, seed=0, step=0, indices=range(2), whole=True)
+    assert torch.equal(batch.lr, round_to_8_bits(downscale(batch.hr)))
+    surrounded = sample_batch(photographs, 64, seed=0, step=0, indices=range(2))
+    assert torch.equal(batch.hr, surrounded.hr)
+    assert not torch.equal(batch.lr, surrounded.lr)
+
+
+def test_all_eight_orientations_occur() -> None:
+    side = smallest_side(16)
+    photographs = [noise(side, side)]
+    seen = {sample_batch(photographs, 16, seed=0, step=s, indices=range(1)).hr.numpy().tobytes() for s in range(80)}
+    assert len(seen) == 8
+
+
+def test_flat_crops_are_drawn_again() -> None:
+    """Half of the picture is flat; of the crops that are kept hardly one is."""
+    picture = noise(400, 400)
+    picture[:, :, :200] = 128
+    drawn = {
+        detail: [
+            mean_step((255 * sample_batch([picture], 16, seed=0, step=s, indices=range(1), detail=detail).hr[0]).byte())
+            for s in range(60)
+        ]
+        for detail in (0.0, 40.0)
+    }
+    assert sum(value < 1 for value in drawn[0.0]) > 12
+    assert sum(value < 1 for value in drawn[40.0]) < 3
+
+
+def test_mean_step() -> None:
+    crop = torch.zeros(3, 2, 3, dtype=torch.uint8)
+    crop[:, :, 2] = 200
+    # Across: steps 0 and 200 in each of two rows; down: none in three columns.
+    assert mean_step(crop) == pytest.approx(3 * 400 / (3 * (4 + 3)))
+
+
+def test_unfit_pictures_are_left_out_and_listed(tmp_path: Path) -> None:
+    save(tmp_path / "good.png", 160, 170)
+    save(tmp_path / "small.png", 40, 300)
+    (tmp_path / "text.jpg").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("no picture's name")
+    index = make_index([tmp_path], 128)
+    assert [(entry.path.name, entry.height, entry.width) for entry in index.entries] == [("good.png", 160, 170)]
+    assert len(index.skipped) == 2
+    assert any("300x40 is smaller than the 128-pixel crop" in line for line in index.skipped)
+    index.save(tmp_path / "index.json")
+    assert Index.load(tmp_path / "index.json") == index
+
+
+def test_no_pictures(tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match="no pictures found"):
+        find_pictures([tmp_path])
+    with pytest.raises(SixteenfoldError, match="no such file"):
+        find_pictures([tmp_path / "missing"])
+    save(tmp_path / "small.png", 20, 20)
+    with pytest.raises(SixteenfoldError, match="no usable picture"):
+        make_index([tmp_path], 128)
+
+
+def test_an_index_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text("[]")
+    with pytest.raises(SixteenfoldError, match="not the run's index"):
+        Index.load(tmp_path / "index.json")

@@ -1,0 +1,97 @@
+"""kill -9 at any moment: the run goes on, and ends where it would have ended."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sixteenfold.training import checkpoint
+from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
+from sixteenfold.training.loop import train
+
+CONFIG = TrainConfig(
+    generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
+    pixel=PixelPhase(steps=4, batch=2, patch=32, learning_rate=1e-3, average=0.9),
+    adversarial=AdversarialPhase(
+        steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, average=0.9, discriminator=(4,) * 6
+    ),
+    save_every=2,
+)
+# Before a file's content is made safe on the disk, and at the end of each step's computation, the process says
+# where it is and waits to be told whether to live: so it can be killed there.
+PROGRAM = """
+import os, sys
+from pathlib import Path
+from sixteenfold.training import config, loop
+
+def ask(word):
+    print(word, flush=True)
+    sys.stdin.readline()
+
+def stopping(word, function):
+    def run(*words):
+        ask(word)
+        return function(*words)
+    return run
+
+os.fsync = stopping("save", os.fsync)
+loop._finish = stopping("step", loop._finish)
+folder, base, *resume = map(Path, sys.argv[1:])
+out = base / "run"
+loop.train(config.from_json(base / "config.json"), hr=[folder], out=out, resume=bool(resume), device="cpu")
+print("done", flush=True)
+"""
+
+
+def live(photographs: Path, base: Path, until: int, *more: str) -> list[str]:
+    """Start the run, let it pass so many places, and kill it there; give the places it came to."""
+    words = [sys.executable, "-c", PROGRAM, str(photographs), str(base), *more]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        seen: list[str] = []
+        while len(seen) <= until and (line := process.stdout.readline()):
+            seen.append(line.strip())
+            if len(seen) <= until and seen[-1] != "done":
+                process.stdin.write("\n")
+                process.stdin.flush()
+        os.kill(process.pid, signal.SIGKILL)
+    return seen
+
+
+def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None:
+    """Killed four times, each time resumed, and at last left alone; beside it a run that is never stopped."""
+    (tmp_path / "config.json").write_text(to_json(CONFIG))
+    ends = [
+        live(photographs, tmp_path, 2),  # in the first save: nothing is left but the run folder
+        live(photographs, tmp_path, 5, "--resume"),  # while the pixel phase's result is written
+        live(photographs, tmp_path, 5, "--resume"),  # in the first step of the adversarial phase
+        live(photographs, tmp_path, 3, "--resume"),  # in the save after its second step
+        live(photographs, tmp_path, 1000, "--resume"),
+    ]
+    assert [places[-1] for places in ends] == ["save", "save", "step", "save", "done"]
+    whole = tmp_path / "whole"
+    train(CONFIG, hr=[photographs], out=whole, device="cpu")
+    for name in ("model", "pixel", "discriminator"):
+        one, other = (load_file(run / f"{name}.safetensors") for run in (whole, tmp_path / "run"))
+        assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one), name
+
+
+def test_a_damaged_last_checkpoint_costs_its_steps_only(
+    photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train(CONFIG, hr=[photographs], out=run, device="cpu")
+    model = load_file(run / "model.safetensors")
+    newest = checkpoint.list_checkpoints(run / "checkpoints")[0]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    capfd.readouterr()
+    train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu")
+    said = capfd.readouterr().err
+    assert f"{newest.name}: damaged, the one before it is used" in said and "steps 6 to 8" in said
+    again = load_file(run / "model.safetensors")
+    assert all(torch.equal(model[key], again[key]) for key in model)

@@ -1,0 +1,231 @@
+"""The run folder and the loop: it learns, it resumes, it says what is wrong."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks import zoo
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.training import checkpoint, folder, loop
+from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, from_json, to_json
+from sixteenfold.training.loop import train
+
+PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
+ADVERSARIAL = AdversarialPhase(
+    steps=6,
+    batch=2,
+    patch=64,
+    learning_rate=1e-3,
+    discriminator_learning_rate=1e-3,
+    discriminator=(4,) * 6,
+    average=0.9,
+    cutmix=1.0,
+    cutmix_ramp=6,
+)
+CONFIG = TrainConfig(
+    generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
+    pixel=PIXEL,
+    validate_every=4,
+    validation_crop=64,
+    save_every=3,
+    log_every=2,
+)
+BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model.safetensors")
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def rows(run: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_training_lowers_the_error(photographs: Path, tmp_path: Path) -> None:
+    pixel = dataclasses.replace(PIXEL, steps=60, learning_rate=3e-3)
+    model = train(
+        dataclasses.replace(CONFIG, pixel=pixel, log_every=10), hr=[photographs], out=tmp_path / "run", device="cpu"
+    )
+    losses = [row["pixel"] for row in rows(tmp_path / "run")]
+    assert len(losses) == 6 and losses[-1] < 0.7 * losses[0]
+    assert zoo.load(model).features == CONFIG.generator.features
+
+
+class Killed(Exception):
+    pass
+
+
+def cut_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the run die in the step after so many, at the end of its computation."""
+    done = 0
+
+    def dying(step: Callable[..., dict[str, torch.Tensor]]) -> Callable[..., dict[str, torch.Tensor]]:
+        def run(*args: object) -> dict[str, torch.Tensor]:
+            nonlocal done
+            losses = step(*args)
+            done += 1
+            if done > count:
+                raise Killed
+            return losses
+
+        return run
+
+    monkeypatch.setattr(loop, "pixel_step", dying(loop.pixel_step))
+    monkeypatch.setattr(loop, "adversarial_step", dying(loop.adversarial_step))
+
+
+# At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
+@pytest.mark.parametrize("cut", [3, 5, 1, 8, 10, 13])
+def test_a_resumed_run_is_the_run(
+    cut: int, photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: weights, discriminator, and what the record says of each step."""
+    cut_after(cut, monkeypatch)
+    with pytest.raises(Killed):
+        train(BOTH, hr=[photographs], val=photographs, out=tmp_path / "cut", device="cpu")
+    monkeypatch.undo()
+    train(BOTH, hr=[photographs], val=photographs, out=tmp_path / "cut", resume=True, device="cpu")
+    for name in ("model", "pixel", "discriminator"):
+        assert same(load_file(whole / f"{name}.safetensors"), load_file(tmp_path / "cut" / f"{name}.safetensors")), name
+    last, again = (checkpoint.load_latest(run / "checkpoints")[0] for run in (whole, tmp_path / "cut"))
+    assert last is not None and again is not None
+    assert all(torch.equal(last["average"][key], again["average"][key]) for key in last["average"])
+    scores = [[(row["step"], row["psnr"]) for row in rows(run) if "psnr" in row] for run in (whole, tmp_path / "cut")]
+    assert scores[0] == scores[1]
+
+
+@pytest.fixture(scope="module")
+def whole(photographs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of both phases, never stopped."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    train(BOTH, hr=[photographs], val=photographs, out=out, device="cpu")
+    return out
+
+
+def test_a_run_folder_tells_the_run(whole: Path) -> None:
+    assert from_json(whole / "config.json") == BOTH
+    said = rows(whole)
+    assert [row["step"] for row in said if "lpips" in row and "psnr" in row] == [12, 14]
+    assert [row["step"] for row in said if "psnr" in row and "lpips" not in row] == [4, 8]
+    assert {"pixel", "lpips", "adversarial", "feature_matching", "discriminator"} <= set(said[-2])
+    assert [path.stem for path in sorted((whole / "samples").iterdir())] == [f"{s:08d}" for s in (4, 8, 12, 14)]
+    start = json.loads((whole / "starts.jsonl").read_text())
+    assert start["torch"] == torch.__version__ and start["processes"] == 1 and start["step"] == 0
+    assert any((whole / "tensorboard").iterdir())
+    assert UNetDiscriminator((4,) * 6).load_state_dict(load_file(whole / "discriminator.safetensors"))
+    with safe_open(whole / "model.safetensors", "pt") as file:
+        assert file.metadata()["phase"] == "adversarial"
+
+
+def test_a_phase_without_discriminator_fine_tunes_a_model(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    phase = dataclasses.replace(ADVERSARIAL, adversarial=0.0, feature_matching=0.0, patch=48, steps=3)
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase, log_every=1)
+    train(config, hr=[photographs], out=tmp_path / "run", init=whole / "pixel.safetensors", device="cpu")
+    assert [set(row) for row in rows(tmp_path / "run")] == [{"time", "step", "pixel", "lpips"}] * 3
+    assert not (tmp_path / "run" / "discriminator.safetensors").exists()
+    assert not same(weights(tmp_path / "run"), load_file(whole / "pixel.safetensors"))
+
+
+def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=dataclasses.replace(ADVERSARIAL, steps=1, warmup=1))
+    given = whole / "discriminator.safetensors"
+    train(config, hr=[photographs], out=tmp_path / "run", init_discriminator=given, device="cpu")
+    before, after = load_file(given), load_file(tmp_path / "run" / "discriminator.safetensors")
+    assert all(torch.allclose(before[key], after[key], atol=3e-3) for key in before)
+    model = whole / "model.safetensors"
+    with pytest.raises(SixteenfoldError, match="not a discriminator of the configuration's widths"):
+        train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=model, device="cpu")
+
+
+def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
+    with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
+        train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
+
+
+def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000)
+    (tmp_path / "config.json").write_text(to_json(config))
+    program = (
+        "import sys; from pathlib import Path; from sixteenfold.training import config, loop\n"
+        "folder, base = map(Path, sys.argv[1:])\n"
+        "try: loop.train(config.from_json(base / 'config.json'), hr=[folder], out=base / 'run', device='cpu')\n"
+        "except loop.SixteenfoldError as error: print(error)\n"
+    )
+    words = [sys.executable, "-c", program, str(photographs), str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            # Patient, since the machine may be busy with something else.
+            deadline = time.monotonic() + 300
+            while not list(tmp_path.glob("run/checkpoints/*.pt")) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(process.pid, signal.SIGINT)
+            said, _ = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert "--resume goes on" in said
+    state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None and damaged == []
+    assert f"stopped after step {state['step']}" in said
+
+
+def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
+    one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9))
+    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
+    train(one, hr=[photographs], out=tmp_path / "second", init=first, device="cpu")
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.allclose(before[key], after[key], atol=1e-7) for key in before)
+    other = dataclasses.replace(CONFIG, generator=GeneratorShape((8, 8, 8), (4, 4), (1, 1)))
+    with pytest.raises(SixteenfoldError, match="choose the preset of that shape"):
+        train(other, hr=[photographs], out=tmp_path / "third", init=first, device="cpu")
+
+
+def test_a_used_folder_is_left_alone(photographs: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(SixteenfoldError, match="not empty"):
+        train(CONFIG, hr=[photographs], out=tmp_path, device="cpu")
+    with pytest.raises(SixteenfoldError, match="no run to resume"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "new", resume=True, device="cpu")
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder(photographs: Path, tmp_path: Path) -> None:
+    large = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, patch=256))
+    with pytest.raises(SixteenfoldError, match="150x140 is smaller than the 320-pixel crop"):
+        train(large, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:
+    short = dataclasses.replace(
+        BOTH, pixel=dataclasses.replace(PIXEL, steps=2), adversarial=dataclasses.replace(ADVERSARIAL, steps=1)
+    )
+    train(short, hr=[photographs], out=tmp_path / "run", device="cpu", precision="bf16")
+    assert all(tensor.dtype == torch.float32 for tensor in weights(tmp_path / "run").values())
+    assert "bf16" in (tmp_path / "run" / "starts.jsonl").read_text()
+
+
+def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path) -> None:
+    train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    with pytest.raises(SixteenfoldError, match="another configuration"):
+        train(dataclasses.replace(CONFIG, seed=1), hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Path) -> None:
+    wild = dataclasses.replace(PIXEL, learning_rate=1e30, warmup=0, gradient_clip=None)
+    with pytest.raises(SixteenfoldError, match=r"step \d+: the (pixel loss|generator.s gradient) is (inf|nan)"):
+        train(dataclasses.replace(CONFIG, pixel=wild), hr=[photographs], out=tmp_path / "run", device="cpu")

@@ -1,0 +1,110 @@
+"""Several processes: they learn as one, stop as one, and one that is killed ends the job in a readable way."""
+
+import dataclasses
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.training import checkpoint
+from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
+from sixteenfold.training.loop import train
+from sixteenfold.training.processes import check_share, make_fabric
+
+CONFIG = TrainConfig(
+    generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
+    pixel=PixelPhase(steps=4, batch=4, patch=32, learning_rate=1e-3),
+    adversarial=AdversarialPhase(
+        steps=4, batch=4, parts=2, patch=64, discriminator=(4,) * 6, cutmix=1.0, cutmix_ramp=1, gradient_clip=0.1
+    ),
+    save_every=1,
+)
+PROGRAM = """
+import sys
+from pathlib import Path
+from sixteenfold.training import config, loop
+folder, base, *resume = map(Path, sys.argv[1:])
+try:
+    loop.train(config.from_json(base / "config.json"), hr=[folder], out=base / "run", resume=bool(resume), device="cpu")
+except loop.SixteenfoldError as error:
+    sys.exit(str(error))
+"""
+
+
+def job(base: Path, photographs: Path, config: TrainConfig, *more: str) -> list[subprocess.Popen[str]]:
+    """Start the two processes as `torchrun --nproc-per-node 2` would."""
+    (base / "config.json").write_text(to_json(config))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started: list[subprocess.Popen[str]] = []
+    for rank in range(2):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+        where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test", "OMP_NUM_THREADS": 1}
+        environment = os.environ | {name: str(value) for name, value in (place | where).items()}
+        words = [sys.executable, "-c", PROGRAM, str(photographs), str(base), *more]
+        started.append(subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True))
+    return started
+
+
+def ends(processes: list[subprocess.Popen[str]]) -> list[str]:
+    """What each has said when it ended; patient, since the machine may be busy with something else."""
+    try:
+        return [process.communicate(timeout=300)[1] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def test_two_processes_learn_as_one(photographs: Path, tmp_path: Path) -> None:
+    processes = job(tmp_path, photographs, CONFIG)
+    said = ends(processes)
+    assert [process.returncode for process in processes] == [0, 0], said
+    train(CONFIG, hr=[photographs], out=tmp_path / "one", device="cpu")
+    for name in ("model", "discriminator"):
+        two, one = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("run", "one"))
+        assert all(torch.allclose(two[key], one[key], atol=2e-5) for key in one), name
+
+
+def test_a_killed_process_ends_the_job_and_one_process_goes_on(photographs: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, pixel=PixelPhase(steps=100_000, batch=4, patch=32), adversarial=None)
+    first, second = job(tmp_path, photographs, config)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("run/checkpoints/*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(second.pid, signal.SIGKILL)
+    said, _ = ends([first, second])
+    assert first.returncode == 1 and "Traceback" not in said
+    assert "lost another one" in said and "--resume" in said
+    found, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert found is not None and damaged == []
+    alone = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(photographs), str(tmp_path), "--resume"], stderr=subprocess.PIPE, text=True
+    )
+    while (
+        checkpoint.list_checkpoints(tmp_path / "run" / "checkpoints")[0].name[:19] <= f"checkpoint-{found['step']:08d}"
+    ):
+        time.sleep(0.05)
+        assert alone.poll() is None
+    os.kill(alone.pid, signal.SIGTERM)
+    assert "--resume goes on" in ends([alone])[0]
+
+
+def test_a_batch_that_cannot_be_dealt_out() -> None:
+    check_share(PixelPhase(batch=8, parts=2), 4)
+    with pytest.raises(SixteenfoldError, match="batch of 3 cannot be dealt out to 2 processes"):
+        check_share(PixelPhase(batch=3), 2)
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cpu", "fp17"), ("toaster", "fp32")])
+def test_a_device_or_precision_that_is_not_there(device: str, precision: str) -> None:
+    with pytest.raises(SixteenfoldError, match=f"{'precision' if device == 'cpu' else 'device'}"):
+        make_fabric(device, precision)

@@ -1,0 +1,159 @@
+"""One step of each phase: what it moves, what it leaves, and that parts and terms add up."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.generator import Generator
+from sixteenfold.training.data import Batch
+from sixteenfold.training.losses import cutmix_mask
+from sixteenfold.training.phases import AdversarialPhase, PixelPhase
+from sixteenfold.training.steps import Judges, Player, adversarial_step, learning_rate_factor, pixel_step
+
+PHASE = AdversarialPhase(
+    batch=2, patch=64, pixel=1.0, lpips=0.5, adversarial=0.1, feature_matching=0.2, cutmix=0.7, discriminator=(4,) * 6
+)
+
+
+@pytest.fixture(scope="module")
+def fabric() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1)
+
+
+@pytest.fixture(scope="module")
+def judges() -> Judges:
+    return Judges.of(PHASE, torch.device("cpu"))
+
+
+def batch(count: int = 2) -> Batch:
+    random = torch.Generator().manual_seed(5)
+    return Batch(torch.rand(count, 3, 4, 4, generator=random), torch.rand(count, 3, 64, 64, generator=random))
+
+
+def halves(whole: Batch) -> list[Batch]:
+    return [Batch(whole.lr[i : i + 1], whole.hr[i : i + 1]) for i in range(2)]
+
+
+def players(fabric: Fabric, learning_rate: float = 1e-2) -> tuple[Player, Player]:
+    """Generator and discriminator, moved by plain descent so that a step shows the gradient."""
+    torch.manual_seed(1)
+    networks = Generator((4, 4, 4), (4, 4), (1, 1)), UNetDiscriminator((4,) * 6)
+    made = [fabric.setup(n, torch.optim.SGD(n.parameters(), learning_rate)) for n in networks]
+    return Player(*made[0]), Player(*made[1])
+
+
+def weights(player: Player) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in player.module.parameters()])
+
+
+def test_parts_give_the_step_of_the_whole(fabric: Fabric, judges: Judges) -> None:
+    mask = cutmix_mask(64, 64, torch.Generator().manual_seed(0))
+    moved: list[tuple[torch.Tensor, torch.Tensor]] = []
+    seen: list[dict[str, float]] = []
+    for parts in ([batch()], halves(batch())):
+        generator, discriminator = players(fabric)
+        losses = adversarial_step(fabric, generator, discriminator, judges, parts, PHASE, mask)
+        moved.append((weights(generator), weights(discriminator)))
+        seen.append({name: value.item() for name, value in losses.items()})
+    assert set(seen[0]) == {"pixel", "lpips", "adversarial", "feature_matching", "discriminator", "consistency"}
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
+    for whole, parted in zip(*moved, strict=True):
+        assert torch.allclose(whole, parted, atol=1e-6)
+
+
+def test_each_network_learns_from_its_own_losses_alone(fabric: Fabric, judges: Judges) -> None:
+    """The generator's move is that of its weighted sum, worked out here; the discriminator is not moved by it."""
+    generator, discriminator = players(fabric)
+    before = weights(generator), weights(discriminator)
+    data = batch()
+    sr = generator.module(data.lr)
+    made, real = discriminator.module(sr), discriminator.module(data.hr)
+    assert judges.lpips is not None
+    matching = sum((a - b.detach()).square().mean() for a, b in zip(made.features, real.features, strict=True)) / 12
+    total = (
+        (sr - data.hr).square().mean()
+        + 0.5 * judges.lpips(sr, data.hr).mean()
+        - 0.1 * (made.encoder.mean() + made.decoder.mean()) / 2
+        + 0.2 * matching
+    )
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(generator.module.parameters()))])
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None)
+    assert "consistency" not in losses
+    assert torch.allclose(weights(generator), before[0] - 1e-2 * gradient, atol=1e-6)
+    assert not torch.equal(weights(discriminator), before[1])
+
+
+def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:
+    phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0)
+    judges = Judges.of(phase, torch.device("cpu"))
+    assert judges == Judges(None, None)
+    generator, _ = players(fabric)
+    assert set(adversarial_step(fabric, generator, None, judges, [batch()], phase, None)) == {"pixel"}
+
+
+def test_the_discriminator_learns_to_tell(fabric: Fabric) -> None:
+    generator, discriminator = players(fabric, learning_rate=0.0)
+    discriminator.optimizer.param_groups[0]["lr"] = 0.2
+    phase = dataclasses.replace(PHASE, lpips=0.0)
+    losses = [
+        adversarial_step(fabric, generator, discriminator, Judges(None, None), [batch()], phase, None)["discriminator"]
+        for _ in range(30)
+    ]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_gradient_is_clipped(fabric: Fabric) -> None:
+    generator, _ = players(fabric, learning_rate=1.0)
+    before = weights(generator)
+    pixel_step(fabric, generator, [batch()], PixelPhase(gradient_clip=0.01))
+    assert (weights(generator) - before).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("term", ["pixel", "lpips", "discriminator"])
+def test_a_term_that_is_not_finite_is_named(term: str, fabric: Fabric, judges: Judges) -> None:
+    generator, discriminator = players(fabric)
+    data = batch()
+    only = {"adversarial": 0.0, "feature_matching": 1e-9, "pixel": 0.0, "lpips": 0.0}
+    if term == "discriminator":
+        # An infinite bias of the pixel head leaves every feature, and so the generator's terms, finite.
+        discriminator.module.get_parameter("decoder_head.bias").data.fill_(math.inf)
+        phase = dataclasses.replace(PHASE, **only)
+    else:
+        data.hr[0, 0, 0, 0] = math.nan
+        phase = dataclasses.replace(PHASE, **only | {term: 1.0, "feature_matching": 0.0})
+        discriminator = None
+    before = weights(generator)
+    with pytest.raises(SixteenfoldError, match=f"the {term} loss is (nan|inf)"):
+        adversarial_step(fabric, generator, discriminator, judges, [data], phase, None)
+    if term != "discriminator":
+        assert torch.equal(weights(generator), before)
+
+
+def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
+    phase = PixelPhase(steps=110, warmup=10, learning_rate=1e-3, final_learning_rate=1e-4)
+    factors = [learning_rate_factor(step, phase) for step in (0, 9, 10, 60, 110)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 0.55, 0.1])
+
+
+def test_a_projected_phase_does_not_see_what_the_projection_mends(fabric: Fabric, judges: Judges) -> None:
+    """A colour cast is gone after the projection: only the term of the network's own output has it."""
+    data = batch()
+    for phase in (PixelPhase(batch=2, patch=64, loss="l1", projected=True), dataclasses.replace(PHASE, projected=True)):
+        seen: list[dict[str, float]] = []
+        for cast in (0.0, 0.5):
+            generator, discriminator = players(fabric)
+            last = generator.module.last
+            assert isinstance(last, torch.nn.Conv2d) and last.bias is not None
+            last.bias.data += cast
+            if isinstance(phase, AdversarialPhase):
+                losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None)
+            else:
+                losses = pixel_step(fabric, generator, [data], phase)
+            seen.append({name: value.item() for name, value in losses.items()})
+        assert seen[0]["pixel"] == pytest.approx(seen[1]["pixel"], rel=1e-3)
+        assert abs(seen[0]["raw"] - seen[1]["raw"]) > 0.05

@@ -1,0 +1,274 @@
+"""Files in, files out: kind, depth and alpha stay, and a batch goes on past what it cannot do."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch.nn.functional import max_pool2d
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.write import BandWriter
+from sixteenfold.networks.generator import Generator
+from sixteenfold.upscaling import progress
+from sixteenfold.upscaling.batch import upscale_files
+from sixteenfold.upscaling.progress import json_lines
+from sixteenfold.upscaling.upscaler import Upscaler
+
+
+@pytest.fixture(scope="module")
+def upscaler() -> Upscaler:
+    torch.manual_seed(0)
+    return Upscaler(Generator(features=4, growth=4, blocks=(1, 1)), device="cpu")
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with BandWriter(path, pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype, Metadata()) as writer:
+        writer.write(pixels)
+    return path
+
+
+def noise(height: int, width: int, channels: int, dtype: type = np.uint8) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return random.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_file_holds_what_the_upscaler_makes(tmp_path: Path, upscaler: Upscaler, channels: int, dtype: type) -> None:
+    # More rows than one band holds.
+    pixels = noise(19, 5, channels, dtype)
+    report = upscale_files([write(tmp_path / "a.png", pixels)], None, lambda: upscaler)
+    assert report.written == (tmp_path / "a_x16.png",)
+    made = read(tmp_path / "a_x16.png")
+    assert made.alpha is None
+    assert np.array_equal(made.pixels, to_pixels(upscaler(to_tensor(pixels)), dtype))
+
+
+def with_alpha(colours: int, alpha: np.ndarray) -> np.ndarray:
+    height, width = alpha.shape
+    return np.concatenate((noise(height, width, colours), alpha[..., None]), axis=2)
+
+
+@pytest.mark.parametrize("colours", [1, 3])
+def test_alpha_is_enlarged_by_the_network_between_what_lies_around(
+    tmp_path: Path, upscaler: Upscaler, colours: int
+) -> None:
+    alpha = noise(37, 6, 1)[..., 0]
+    alpha[:20] = 255
+    upscale_files([write(tmp_path / "a.png", with_alpha(colours, alpha))], None, lambda: upscaler)
+    made = read(tmp_path / "a_x16.png")
+    assert made.pixels.shape == (37 * 16, 96, colours)
+    assert made.alpha is not None
+    around = to_tensor(alpha[..., None])
+    highest = max_pool2d(around, 3, 1, 1).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    lowest = -max_pool2d(-around, 3, 1, 1).repeat_interleave(16, 2).repeat_interleave(16, 3)
+    expected = to_pixels(upscaler(around).clamp(lowest, highest), np.uint8)[..., 0]
+    assert np.array_equal(made.alpha, expected)
+    assert (made.alpha[: 19 * 16] == 255).all()
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+def test_alpha_of_one_value_stays(tmp_path: Path, upscaler: Upscaler, value: int) -> None:
+    photo = write(tmp_path / "a.png", with_alpha(3, np.full((20, 3), value, np.uint8)))
+    upscale_files([photo], None, lambda: upscaler)
+    made = read(tmp_path / "a_x16.png").alpha
+    assert made is not None and made.shape == (320, 48) and (made == value).all()
+
+
+def test_colour_under_transparency_makes_no_halo(tmp_path: Path, upscaler: Upscaler) -> None:
+    pixels = np.full((8, 8, 4), 200, np.uint8)
+    pixels[..., 3] = 255
+    seen = upscale_files([write(tmp_path / "seen.png", pixels)], None, lambda: upscaler)
+    pixels[:, 4:] = 0
+    hidden = upscale_files([write(tmp_path / "hidden.png", pixels)], None, lambda: upscaler)
+    assert np.array_equal(read(seen.written[0]).pixels, read(hidden.written[0]).pixels)
+
+
+def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:
+    write(tmp_path / "in" / "a.png", noise(2, 2, 3))
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    write(tmp_path / "in" / "c.png", noise(2, 2, 3))
+    write(tmp_path / "out" / "a_x16.png", noise(1, 1, 3))
+    report = upscale_files([tmp_path / "in"], tmp_path / "out", lambda: upscaler)
+    assert report.skipped == (tmp_path / "out" / "a_x16.png",)
+    assert report.written == (tmp_path / "out" / "c_x16.png",)
+    assert len(report.failures) == 1
+    assert "b.png" in report.failures[0]
+    assert read(tmp_path / "out" / "a_x16.png").pixels.shape == (1, 1, 3)
+    again = upscale_files([tmp_path / "in"], tmp_path / "out", lambda: upscaler, overwrite=True)
+    assert (len(again.written), len(again.skipped)) == (2, 0)
+
+
+def test_nothing_to_do_needs_no_model(tmp_path: Path) -> None:
+    photo = write(tmp_path / "a.png", noise(1, 1, 3))
+    write(tmp_path / "a_x16.png", noise(1, 1, 3))
+
+    def make_upscaler() -> Upscaler:
+        raise AssertionError("made for nothing")
+
+    assert upscale_files([photo], None, make_upscaler).skipped == (tmp_path / "a_x16.png",)
+
+
+def test_what_no_format_holds_is_said_before_any_work(tmp_path: Path, upscaler: Upscaler) -> None:
+    photo = write(tmp_path / "wide.png", noise(1, 1100, 3))
+    with pytest.raises(SixteenfoldError, match="16,383"):
+        upscale_files([photo], tmp_path / "new" / "wide.webp", lambda: upscaler)
+    assert sorted(tmp_path.iterdir()) == [photo]
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "shape"),
+    [
+        ({"scale": 4}, "a_x4.png", (76, 20)),
+        ({"scale": 2.5}, "a_x2.5.png", (48, 12)),
+        ({"size": (33, 200)}, "a_33x200.png", (200, 33)),
+    ],
+)
+def test_smaller_results_are_the_large_one_reduced(
+    tmp_path: Path, upscaler: Upscaler, options: dict, name: str, shape: tuple[int, int]
+) -> None:
+    pixels = noise(19, 5, 4)
+    report = upscale_files([write(tmp_path / "a.png", pixels)], None, lambda: upscaler, **options)
+    assert report.written == (tmp_path / name,)
+    made = read(tmp_path / name)
+    seen = to_tensor(fill_transparent(pixels[..., :3], pixels[..., 3]))
+    assert np.array_equal(made.pixels, to_pixels(torch.cat(list(upscaler.bands(seen, size=shape)), 2), np.uint8))
+    assert made.alpha is not None and made.alpha.shape == shape
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"scale": 1}, "scale 1"),
+        ({"scale": 17}, "scale 17"),
+        ({"size": (0, 5)}, "size 0x5"),
+        ({"scale": 4, "size": (5, 5)}, "only one"),
+        ({"size": (81, 10)}, "at most 80x304"),
+    ],
+)
+def test_impossible_sizes_are_refused(tmp_path: Path, upscaler: Upscaler, options: dict, words: str) -> None:
+    photo = write(tmp_path / "a.png", noise(19, 5, 3))
+    with pytest.raises(SixteenfoldError, match=words):
+        upscale_files([photo], None, lambda: upscaler, **options)
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+class Stopping:
+    """An upscaler that is interrupted after some bands, and counts them."""
+
+    def __init__(self, upscaler: Upscaler, stop_after: int | None = None, settings: str = "") -> None:
+        self._upscaler = upscaler
+        self._stop_after = stop_after
+        self.fingerprint = upscaler.fingerprint + settings
+        self.band_rows = upscaler.band_rows
+        self.made = 0
+
+    def bands(self, lr: torch.Tensor, *, size: tuple[int, int], skip: int) -> Iterator[torch.Tensor]:
+        for band in self._upscaler.bands(lr, size=size, skip=skip):
+            if self.made == self._stop_after:
+                raise KeyboardInterrupt
+            self.made += 1
+            yield band
+
+
+def run(photo: Path, stopping: Stopping, **options) -> None:
+    upscale_files([photo], None, lambda: cast(Upscaler, stopping), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 5}])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_interrupted_picture_is_gone_on_with(
+    tmp_path: Path, upscaler: Upscaler, channels: int, options: dict
+) -> None:
+    pixels = noise(70, 4, channels)
+    whole = write(tmp_path / "whole.png", pixels)
+    run(whole, Stopping(upscaler), **options)
+    photo = write(tmp_path / "stopped.png", pixels)
+    planes = 1 + (channels == 4)
+    with pytest.raises(KeyboardInterrupt):
+        run(photo, Stopping(upscaler, stop_after=2 * planes), **options)
+    assert not list(tmp_path.glob("stopped_*"))
+    rest = Stopping(upscaler)
+    run(photo, rest, **options)
+    bands = len(upscaler.band_rows(70, 350 if options else None))
+    assert rest.made == (bands - 2) * planes
+    (expected,), (made,) = tmp_path.glob("whole_*"), tmp_path.glob("stopped_*")
+    assert expected.read_bytes() == made.read_bytes()
+    assert sorted(tmp_path.iterdir()) == sorted([whole, photo, expected, made])
+
+
+@pytest.mark.parametrize("changed", ["picture", "settings", "size"])
+def test_stale_rows_are_never_mixed_in(tmp_path: Path, upscaler: Upscaler, changed: str) -> None:
+    pixels = noise(70, 4, 3)
+    photo = write(tmp_path / "a.png", pixels)
+    target = tmp_path / "result.png"
+    with pytest.raises(KeyboardInterrupt):
+        upscale_files([photo], target, lambda: cast(Upscaler, Stopping(upscaler, stop_after=3)))
+    if changed == "picture":
+        write(photo, 255 - pixels)
+    again = Stopping(upscaler, settings="others" if changed == "settings" else "")
+    size = (64, 1000) if changed == "size" else None
+    upscale_files([photo], target, lambda: cast(Upscaler, again), size=size)
+    assert again.made == len(upscaler.band_rows(70, 1000 if size else None))
+    seen = to_tensor(255 - pixels if changed == "picture" else pixels)
+    expected = torch.cat(list(upscaler.bands(seen, size=(1000, 64) if size else None)), dim=2)
+    assert np.array_equal(read(target).pixels, to_pixels(expected, np.uint8))
+
+
+def test_a_failure_while_rows_are_written_leaves_nothing(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = write(tmp_path / "a.png", noise(40, 4, 3))
+
+    def full(self: BandWriter, rows: np.ndarray) -> None:
+        raise SixteenfoldError("the disk is full")
+
+    monkeypatch.setattr(BandWriter, "write", full)
+    with pytest.raises(SixteenfoldError, match="full"):
+        upscale_files([photo], None, lambda: upscaler)
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_events_tell_the_course(tmp_path: Path, upscaler: Upscaler) -> None:
+    write(tmp_path / "in" / "a.png", noise(20, 2, 3))
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    stream = io.StringIO()
+    upscale_files([tmp_path / "in"], tmp_path, lambda: upscaler, watch=json_lines(stream))
+    planned, *events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert planned == {"event": "planned", "pictures": 2, "skipped": []}
+    of_a = [event for event in events if event["source"].endswith("a.png")]
+    assert [event["event"] for event in of_a] == ["started", "advanced", "advanced", "advanced", "written"]
+    assert [event["rows"] for event in of_a[1:4]] == [0, 256, 320]
+    assert of_a[0]["width"] == 32 and of_a[-1]["target"] == str(tmp_path / "a_x16.png")
+    (failed,) = [event for event in events if event not in of_a]
+    assert failed["event"] == "failed" and "b.png" in failed["reason"]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_console_shows_a_line_for_each_result(tmp_path: Path, upscaler: Upscaler, terminal: bool) -> None:
+    write(tmp_path / "in" / "a.png", noise(2, 2, 3))
+    write(tmp_path / "in" / "b.png", noise(2, 2, 3))
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    upscale_files([tmp_path / "in"], tmp_path, lambda: upscaler, console=console)
+    shown = cast(io.StringIO, console.file).getvalue()
+    assert shown.index("a_x16.png") < shown.index("b_x16.png")
+    assert ("MP/s" in shown) == ("2/2" in shown) == terminal
+
+
+def test_a_long_picture_says_where_it_is_without_a_terminal(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    console = Console(file=io.StringIO(), width=200)
+    upscale_files([write(tmp_path / "a.png", noise(40, 2, 3))], None, lambda: upscaler, console=console)
+    shown = cast(io.StringIO, console.file).getvalue()
+    assert "a.png: 40 %" in shown and "megapixels/s" in shown

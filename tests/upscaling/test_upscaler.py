@@ -1,0 +1,153 @@
+"""Tiles, bands and the projection put together give what the whole picture gives."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.networks.generator import Generator
+from sixteenfold.upscaling import enlargement
+from sixteenfold.upscaling.consistency import project
+from sixteenfold.upscaling.upscaler import Upscaler
+
+
+def picture(height: int, width: int, channels: int = 3) -> Tensor:
+    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(height * width))
+
+
+def whole(network: Generator, lr: Tensor) -> Tensor:
+    with torch.no_grad():
+        return network(lr)
+
+
+def upscaler(network: Generator, **options) -> Upscaler:
+    return Upscaler(network, device="cpu", precision="fp32", **options)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 40), (36, 21)])
+def test_tiles_give_what_the_whole_picture_gives(network: Generator, height: int, width: int):
+    lr = picture(height, width)
+    sr = upscaler(network, tile=16, consistency=False)(lr)
+    torch.testing.assert_close(sr, whole(network, lr).clamp(0, 1), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 50), (50, 9), (75, 3)])
+def test_bands_are_projected_as_the_whole_picture_is(network: Generator, height: int, width: int):
+    lr = picture(height, width)
+    sr = upscaler(network, tile=11)(lr)
+    expected = project(whole(network, lr).clamp(0, 1), lr).clamp(0, 1)
+    torch.testing.assert_close(sr, expected, rtol=0, atol=1e-5)
+
+
+def test_the_result_downscales_to_the_input(network: Generator):
+    lr = picture(20, 20) * 0.2 + 0.4  # white noise: harder than any photograph
+    assert (downscale(upscaler(network)(lr)) - lr).square().mean() < 1e-4
+    assert (downscale(upscaler(network, consistency=False)(lr)) - lr).square().mean() > 1e-3
+
+
+def test_a_large_picture_takes_the_first_trunk_in_tiles(network: Generator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(enlargement, "FIRST_TILE", 24)
+    lr = picture(40, 26)
+    sr = upscaler(network, tile=16, consistency=False)(lr)
+    torch.testing.assert_close(sr, whole(network, lr).clamp(0, 1), rtol=0, atol=1e-5)
+
+
+def test_a_wide_picture_has_lower_bands(network: Generator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(enlargement, "BAND_BYTES", 16 * 16 * 40 * 3 * 4 * 10)
+    monkeypatch.setattr(enlargement, "MARGIN", 8)
+    assert enlargement._tile_shape(20, 40, 3) == (10, 40)
+    assert enlargement._tile_shape(20, 4000, 3)[0] == enlargement.LOWEST_BAND
+    lr = picture(30, 40)
+    torch.testing.assert_close(
+        upscaler(network, tile=20, consistency=False)(lr), whole(network, lr).clamp(0, 1), rtol=0, atol=1e-2
+    )
+
+
+def test_bands_come_top_to_bottom_with_the_rows_that_are_foretold(network: Generator):
+    lr = picture(37, 5)
+    bands = list(upscaler(network, tile=10).bands(lr))
+    assert tuple(band.shape[2] for band in bands) == Upscaler.band_rows(37) == (256, 256, 80)
+    assert all(band.shape[:2] == (1, 3) and band.shape[3] == 80 for band in bands)
+
+
+@pytest.mark.parametrize("consistency", [True, False])
+@pytest.mark.parametrize("skip", [1, 2, 4, 5])
+def test_bands_from_the_middle_are_the_same_to_the_bit(network: Generator, consistency: bool, skip: int):
+    lr = picture(70, 6)
+    one = upscaler(network, tile=10, consistency=consistency)
+    bands = list(one.bands(lr))
+    later = list(one.bands(lr, skip=skip))
+    assert len(later) == len(bands) - skip
+    assert all(torch.equal(a, b) for a, b in zip(later, bands[skip:], strict=True))
+
+
+@pytest.mark.parametrize("size", [(1200, 70), (333, 96), (140, 12), (1, 1)])
+def test_a_reduced_result_is_the_large_one_reduced(network: Generator, size: tuple[int, int]):
+    lr = picture(75, 6)
+    one = upscaler(network, tile=40)
+    reduced = list(one.bands(lr, size=size))
+    assert tuple(band.shape[2] for band in reduced) == Upscaler.band_rows(75, size[0])
+    torch.testing.assert_close(torch.cat(reduced, dim=2), resize(one(lr), size).clamp(0, 1), rtol=0, atol=1e-5)
+    later = list(one.bands(lr, size=size, skip=len(reduced) // 2))
+    assert all(torch.equal(a, b) for a, b in zip(later, reduced[len(reduced) // 2 :], strict=True))
+
+
+def test_the_fingerprint_tells_what_decides_a_result(network: Generator, other_network: Generator):
+    same = upscaler(network).fingerprint
+    assert upscaler(network).fingerprint == same
+    others = [
+        upscaler(other_network),
+        upscaler(network, tile=9),
+        upscaler(network, consistency=False),
+        upscaler(network, ensemble=True),
+        Upscaler(network, device="cpu", precision="bf16"),
+    ]
+    assert len({same, *(other.fingerprint for other in others)}) == 6
+
+
+@pytest.mark.parametrize("size", [(0, 16), (16, 33), (17, 32)])
+def test_impossible_sizes_are_refused(network: Generator, size: tuple[int, int]):
+    with pytest.raises(ValueError, match="cannot reduce"):
+        upscaler(network).bands(picture(1, 2), size=size)
+
+
+def test_grey_stays_grey(network: Generator):
+    lr = picture(20, 10, channels=1)
+    sr = upscaler(network, tile=8, consistency=False)(lr)
+    expected = whole(network, lr.expand(-1, 3, -1, -1)).mean(dim=1, keepdim=True).clamp(0, 1)
+    torch.testing.assert_close(sr, expected, rtol=0, atol=1e-5)
+    assert upscaler(network)(lr).shape == (1, 1, 320, 160)
+
+
+def test_several_pictures_at_once(network: Generator):
+    lr = torch.cat((picture(5, 4), 1 - picture(5, 4)))
+    sr = upscaler(network)(lr)
+    torch.testing.assert_close(sr[1:], upscaler(network)(lr[1:]), rtol=0, atol=0)
+    assert sr.shape == (2, 3, 80, 64)
+    assert (sr[0] - sr[1]).abs().max() > 0.1
+
+
+def test_ensemble_of_a_turned_picture_is_the_turned_ensemble(network: Generator):
+    lr = picture(9, 14)
+    one = upscaler(network, tile=6, ensemble=True)
+    turned = one(torch.rot90(lr, 1, (-2, -1)))
+    torch.testing.assert_close(torch.rot90(one(lr), 1, (-2, -1)), turned, rtol=0, atol=1e-5)
+    assert (one(lr) - upscaler(network)(lr)).abs().max() > 1e-4
+
+
+def test_results_may_be_trained_on(network: Generator):
+    scale = torch.ones(1, requires_grad=True)
+    (upscaler(network)(picture(2, 2)) * scale).sum().backward()
+    assert scale.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 4), (1, 2, 4, 4), (3, 4, 4), (1, 3, 0, 4)])
+def test_other_shapes_are_refused(network: Generator, shape: tuple[int, ...]):
+    with pytest.raises(ValueError, match="one picture"):
+        upscaler(network).bands(torch.zeros(shape))
+
+
+def test_a_tile_of_nothing_is_refused(network: Generator):
+    with pytest.raises(SixteenfoldError, match="tile 0"):
+        upscaler(network, tile=0)
