@@ -88,6 +88,19 @@ def test_each_network_learns_from_its_own_losses_alone(fabric: Fabric, judges: J
     assert not torch.equal(weights(discriminator), before[1])
 
 
+def test_lpips_alone_is_shifted(fabric: Fabric, judges: Judges) -> None:
+    data = batch()
+    generator, discriminator = players(fabric)
+    with torch.no_grad():
+        sr = generator.module(data.lr)
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None, (3, 14))
+    assert judges.lpips is not None
+    assert losses["lpips"].item() == pytest.approx(
+        judges.lpips(sr[..., 3:, 14:], data.hr[..., 3:, 14:]).mean().item(), rel=1e-4
+    )
+    assert losses["pixel"].item() == pytest.approx((sr - data.hr).square().mean().item(), rel=1e-4)
+
+
 def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:
     phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0)
     judges = Judges.of(phase, torch.device("cpu"))

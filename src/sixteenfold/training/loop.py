@@ -189,7 +189,8 @@ def _adversarial_phase(run: Run, training: Training) -> Iterator[tuple[Training,
         mask = _mask(config.seed, training.step, done, phase)
         mask = None if mask is None else mask.to(run.fabric.device)
         with _named(training.step):
-            losses = adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask)
+            shift = _shift(config.seed, training.step, phase)
+            losses = adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
         yield training, *_finish(run, training, losses)
 
 
@@ -238,6 +239,14 @@ def _mask(seed: int, step: int, done: int, phase: AdversarialPhase) -> Tensor | 
     if float(torch.rand((), generator=random)) >= min(done / phase.cutmix_ramp, phase.cutmix_probability):
         return None
     return cutmix_mask(phase.patch, phase.patch, random)
+
+
+def _shift(seed: int, step: int, phase: AdversarialPhase) -> tuple[int, int]:
+    """How much is cut off before the step's LPIPS."""
+    if phase.lpips_shift == 0:
+        return 0, 0
+    top, left = torch.randint(phase.lpips_shift, (2,), generator=address(seed, step, "lpips")).tolist()
+    return top, left
 
 
 def _validate(run: Run, training: Training, record: Record) -> None:

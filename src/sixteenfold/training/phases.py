@@ -81,6 +81,10 @@ class AdversarialPhase(Phase):
     """Distance of the pixel loss."""
     lpips: float = 1e-3
     """Weight of LPIPS (AlexNet)."""
+    lpips_shift: int = 0
+    """Up to this many pixels, less one, are cut off the top and the left before LPIPS, another number in each step.
+    AlexNet's layers look at every fourth to every sixteenth pixel; without it, a generator learns to please them on
+    just that grid, and the grid shows. 16 covers all places."""
     adversarial: float = 1e-3
     """Weight of the hinge loss on both heads of the discriminator."""
     feature_matching: float = 1.0
@@ -111,6 +115,10 @@ class AdversarialPhase(Phase):
             f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
         )
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
+        require(
+            0 <= self.lpips_shift <= max(0, self.patch - 31),
+            f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
+        )
 
     @property
     def has_discriminator(self) -> bool:

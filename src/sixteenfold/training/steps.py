@@ -102,6 +102,7 @@ def adversarial_step(
     parts: Sequence[Batch],
     phase: AdversarialPhase,
     mask: Tensor | None,
+    shift: tuple[int, int] = (0, 0),
 ) -> Losses:
     """Move the generator, then the discriminator, one step each, over the same results.
 
@@ -113,6 +114,7 @@ def adversarial_step(
         parts: This process's share of the step's batch, in equal pieces.
         phase: Weights and distances.
         mask: (1, 1, P, P) for a step with CutMix consistency, else None.
+        shift: Rows and columns cut off the top and the left before LPIPS.
 
     Returns:
         The terms before the step: of the generator by their names in `AdversarialPhase`, and
@@ -122,8 +124,8 @@ def adversarial_step(
         SixteenfoldError: If a term or a gradient is not finite; it is named.
     """
     if discriminator is None:
-        return _generator_step(fabric, generator, None, judges, parts, phase)[0]
-    terms, results = _generator_step(fabric, generator, discriminator.module, judges, parts, phase)
+        return _generator_step(fabric, generator, None, judges, parts, phase, shift)[0]
+    terms, results = _generator_step(fabric, generator, discriminator.module, judges, parts, phase, shift)
     return terms | _discriminator_step(fabric, discriminator, parts, results, phase, mask)
 
 
@@ -134,6 +136,7 @@ def _generator_step(
     judges: Judges,
     parts: Sequence[Batch],
     phase: AdversarialPhase,
+    shift: tuple[int, int],
 ) -> tuple[Losses, list[Tensor]]:
     """Move the generator; give its terms and the results they were of."""
     weights = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
@@ -146,7 +149,8 @@ def _generator_step(
     for i, batch in enumerate(parts):
         with _together(fabric, generator, i, parts):
             sr, raw = _result(generator, batch, phase)
-            terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase) | _raw_term(raw, batch.hr, phase)
+            terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase, shift)
+            terms |= _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, weights) / len(parts))
         seen.append(terms)
         results.append(sr.detach())
@@ -169,13 +173,20 @@ def _raw_term(raw: Tensor, hr: Tensor, phase: Phase) -> Losses:
 
 
 def _generator_terms(
-    fabric: Fabric, sr: Tensor, hr: Tensor, critic: nn.Module | None, judges: Judges, phase: AdversarialPhase
+    fabric: Fabric,
+    sr: Tensor,
+    hr: Tensor,
+    critic: nn.Module | None,
+    judges: Judges,
+    phase: AdversarialPhase,
+    shift: tuple[int, int],
 ) -> Losses:
     terms: Losses = {}
     if phase.pixel:
         terms["pixel"] = pixel_loss(sr, hr, phase.pixel_loss)
     if judges.lpips is not None:
-        terms["lpips"] = lpips_loss(sr, hr, judges.lpips)
+        top, left = shift
+        terms["lpips"] = lpips_loss(sr[..., top:, left:], hr[..., top:, left:], judges.lpips)
     if judges.vgg is not None:
         terms["vgg"] = vgg_loss(sr, hr, judges.vgg)
     if critic is not None:

@@ -1,0 +1,54 @@
+"""Put a trained network among the shipped models: weights as float16, figures from its own report.
+
+    python tools/ship.py NAME WEIGHTS WORDS.json REPORT...
+
+WEIGHTS is what training left. WORDS.json is the card but for what is read off here: the shape, the figures, the
+hash. Each REPORT is the folder of a `sixteenfold evaluate --synthesize --baselines bicubic` of the float16 file,
+which is why this is done twice: first without a report, to have the file that is to be measured.
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from sixteenfold.networks import zoo
+from sixteenfold.networks.state import shape_of
+
+
+def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
+    target = zoo.MODELS / f"{name}.safetensors"
+    zoo.MODELS.mkdir(exist_ok=True)
+    generator = zoo.load(weights)
+    zoo.save(generator, target, {}, torch.float16)
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    card = {
+        "name": name,
+        **json.loads(words.read_text(encoding="utf-8")),
+        "shape": dataclasses.asdict(shape_of(generator)),
+        "figures": {key: value for report in reports for key, value in figures(report).items()},
+        "sha256": digest,
+    }
+    target.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; {zoo.card(name).figures}")
+
+
+def figures(report: Path) -> dict[str, float]:
+    """The means of a report, and bicubic's, each under a name that says on what and in which unit."""
+    scores = json.loads((report / "scores.json").read_text(encoding="utf-8"))
+    count = len(scores["images"])
+    where = f"{count} validation photographs, {'whole' if scores['protocol'] == 'full' else 'centre 1000x1000'}"
+    units = {"psnr": "PSNR (dB)", "ssim": "SSIM", "lpips": "LPIPS", "lr_psnr": "LR-PSNR (dB)"}
+    found: dict[str, float] = {}
+    for key, value in scores["mean"].items():
+        if key in units:
+            found[f"{units[key]}, {where}"] = round(value, 4)
+            found[f"{units[key]} of bicubic there"] = round(scores["methods"]["bicubic"]["mean"][key], 4)
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), [Path(word) for word in sys.argv[4:]])
