@@ -137,7 +137,7 @@ def test_a_phase_without_discriminator_fine_tunes_a_model(photographs: Path, who
     phase = dataclasses.replace(ADVERSARIAL, adversarial=0.0, feature_matching=0.0, patch=48, steps=3)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase, log_every=1)
     train(config, hr=[photographs], out=tmp_path / "run", init=whole / "pixel.safetensors", device="cpu")
-    assert [set(row) for row in rows(tmp_path / "run")] == [{"time", "step", "pixel", "lpips"}] * 3
+    assert [set(row) for row in rows(tmp_path / "run")] == [{"time", "step", "pixel", "lpips", "generator_gradient"}] * 3
     assert not (tmp_path / "run" / "discriminator.safetensors").exists()
     assert not same(weights(tmp_path / "run"), load_file(whole / "pixel.safetensors"))
 

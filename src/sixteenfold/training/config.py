@@ -43,6 +43,9 @@ class TrainConfig:
     """How crops are drawn."""
     seed: int = 0
     """Chooses the start weights and every crop."""
+    minutes: float | None = None
+    """Time for the whole run, validations included; None goes by steps. With it the phases' `steps` say only how
+    they share the time, learning rates fall with the clock, and no two runs are the same."""
     validate_every: int = 1000
     """Steps between two validations."""
     validation_crop: int = 1024
@@ -58,6 +61,7 @@ class TrainConfig:
             min(self.validate_every, self.save_every, self.log_every) >= 1,
             "validate_every, save_every and log_every must be at least 1",
         )
+        require(self.minutes is None or self.minutes > 0, f"minutes must be positive, not {self.minutes}")
         require(
             self.validation_crop >= 32 and self.validation_crop % 16 == 0,
             f"validation_crop must be a multiple of 16 and at least 32, not {self.validation_crop}",
