@@ -99,6 +99,7 @@ def train(
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
+        stack.enter_context(folder.room_left(out))
         if fabric.is_global_zero:
             # Found once, by the first process, and kept for the others and for a resumed run.
             if not (resume and (out / folder.PHOTOGRAPHS).exists()):
@@ -126,8 +127,8 @@ def _start(run: Run, index: Index, init: Path | str | None, resume: bool) -> Tra
     if skipped:
         console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
     console.print(
-        f"{len(index.entries)} photographs, {len(run.pictures)} for validation; step {training.step}, to go on "
-        f"{_until(run.config)} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
+        f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
+        f"{_course(run.config, training.step)} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
         soft_wrap=True,
     )
     if run.fabric.is_global_zero:
@@ -306,8 +307,10 @@ def _last_phase(config: TrainConfig) -> str:
     return "pixel" if config.adversarial is None else "adversarial"
 
 
-def _until(config: TrainConfig) -> str:
-    return f"to step {config.steps}" if config.minutes is None else f"for {config.minutes:g} minutes in all"
+def _course(config: TrainConfig, step: int) -> str:
+    if config.minutes is None:
+        return f"steps {step} to {config.steps}"
+    return f"from step {step}, for {config.minutes:g} minutes in all"
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -64,7 +64,10 @@ class Record:
         self._board.flush()
         path = self._folder / "samples" / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
+        try:
+            pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
+        except pyvips.Error:
+            raise SixteenfoldError(f"{path}: cannot write the picture of a validation; is the disk full?") from None
 
 
 def _keep_until(path: Path, step: int) -> None:

@@ -1,6 +1,6 @@
 """Networks made faster for a GPU: compiled blocks, and a whole forward and backward pass as one CUDA graph."""
 
-from collections.abc import Generator as Generating
+from collections.abc import Callable, Generator as Generating
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,9 @@ def check_graph(fabric: Fabric, config: TrainConfig) -> None:
 
 
 @contextmanager
-def compiled(generator: Generator, critic: UNetDiscriminator | None, backend: str = "inductor") -> Generating[None]:
+def compiled(
+    generator: Generator, critic: UNetDiscriminator | None, backend: str | Callable[..., Any] = "inductor"
+) -> Generating[None]:
     """Compile each residual block of the generator and the whole discriminator, where they stand.
 
     Block by block, because all RRDB of a trunk are then one program: the whole network, unrolled, takes minutes.
@@ -51,7 +53,7 @@ def compiled(generator: Generator, critic: UNetDiscriminator | None, backend: st
             yield
         finally:
             for module in modules:
-                module._compiled_call_impl = None
+                module._compiled_call_impl = None  # pyright: ignore[reportPrivateUsage]
 
 
 class Graphed(nn.Module):
