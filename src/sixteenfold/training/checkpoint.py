@@ -70,7 +70,7 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         damaged.append(f"{path}: damaged, the one before it is used")
     if damaged:
         raise SixteenfoldError(
-            f"{folder}: all {len(damaged)} checkpoints are damaged; begin a new run folder, from the weights of this one "
+            f"{folder}: all {len(damaged)} checkpoints are damaged; begin a new run folder, from this one's weights "
             f"by --init {folder.parent / 'model.safetensors'} if they are there"
         )
     return None, []

@@ -167,7 +167,8 @@ class MovingAverage(nn.Module):
         """Take in the network's present weights; the first replace the copy's."""
         count = int(self.n_averaged)  # on the CPU, wherever the weights are
         weight = 1 - min(self._decay, (1 + count) / (10 + count)) if count else 1.0
-        olds, news = list(self.module.parameters()), list(network.parameters())
+        olds: list[Tensor] = list(self.module.parameters())
+        news: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(olds, news, weight)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         self.n_averaged += 1
 
