@@ -1,6 +1,7 @@
 """How fast training steps are, how fast the loader is, and what memory a full-size step takes.
 
     python benchmarks/training.py [--preset strong] [--phase pixel] [--precision bf16] [--batch N] [--rounds 3]
+                                  [--compile] [--graph]
     python benchmarks/training.py --memory [--batch 2]
 
 The straightforward loop stands for the way such code is usually written: eager fp32, contiguous
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ import pyvips
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
@@ -36,6 +39,7 @@ from sixteenfold.training.losses import pixel_loss
 from sixteenfold.training.phases import DataConfig, Phase
 from sixteenfold.training.photographs import Kept, decode, open_photographs
 from sixteenfold.training.processes import make_fabric
+from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter
 from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
 
@@ -65,6 +69,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--parts", type=int, default=2, help="of our step when memory is measured; they divide the batch"
     )
+    parser.add_argument("--compile", action="store_true", help="our networks compiled")
+    parser.add_argument("--graph", action="store_true", help="our generator as CUDA graphs")
     parser.add_argument("--memory", action="store_true", help="peak memory of an adversarial step instead of speed")
     parser.add_argument("--peak-of", choices=("ours", "straightforward", "nothing"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -97,7 +103,10 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         def window_batch(step: int) -> Batch:
             return sample_batch(window.at(step * batch), phase.patch, seed=0, step=step, indices=range(batch))
 
-        ours, plain = our_step(config, phase, fabric), straightforward_step(config, phase, fabric.device)
+        ours, plain = (
+            our_step(config, replace(phase, batch=batch), fabric, options.compile, options.graph),
+            straightforward_step(config, phase, fabric.device),
+        )
         rates = by_turns(
             {
                 "ours": lambda step: ours([ours_batch(step)]),
@@ -118,9 +127,37 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         "threads": torch.get_num_threads(),
         "batch": batch,
         "patch": phase.patch,
+        "compile": options.compile,
+        "graph": options.graph,
+        **share_of_peak(config, phase, rates["ours"], fabric.device),
         "patches_per_second": {name: round(rate, 3) for name, rate in rates.items()},
         "ratio": round(rates["ours"] / rates["straightforward"], 2),
         "loader_to_training": round(rates["loader_window"] / rates["ours"], 1),
+    }
+
+
+def share_of_peak(config: TrainConfig, phase: Phase, rate: float, device: torch.device) -> dict[str, float]:
+    """On a GPU: the bf16 matrix products that it does, and the share of them that the generator's arithmetic is.
+
+    Counted are the generator's products forward, and twice as many backward; discriminator and LPIPS are not, so that
+    in the adversarial phase the true share is higher.
+    """
+    if device.type != "cuda":
+        return {}
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        config.generator.build()(torch.empty(1, 3, phase.patch // 16, phase.patch // 16))
+    a, b = (torch.randn(8192, 8192, device=device, dtype=torch.bfloat16) for _ in range(2))
+    times: list[float] = []
+    for _ in range(13):
+        synchronize()
+        started = time.perf_counter()
+        torch.mm(a, b)
+        synchronize()
+        times.append(time.perf_counter() - started)
+    peak = 2 * 8192**3 / statistics.median(times[3:])
+    return {
+        "matrix_tflops": round(peak / 1e12, 1),
+        "share_of_matrix_rate": round(3 * counter.get_total_flops() * rate / peak, 3),
     }
 
 
@@ -156,11 +193,17 @@ def synchronize() -> None:
         torch.cuda.synchronize()
 
 
-def our_step(config: TrainConfig, phase: Phase, fabric: Fabric) -> Callable[[list[Batch]], object]:
+def our_step(
+    config: TrainConfig, phase: Phase, fabric: Fabric, compiling: bool = False, graphing: bool = False
+) -> Callable[[list[Batch]], object]:
     """The package's own step function, with the networks, optimizers and average of the phase."""
     name = "pixel" if isinstance(phase, PixelPhase) else "adversarial"
     training = enter(name, config.generator.build(), config, fabric.device, step=0)
+    if compiling:  # for the rest of the process
+        compiled(training.generator, None if training.opponent is None else training.opponent.network).__enter__()
     generator = Player(*fabric.setup(training.generator, training.optimizer))
+    if graphing:
+        generator = graph(generator, phase, fabric)
     if isinstance(phase, AdversarialPhase):
         judges, opponent = Judges.of(phase, fabric.device), training.opponent
         critic = None if opponent is None else Player(*fabric.setup(opponent.network, opponent.optimizer))

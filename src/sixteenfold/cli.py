@@ -36,7 +36,7 @@ DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` tells 
 
 # The fields of a TrainConfig, which is not imported before it is needed.
 RECIPE = (
-    *("generator", "pixel", "adversarial", "data", "seed"),
+    *("generator", "pixel", "adversarial", "data", "seed", "minutes"),
     *("validate_every", "validation_crop", "save_every", "log_every"),
 )
 
@@ -173,6 +173,10 @@ class Train:
     """Where to compute."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in mixed precision; the weights stay fp32."""
+    compile: bool = False
+    """Compile the networks' blocks by torch.compile first: for a GPU, where it takes a minute or two."""
+    graph: bool = False
+    """Replay the generator's step as one CUDA graph, sparing a GPU the start of each operation; one process only."""
 
     def run(self, changes: Sequence[str] = ()) -> int:
         """Train, and return the exit status; `changes` are the words that set values of the recipe."""
@@ -190,6 +194,8 @@ class Train:
             init_discriminator=self.init_discriminator,
             device=self.device,
             precision=self.precision,
+            compiled=self.compile,
+            graph=self.graph,
         )
         print(weights)
         return 0

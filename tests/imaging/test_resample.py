@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
+from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits
 
 
 def keys(x: float) -> float:
@@ -84,3 +84,14 @@ def test_rounding_is_half_up_and_clamped() -> None:
 def test_empty_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         resize(torch.rand(1, 1, 4, 4), (0, 4))
+
+
+@pytest.mark.parametrize(("size", "new_size"), [((160, 176), (10, 11)), ((10, 11), (160, 176)), ((33, 20), (7, 40))])
+def test_as_a_product_of_matrices_it_is_the_same(size: tuple[int, int], new_size: tuple[int, int]) -> None:
+    """What a GPU does with small pictures, here on the CPU in float64, borders and repeated borders included."""
+    image = torch.rand(1, 2, *size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    by_matrix = image
+    for dim, new in ((-2, new_size[0]), (-1, new_size[1])):
+        old = image.shape[dim]
+        by_matrix = _by_matrix(by_matrix, dim, _matrix(old, new, new / old, image.device, image.dtype))
+    assert torch.allclose(by_matrix, resize(image, new_size), atol=1e-12)

@@ -46,3 +46,11 @@ def test_a_failed_save_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pyte
     monkeypatch.undo()
     assert checkpoint.load_latest(tmp_path) == ({"step": 1}, [])
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_nothing_is_begun_over_damaged_checkpoints(tmp_path: Path) -> None:
+    """Starting from step 0 in such a folder would replace its record and its weights."""
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, {"step": step}).write_bytes(b"")
+    with pytest.raises(SixteenfoldError, match=r"all 2 checkpoints are damaged.* --init .*model\.safetensors"):
+        checkpoint.load_latest(tmp_path)

@@ -1,6 +1,7 @@
 """The run folder and the loop: it learns, it resumes, it says what is wrong."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,8 +20,16 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training import checkpoint, folder, loop
-from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, from_json, to_json
+from sixteenfold.training import checkpoint, folder, loop, pace
+from sixteenfold.training.config import (
+    PRESETS,
+    AdversarialPhase,
+    GeneratorShape,
+    PixelPhase,
+    TrainConfig,
+    from_json,
+    to_json,
+)
 from sixteenfold.training.loop import train
 
 PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
@@ -137,7 +147,9 @@ def test_a_phase_without_discriminator_fine_tunes_a_model(photographs: Path, who
     phase = dataclasses.replace(ADVERSARIAL, adversarial=0.0, feature_matching=0.0, patch=48, steps=3)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase, log_every=1)
     train(config, hr=[photographs], out=tmp_path / "run", init=whole / "pixel.safetensors", device="cpu")
-    assert [set(row) for row in rows(tmp_path / "run")] == [{"time", "step", "pixel", "lpips"}] * 3
+    assert [set(row) for row in rows(tmp_path / "run")] == [
+        {"time", "step", "pixel", "lpips", "generator_gradient"}
+    ] * 3
     assert not (tmp_path / "run" / "discriminator.safetensors").exists()
     assert not same(weights(tmp_path / "run"), load_file(whole / "pixel.safetensors"))
 
@@ -184,6 +196,17 @@ def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, t
     assert f"stopped after step {state['step']}" in said
 
 
+def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loop.Record, "numbers", full)
+    with pytest.raises(SixteenfoldError, match=r"the disk is full; free some.* --resume"):
+        train(dataclasses.replace(CONFIG, save_every=1), hr=[photographs], out=tmp_path / "run", device="cpu")
+    found, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert found is not None and found["step"] == 1  # losses are noted after the second
+
+
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
     one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9))
     first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
@@ -208,6 +231,40 @@ def test_a_run_that_cannot_begin_leaves_no_folder(photographs: Path, tmp_path: P
     with pytest.raises(SixteenfoldError, match="150x140 is smaller than the 320-pixel crop"):
         train(large, hr=[photographs], out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_every_preset_takes_both_its_steps(name: str, photographs: Path, tmp_path: Path) -> None:
+    """Losses, clipping, averages and projection as they are, but sizes reduced."""
+    preset = PRESETS[name]
+    assert preset.pixel is not None and preset.adversarial is not None
+    small = {"steps": 1, "batch": 1, "warmup": 0, "patch": 64}
+    config = dataclasses.replace(
+        CONFIG,
+        pixel=dataclasses.replace(preset.pixel, **small),
+        adversarial=dataclasses.replace(preset.adversarial, **small, discriminator=(4,) * 6, cutmix_ramp=1),
+    )
+    train(config, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert all(torch.isfinite(tensor).all() for tensor in weights(tmp_path / "run").values())
+    assert (tmp_path / "run" / "discriminator.safetensors").exists()
+
+
+def test_a_run_by_the_clock_does_both_phases(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that goes on by a second a look: half a minute is shared as 8 to 6, and the learning rate comes down."""
+    now = iter(range(10**6))
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
+    rates: list[float] = []
+    monkeypatch.setattr(loop, "_set_learning_rates", lambda factor, *players: rates.append(factor))
+    timed = dataclasses.replace(BOTH, minutes=0.5, pixel=dataclasses.replace(PIXEL, warmup=0))
+    train(timed, hr=[photographs], out=tmp_path / "run", device="cpu")
+    last, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert last is not None and last["phase"] == "adversarial"
+    assert 30 * 6 / 14 <= last["seconds"] < 30 * 6 / 14 + 3
+    assert 15 <= last["begun"] <= 18 and last["step"] > last["begun"]
+    assert rates[0] == 1.0 and rates[last["begun"] - 1] < 0.05
+    assert rates[last["begun"]] == pytest.approx(1.0, abs=0.05)
 
 
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:

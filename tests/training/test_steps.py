@@ -13,6 +13,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.training.data import Batch
 from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
+from sixteenfold.training.readings import Readings
 from sixteenfold.training.steps import Judges, Player, adversarial_step, learning_rate_factor, pixel_step
 
 PHASE = AdversarialPhase(
@@ -60,7 +61,8 @@ def test_parts_give_the_step_of_the_whole(fabric: Fabric, judges: Judges) -> Non
         losses = adversarial_step(fabric, generator, discriminator, judges, parts, PHASE, mask)
         moved.append((weights(generator), weights(discriminator)))
         seen.append({name: value.item() for name, value in losses.items()})
-    assert set(seen[0]) == {"pixel", "lpips", "adversarial", "feature_matching", "discriminator", "consistency"}
+    terms = {"pixel", "lpips", "adversarial", "feature_matching", "discriminator", "consistency"}
+    assert set(seen[0]) == terms | {"generator_gradient", "discriminator_gradient"}
     assert seen[0] == pytest.approx(seen[1], rel=1e-4)
     for whole, parted in zip(*moved, strict=True):
         assert torch.allclose(whole, parted, atol=1e-6)
@@ -106,7 +108,10 @@ def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric
     judges = Judges.of(phase, torch.device("cpu"))
     assert judges == Judges(None, None)
     generator, _ = players(fabric)
-    assert set(adversarial_step(fabric, generator, None, judges, [batch()], phase, None)) == {"pixel"}
+    assert set(adversarial_step(fabric, generator, None, judges, [batch()], phase, None)) == {
+        "pixel",
+        "generator_gradient",
+    }
 
 
 def test_the_discriminator_learns_to_tell(fabric: Fabric) -> None:
@@ -140,11 +145,27 @@ def test_a_term_that_is_not_finite_is_named(term: str, fabric: Fabric, judges: J
         data.hr[0, 0, 0, 0] = math.nan
         phase = dataclasses.replace(PHASE, **only | {term: 1.0, "feature_matching": 0.0})
         discriminator = None
-    before = weights(generator)
-    with pytest.raises(SixteenfoldError, match=f"the {term} loss is (nan|inf)"):
-        adversarial_step(fabric, generator, discriminator, judges, [data], phase, None)
-    if term != "discriminator":
-        assert torch.equal(weights(generator), before)
+    readings = Readings(fabric)
+    readings.add(7, adversarial_step(fabric, generator, discriminator, judges, [data], phase, None))
+    with pytest.raises(SixteenfoldError, match=f"step 7: the {term} loss is (nan|inf)"):
+        readings.read()
+
+
+def test_the_first_step_and_the_first_term_are_named(fabric: Fabric) -> None:
+    readings = Readings(fabric)
+    for step, gradient in ((3, 1.0), (4, math.inf), (5, math.nan)):
+        readings.add(step, {"pixel": torch.tensor(0.5), "generator_gradient": torch.tensor(gradient)})
+    with pytest.raises(SixteenfoldError, match="step 4: the generator's gradient is inf: lower the learning rate"):
+        readings.read()
+
+
+def test_readings_give_each_step_its_own(fabric: Fabric) -> None:
+    readings = Readings(fabric)
+    readings.add(1, {"pixel": torch.tensor(0.5)})
+    readings.add(2, {"pixel": torch.tensor(0.25), "consistency": torch.tensor(2.0)})
+    assert readings.due
+    assert readings.read(1.0, 8.0) == ([(1, {"pixel": 0.5}), (2, {"pixel": 0.25, "consistency": 2.0})], [1.0, 8.0])
+    assert not readings.due
 
 
 def test_learning_rate_rises_then_falls_along_a_cosine() -> None:

@@ -12,6 +12,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+MATRIX = 2**20
+"""Most numbers in a matrix that resizes one direction on a GPU."""
+
 
 def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
     """Resize as MATLAB's `imresize(image, size)` or `imresize(image, scale)` does in floating point.
@@ -31,12 +34,12 @@ def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) 
     height, width = image.shape[-2:]
     if min(height, width, *size) < 1:
         raise ValueError(f"cannot resize {width}x{height} to {size[1]}x{size[0]}: empty")
-    rows = _taps(height, size[0], scale or size[0] / height)
-    columns = _taps(width, size[1], scale or size[1] / width)
+    rows = size[0], scale or size[0] / height
+    columns = size[1], scale or size[1] / width
     # The direction that shrinks more goes first, as in MATLAB: it leaves less to do for the second.
     if size[0] * width <= size[1] * height:
-        return _along(_along(image, -2, rows), -1, columns)
-    return _along(_along(image, -1, columns), -2, rows)
+        return _along(_along(image, -2, *rows), -1, *columns)
+    return _along(_along(image, -1, *columns), -2, *rows)
 
 
 def downscale(image: Tensor, factor: int = 16) -> Tensor:
@@ -84,10 +87,43 @@ def _taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
     return weights[used], index[used]
 
 
-def _along(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
+@lru_cache(maxsize=64)
+def _taps_on(
+    length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """`_taps` where they are used: a copy to an accelerator for each use would make the host wait for it."""
+    # Kept for uses with gradients too, also when the first is one without.
+    with torch.inference_mode(False):
+        weights, index = _taps(length, new_length, scale)
+        return weights.to(device, dtype), index.to(device)
+
+
+@lru_cache(maxsize=64)
+def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The same weights as a (new_length, length) matrix; a pixel that a border mirrors has several in a row."""
+    with torch.inference_mode(False):
+        weights, index = _taps(length, new_length, scale)
+        matrix = torch.zeros(length, new_length, dtype=weights.dtype).scatter_add_(0, index, weights)
+        return matrix.T.contiguous().to(device, dtype)
+
+
+def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:
+    """Resize in one direction (-1 or -2)."""
+    old = image.shape[dim]
+    if image.device.type == "cuda" and old * length <= MATRIX:
+        return _by_matrix(image, dim, _matrix(old, length, scale, image.device, image.dtype))
+    return _by_taps(image, dim, _taps_on(old, length, scale, image.device, image.dtype))
+
+
+def _by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
+    """All of one direction as one product: where starting an operation costs more than the arithmetic."""
+    with torch.autocast(image.device.type, enabled=False):
+        return image @ matrix.T if dim == -1 else matrix @ image
+
+
+def _by_taps(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
     """Weighted sum of shifted copies along one direction (-1 or -2): memory stays a few output pictures."""
-    weights = taps[0].to(image)
-    indices = taps[1].to(image.device)
+    weights, indices = taps
     if dim == -2:
         weights = weights[..., None]
     result = image.index_select(dim, indices[0]) * weights[0]

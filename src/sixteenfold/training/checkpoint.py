@@ -55,6 +55,9 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest checkpoint that is whole, and a line for each newer one that is not.
 
     Loading executes nothing that the file carries.
+
+    Raises:
+        SixteenfoldError: If there are checkpoints and none is whole.
     """
     damaged: list[str] = []
     for path in list_checkpoints(folder):
@@ -65,7 +68,12 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
             except (RuntimeError, pickle.UnpicklingError, EOFError):
                 pass
         damaged.append(f"{path}: damaged, the one before it is used")
-    return None, damaged
+    if damaged:
+        raise SixteenfoldError(
+            f"{folder}: all {len(damaged)} checkpoints are damaged; begin a new run folder, from this one's weights "
+            f"by --init {folder.parent / 'model.safetensors'} if they are there"
+        )
+    return None, []
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -32,9 +32,15 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same pairs on a device, channels-last: the layout in which convolutions are fastest."""
-        return Batch(
-            self.lr.to(device, memory_format=torch.channels_last), self.hr.to(device, memory_format=torch.channels_last)
-        )
+        return Batch(_placed(self.lr, device), _placed(self.hr, device))
+
+
+def _placed(image: Tensor, device: torch.device) -> Tensor:
+    image = image.contiguous(memory_format=torch.channels_last)
+    if device.type == "cuda" and image.device.type == "cpu":
+        # Out of pinned memory the copy is queued; out of any other the host waits for all that was queued before.
+        return image.pin_memory().to(device, non_blocking=True)
+    return image.to(device)
 
 
 def smallest_side(patch: int) -> int:
@@ -64,7 +70,7 @@ def sample_batch(
         whole: Make the low-resolution side from the crop alone, as of a whole picture: then hr downscales to it
             up to its borders. Otherwise it is a piece of what its surroundings downscale to.
     """
-    areas = torch.tensor([picture[0].numel() for picture in pictures], dtype=torch.float64)
+    areas = torch.tensor([picture.shape[-2] * picture.shape[-1] for picture in pictures], dtype=torch.float64)
     crops = torch.stack([_draw(pictures, areas, patch, address(seed, step, i), detail) for i in indices])
     surrounded = crops.float() / 255
     edge = MARGIN * SCALE

@@ -12,6 +12,7 @@ model.safetensors       the best weights by validation so far, or the last where
 discriminator.safetensors   what they were trained against
 """
 
+import errno
 import importlib.metadata
 import json
 import platform
@@ -85,6 +86,23 @@ def locked(out: Path) -> Generator[None]:
         except OSError:
             raise SixteenfoldError(f"{out}: another process trains into this folder") from None
         yield
+
+
+@contextmanager
+def room_left(out: Path) -> Generator[None]:
+    """Whatever is written in the run folder: say in one line when the disk is full.
+
+    Raises:
+        SixteenfoldError: Instead of the system's error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise SixteenfoldError(
+            f"{out}: the disk is full; free some, then the same command with --resume goes on from the last checkpoint"
+        ) from None
 
 
 def record_start(out: Path, **facts: str | int) -> None:

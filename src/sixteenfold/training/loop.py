@@ -1,11 +1,10 @@
 """The training loop. What the run folder holds: see `sixteenfold.training.folder`."""
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 from lightning.fabric import Fabric
@@ -19,12 +18,15 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.data import Batch, address, sample_batch, smallest_side
 from sixteenfold.training.index import Index, make_index
 from sixteenfold.training.losses import cutmix_mask
-from sixteenfold.training.phases import AdversarialPhase, Phase
+from sixteenfold.training.pace import Pace, pace_of
+from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
 from sixteenfold.training.photographs import Photographs, open_photographs
 from sixteenfold.training.processes import check_share, lost_process, make_fabric, stop_requested
+from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
+from sixteenfold.training.speedup import check_graph, compiled, graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, learning_rate_factor, pixel_step
+from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, pixel_step
 from sixteenfold.training.validation import ValidationPicture, read_validation, validate
 
 console = Console(stderr=True)
@@ -42,6 +44,8 @@ class Run:
     judges: Judges | None
     stopped: threading.Event
     init_discriminator: Path | None
+    compiled: bool
+    graph: bool
 
 
 def train(
@@ -55,6 +59,8 @@ def train(
     init_discriminator: Path | None = None,
     device: str = "auto",
     precision: str = "fp32",
+    compiled: bool = False,
+    graph: bool = False,
 ) -> Path:
     """Run the phases of a configuration, alone or as one process of a `torchrun` job.
 
@@ -70,6 +76,8 @@ def train(
         init_discriminator: Start from the discriminator of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
+        compiled: Compile the networks' blocks by torch.compile.
+        graph: Replay the generator's passes as CUDA graphs; in one process, with `parts` of 1.
 
     Returns:
         The file with the resulting weights, `out/model.safetensors`.
@@ -83,12 +91,15 @@ def train(
     for phase in (config.pixel, config.adversarial):
         if phase is not None:
             check_share(phase, fabric.world_size)
+    if graph:
+        check_graph(fabric, config)
     if fabric.is_global_zero:
         folder.check_folder(config, out, resume=resume)
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
+        stack.enter_context(folder.room_left(out))
         if fabric.is_global_zero:
             # Found once, by the first process, and kept for the others and for a resumed run.
             if not (resume and (out / folder.PHOTOGRAPHS).exists()):
@@ -98,7 +109,7 @@ def train(
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested())
-        run = Run(config, out, fabric, photographs, pictures, judges, stopped, init_discriminator)
+        run = Run(config, out, fabric, photographs, pictures, judges, stopped, init_discriminator, compiled, graph)
         _loop(run, _start(run, index, init, resume))
     return out / "model.safetensors"
 
@@ -116,8 +127,8 @@ def _start(run: Run, index: Index, init: Path | str | None, resume: bool) -> Tra
     if skipped:
         console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
     console.print(
-        f"{len(index.entries)} photographs, {len(run.pictures)} for validation; steps {training.step} to "
-        f"{run.config.steps} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
+        f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
+        f"{_course(run.config, training.step)} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
         soft_wrap=True,
     )
     if run.fabric.is_global_zero:
@@ -131,28 +142,33 @@ def _loop(run: Run, start: Training) -> None:
     config = run.config
     with ExitStack() as stack:
         record = stack.enter_context(Record(run.out, start.step)) if run.fabric.is_global_zero else None
-        tell = stack.enter_context(teller(console, config.steps, start.step))
+        tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
         recent: list[dict[str, float]] = []
-        for training, losses, stop in _steps(run, start):
-            recent.append(losses)
-            tell.tell(training.phase, training.step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-            ends = training.step in _ends(config)
+        for training, rows, stop, ends in _steps(run, start):
+            recent += [losses for _, losses in rows]
+            for step, losses in rows[-1:]:
+                tell.tell(training.phase, step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
             if record is not None and training.step % config.log_every == 0:
                 record.numbers(training.step, _means(recent), training.phase)
                 recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)
+            last = ends and training.phase == _last_phase(config)
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
                 checkpoint.save(run.out / "checkpoints", training.step, training.state())
-            if stop and training.step < config.steps:
+            if stop and not last:
                 raise SixteenfoldError(f"stopped after step {training.step}; the same command with --resume goes on")
 
 
-def _steps(run: Run, training: Training) -> Iterator[tuple[Training, dict[str, float], bool]]:
-    """Both phases: after each step the state, the losses, and whether some process was told to stop."""
+Seen = tuple[Training, list[Row], bool, bool]
+"""After a step: the state, what was read of losses, whether a process was told to stop, whether the phase ends."""
+
+
+def _steps(run: Run, training: Training) -> Iterator[Seen]:
+    """Both phases, step by step."""
     config = run.config
     if training.phase == "pixel":
-        yield from _pixel_phase(run, training)
+        yield from _phase(run, training)
         if config.adversarial is None:
             return
         if run.fabric.is_global_zero:
@@ -160,38 +176,60 @@ def _steps(run: Run, training: Training) -> Iterator[tuple[Training, dict[str, f
         training = state.enter("adversarial", training.result, config, run.fabric.device, step=training.step)
         if run.init_discriminator is not None and training.opponent is not None:
             state.load_discriminator(training.opponent, run.init_discriminator)
-    yield from _adversarial_phase(run, training)
+    yield from _phase(run, training)
 
 
-def _pixel_phase(run: Run, training: Training) -> Iterator[tuple[Training, dict[str, float], bool]]:
+def _phase(run: Run, training: Training) -> Iterator[Seen]:
+    """The steps that are left of the phase that the training is in."""
+    pace, readings = pace_of(run.config, training), Readings(run.fabric)
+    with ExitStack() as stack:
+        if run.compiled:
+            critic = None if training.opponent is None else training.opponent.network
+            stack.enter_context(compiled(training.generator, critic))
+        step = _pixel(run, training) if isinstance(pace.phase, PixelPhase) else _adversarial(run, training)
+        while not pace.over:
+            losses = step(pace)
+            yield training, *_finish(run, pace, readings, losses)
+
+
+Step = Callable[[Pace], Losses]
+
+
+def _pixel(run: Run, training: Training) -> Step:
+    """What one step of the pixel phase is."""
     phase = run.config.pixel
     assert phase is not None
-    generator = Player(*run.fabric.setup(training.generator, training.optimizer))
-    while training.step < phase.steps:
-        _set_learning_rates(phase, training.step, generator)
-        parts = _draw(run, phase, training.step, training.step * phase.batch)
-        with _named(training.step):
-            losses = pixel_step(run.fabric, generator, parts, phase)
-        yield training, *_finish(run, training, losses)
+    generator = _generator(run, training, phase)
+
+    def step(pace: Pace) -> Losses:
+        _set_learning_rates(pace.factor, generator)
+        return pixel_step(run.fabric, generator, _draw(run, phase, training.step, training.step * phase.batch), phase)
+
+    return step
 
 
-def _adversarial_phase(run: Run, training: Training) -> Iterator[tuple[Training, dict[str, float], bool]]:
-    config, phase = run.config, run.config.adversarial
-    assert phase is not None and run.judges is not None
-    first, crops = (0, 0) if config.pixel is None else (config.pixel.steps, config.pixel.steps * config.pixel.batch)
-    generator = Player(*run.fabric.setup(training.generator, training.optimizer))
-    opponent = training.opponent
+def _adversarial(run: Run, training: Training) -> Step:
+    """What one step of the adversarial phase is."""
+    phase, before = run.config.adversarial, run.config.pixel
+    assert phase is not None
+    crops = 0 if before is None else training.begun * before.batch
+    generator, opponent = _generator(run, training, phase), training.opponent
     critic = None if opponent is None else Player(*run.fabric.setup(opponent.network, opponent.optimizer))
-    while training.step < config.steps:
-        done = training.step - first
-        _set_learning_rates(phase, done, *(player for player in (generator, critic) if player is not None))
-        parts = _draw(run, phase, training.step, crops + done * phase.batch)
-        mask = _mask(config.seed, training.step, done, phase)
-        mask = None if mask is None else mask.to(run.fabric.device)
-        with _named(training.step):
-            shift = _shift(config.seed, training.step, phase)
-            losses = adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
-        yield training, *_finish(run, training, losses)
+
+    def step(pace: Pace) -> Losses:
+        assert run.judges is not None
+        _set_learning_rates(pace.factor, generator, *([] if critic is None else [critic]))
+        parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
+        mask = _mask(run, training.step, pace.done, phase)
+        shift = _shift(run.config.seed, training.step, phase)
+        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
+
+    return step
+
+
+def _generator(run: Run, training: Training, phase: Phase) -> Player:
+    player = Player(*run.fabric.setup(training.generator, training.optimizer))
+    return graph(player, phase, run.fabric) if run.graph else player
 
 
 def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
@@ -213,32 +251,34 @@ def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
     ]
 
 
-def _finish(run: Run, training: Training, losses: Losses) -> tuple[dict[str, float], bool]:
-    """Count the step and average the weights; the losses, and the wish to stop, over all processes."""
+def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> tuple[list[Row], bool, bool]:
+    """Count the step and average the weights; read the losses where that is due."""
+    training, config = pace.training, run.config
     if training.average is not None:
         training.average.update_parameters(training.generator)
     training.step += 1
-    values = torch.stack([*losses.values(), torch.tensor(float(run.stopped.is_set())).to(run.fabric.device)])
-    everywhere = cast(Tensor, run.fabric.all_reduce(values, reduce_op="mean"))
-    means = cast(list[float], everywhere.tolist())
-    stop = means.pop()
-    return dict(zip(losses, means, strict=True)), stop > 0
+    readings.add(training.step, losses)
+    writes = any(training.step % every == 0 for every in (config.log_every, config.validate_every, config.save_every))
+    if not (readings.due or writes or pace.over):
+        return [], False, False
+    rows, (stop, training.seconds) = readings.read(float(run.stopped.is_set()), pace.seconds)
+    return rows, stop > 0, pace.over
 
 
-def _set_learning_rates(phase: Phase, step: int, *players: Player) -> None:
+def _set_learning_rates(factor: float, *players: Player) -> None:
     for player in players:
         for group in player.optimizer.param_groups:
-            group["lr"] = group["peak"] * learning_rate_factor(step, phase)
+            group["lr"] = group["peak"] * factor
 
 
-def _mask(seed: int, step: int, done: int, phase: AdversarialPhase) -> Tensor | None:
+def _mask(run: Run, step: int, done: int, phase: AdversarialPhase) -> Tensor | None:
     """The step's CutMix mask, for the share of the steps that has one by now."""
     if phase.cutmix == 0 or not phase.has_discriminator:
         return None
-    random = address(seed, step, "cutmix")
+    random = address(run.config.seed, step, "cutmix")
     if float(torch.rand((), generator=random)) >= min(done / phase.cutmix_ramp, phase.cutmix_probability):
         return None
-    return cutmix_mask(phase.patch, phase.patch, random)
+    return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
 
 
 def _shift(seed: int, step: int, phase: AdversarialPhase) -> tuple[int, int]:
@@ -272,9 +312,14 @@ def _metric(run: Run) -> LPIPS:
     return LPIPS().to(run.fabric.device) if known is None else known
 
 
-def _ends(config: TrainConfig) -> tuple[int, ...]:
-    """The last step of each phase."""
-    return (config.steps,) if config.pixel is None else (config.pixel.steps, config.steps)
+def _last_phase(config: TrainConfig) -> str:
+    return "pixel" if config.adversarial is None else "adversarial"
+
+
+def _course(config: TrainConfig, step: int) -> str:
+    if config.minutes is None:
+        return f"steps {step} to {config.steps}"
+    return f"from step {step}, for {config.minutes:g} minutes in all"
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
@@ -282,12 +327,3 @@ def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     names = dict.fromkeys(name for row in rows for name in row)
     found = {name: [row[name] for row in rows if name in row] for name in names}
     return {name: sum(values) / len(values) for name, values in found.items()}
-
-
-@contextmanager
-def _named(step: int) -> Generator[None]:
-    """Put the step's number before the message of what goes wrong in it."""
-    try:
-        yield
-    except SixteenfoldError as error:
-        raise SixteenfoldError(f"step {step + 1}: {error}") from None

@@ -108,8 +108,8 @@ def vgg_loss(sr: Tensor, hr: Tensor, features: VGGFeatures) -> Tensor:
     return F.l1_loss(features(sr), wanted)
 
 
-def cutmix_mask(height: int, width: int, random: torch.Generator) -> Tensor:
-    """Where a mixed picture is real: (1, 1, H, W) bool, false in one box.
+def cutmix_mask(height: int, width: int, random: torch.Generator, device: torch.device | str = "cpu") -> Tensor:
+    """Where a mixed picture is real: (1, 1, H, W) bool on the device, false in one box.
 
     The box covers a uniformly drawn share of the picture, at a uniform place, in the picture's
     proportions. Source: Yun et al., "CutMix", ICCV 2019, section 3.1, with Beta(1, 1).
@@ -118,7 +118,7 @@ def cutmix_mask(height: int, width: int, random: torch.Generator) -> Tensor:
     box_height, box_width = round(height * share), round(width * share)
     top = int(torch.randint(height - box_height + 1, (), generator=random))
     left = int(torch.randint(width - box_width + 1, (), generator=random))
-    mask = torch.ones(1, 1, height, width, dtype=torch.bool)
+    mask = torch.ones(1, 1, height, width, dtype=torch.bool, device=device)
     mask[..., top : top + box_height, left : left + box_width] = False
     return mask
 

@@ -64,7 +64,10 @@ class Record:
         self._board.flush()
         path = self._folder / "samples" / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
+        try:
+            pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
+        except pyvips.Error:
+            raise SixteenfoldError(f"{path}: cannot write the picture of a validation; is the disk full?") from None
 
 
 def _keep_until(path: Path, step: int) -> None:
@@ -92,8 +95,8 @@ class Teller(Protocol):
 
 
 @contextmanager
-def teller(console: Console, steps: int, done: int) -> Generator[Teller]:
-    """A moving bar on a terminal; elsewhere a line now and then."""
+def teller(console: Console, steps: int | None, done: int) -> Generator[Teller]:
+    """A moving bar on a terminal; elsewhere a line now and then. `steps` None: their number is not known."""
     if not console.is_terminal:
         yield _Lines(console, steps, done)
         return
@@ -121,7 +124,7 @@ class _Bar:
 
 
 class _Lines:
-    def __init__(self, console: Console, steps: int, done: int) -> None:
+    def __init__(self, console: Console, steps: int | None, done: int) -> None:
         self._console, self._steps, self._step = console, steps, done
         self._said = self._time = time.monotonic()
         self._seconds: float | None = None
@@ -133,7 +136,10 @@ class _Lines:
         self._time, self._step = now, step
         if now - self._said >= LINE_EVERY or step == self._steps:
             self._said = now
-            left = round((self._steps - step) * self._seconds)
-            clock = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d}"
-            rate = f"{1 / max(self._seconds, 1e-9):.2f} steps/s, {clock} left"
-            self._console.print(f"{phase} phase, step {step} of {self._steps}, {note}, {rate}", soft_wrap=True)
+            rate = f"{1 / max(self._seconds, 1e-9):.2f} steps/s"
+            where = f"step {step}"
+            if self._steps is not None:
+                left = round((self._steps - step) * self._seconds)
+                where += f" of {self._steps}"
+                rate += f", {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+            self._console.print(f"{phase} phase, {where}, {note}, {rate}", soft_wrap=True)

@@ -1,6 +1,6 @@
 """What changes while a run goes on, and so what a checkpoint holds."""
 
-from collections.abc import Callable, Sequence
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +10,6 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
@@ -38,21 +37,23 @@ class Training:
     phase: PhaseName
     generator: Generator
     optimizer: Optimizer
-    average: AveragedModel | None
+    average: "MovingAverage | None"
     opponent: Opponent | None
     step: int = 0
     """Steps done, of both phases."""
     best: float = float("-inf")
     """Highest validation score of the phase so far: PSNR in dB, or LPIPS with a minus."""
+    begun: int = 0
+    """Steps done when the phase began."""
+    seconds: float = 0.0
+    """Time that the phase has taken so far, validations included."""
 
     @property
     def result(self) -> Generator:
         """The network that is validated and shipped: the average where one is kept."""
         if self.average is None:
             return self.generator
-        module: nn.Module = self.average.module
-        assert isinstance(module, Generator)
-        return module
+        return self.average.module
 
     def state(self) -> dict[str, Any]:
         """A checkpoint's content."""
@@ -66,6 +67,8 @@ class Training:
             "discriminator_optimizer": None if opponent is None else opponent.optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
+            "begun": self.begun,
+            "seconds": self.seconds,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -78,6 +81,7 @@ class Training:
             self.opponent.network.load_state_dict(state["discriminator"])
             self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
+        self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
 
 
 def begin(config: TrainConfig, init: Path | str | None, device: torch.device) -> Training:
@@ -102,9 +106,7 @@ def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: to
     assert phase is not None
     generator = generator.requires_grad_(True).train()
     _place(generator, device)
-    average = None
-    if phase.average is not None:
-        average = AveragedModel(generator, multi_avg_fn=moving_average(phase.average))
+    average = None if phase.average is None else MovingAverage(generator, phase.average)
     opponent = None
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
@@ -112,12 +114,16 @@ def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: to
         network = UNetDiscriminator(config.adversarial.discriminator)
         _place(network, device)
         opponent = Opponent(network, _adam(network, phase, config.adversarial.discriminator_learning_rate))
-    return Training(name, generator, _adam(generator, phase, phase.learning_rate), average, opponent, step)
+    optimizer = _adam(generator, phase, phase.learning_rate)
+    return Training(name, generator, optimizer, average, opponent, step, begun=step)
 
 
 def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> Training:
     """What stood when a checkpoint was written."""
-    training = enter(state.get("phase", "pixel"), config.generator.build(), config, device, step=0)
+    name = state.get("phase", "pixel")
+    # What a checkpoint of an earlier version does not say: there a phase begins at a fixed step.
+    begun = config.pixel.steps if name == "adversarial" and config.pixel is not None else 0
+    training = enter(name, config.generator.build(), config, device, step=begun)
     training.restore(state)
     return training
 
@@ -138,15 +144,33 @@ def load_discriminator(opponent: Opponent, path: Path) -> None:
         ) from None
 
 
-def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """Exponential averaging that forgets fast at first, so that the random start does not linger."""
+class MovingAverage(nn.Module):
+    """An exponential average of a network's weights that forgets fast at first: the random start does not linger.
 
-    def update(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
-        weight = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
-        for old, new in zip(averaged, current, strict=True):
-            old.lerp_(new, weight)
+    PyTorch's `AveragedModel` (whose names in a checkpoint these are) asks the device for its count at every step.
 
-    return update
+    Args:
+        network: What is averaged; copied.
+        decay: The share of the old average that stays in the long run.
+    """
+
+    def __init__(self, network: Generator, decay: float) -> None:
+        super().__init__()
+        self.module = copy.deepcopy(network)
+        self.module.requires_grad_(False)
+        self._decay = decay
+        self.register_buffer("n_averaged", torch.tensor(0))
+        self.n_averaged: Tensor
+
+    @torch.no_grad()
+    def update_parameters(self, network: Generator) -> None:
+        """Take in the network's present weights; the first replace the copy's."""
+        count = int(self.n_averaged)  # on the CPU, wherever the weights are
+        weight = 1 - min(self._decay, (1 + count) / (10 + count)) if count else 1.0
+        olds: list[Tensor] = list(self.module.parameters())
+        news: list[Tensor] = list(network.parameters())
+        torch._foreach_lerp_(olds, news, weight)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        self.n_averaged += 1
 
 
 def _place(network: nn.Module, device: torch.device) -> None:
@@ -158,5 +182,7 @@ def _place(network: nn.Module, device: torch.device) -> None:
 
 
 def _adam(network: nn.Module, phase: Phase, learning_rate: float) -> Optimizer:
-    """Adam that remembers its own learning rate as the phase's highest ("peak")."""
-    return torch.optim.Adam([{"params": list(network.parameters()), "peak": learning_rate}], learning_rate, phase.betas)
+    """Adam that remembers its own learning rate as the phase's highest ("peak"); one pass over all weights a step."""
+    parameters = list(network.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, phase.betas, fused=fused)

@@ -1,8 +1,12 @@
-"""What one step is, in each phase: plain functions."""
+"""What one step is, in each phase: plain functions.
+
+Nothing here reads a number back from the device, which would make the host wait for it: whether losses and
+gradients are finite is seen when they are read (`sixteenfold.training.readings`).
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,7 +15,6 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import Judgement
 from sixteenfold.training.data import Batch
@@ -32,7 +35,7 @@ RAW_WEIGHT = 0.1
 """Weight of the pixel loss of the network's own output, in a phase whose losses see the projected one."""
 
 Losses = dict[str, Tensor]
-"""Each term by its name, unweighted, scalars without gradient."""
+"""Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,8 @@ def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase:
         phase: What to do.
 
     Returns:
-        "pixel", the loss before the step; with `projected` also "raw", that of the network's own output.
-
-    Raises:
-        SixteenfoldError: If the loss or its gradient is not finite; the weights are then as before.
+        "pixel", the loss before the step; with `projected` also "raw", that of the network's own output;
+        "generator_gradient", the norm before it is clipped. If one is not finite, the weights are spoilt.
     """
     seen: list[Losses] = []
     generator.optimizer.zero_grad()
@@ -90,8 +91,8 @@ def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase:
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
         seen.append(terms)
-    _move(generator, phase, "generator")
-    return _mean(seen)
+    norm = _move(generator, phase)
+    return _mean(seen) | {"generator_gradient": norm}
 
 
 def adversarial_step(
@@ -117,11 +118,9 @@ def adversarial_step(
         shift: Rows and columns cut off the top and the left before LPIPS.
 
     Returns:
-        The terms before the step: of the generator by their names in `AdversarialPhase`, and
-        "discriminator" and "consistency".
-
-    Raises:
-        SixteenfoldError: If a term or a gradient is not finite; it is named.
+        The terms before the step, the generator's by their names in `AdversarialPhase`, then "generator_gradient",
+        "discriminator", "consistency" and "discriminator_gradient". If one is not finite, the weights are spoilt,
+        and the first of them is the cause.
     """
     if discriminator is None:
         return _generator_step(fabric, generator, None, judges, parts, phase, shift)[0]
@@ -154,10 +153,10 @@ def _generator_step(
             fabric.backward(_total(terms, weights) / len(parts))
         seen.append(terms)
         results.append(sr.detach())
-    _move(generator, phase, "generator")
+    norm = _move(generator, phase)
     if critic is not None:
         critic.requires_grad_(True)
-    return _mean(seen), results
+    return _mean(seen) | {"generator_gradient": norm}, results
 
 
 def _result(generator: Player, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]:
@@ -222,47 +221,39 @@ def _discriminator_step(
                 terms["consistency"] = cutmix_loss(mixed, real, made, mask)
             fabric.backward(_total(terms, weights) / len(parts))
         seen.append(terms)
-    _move(discriminator, phase, "discriminator")
-    return _mean(seen)
+    norm = _move(discriminator, phase)
+    return _mean(seen) | {"discriminator_gradient": norm}
 
 
-def learning_rate_factor(step: int, phase: Phase) -> float:
-    """Share of the phase's learning rate at a step counted from 0: a linear rise, then a half cosine down."""
+def learning_rate_factor(step: int, phase: Phase, progress: float | None = None) -> float:
+    """Share of the phase's learning rate at a step counted from 0: a linear rise, then a half cosine down.
+
+    `progress`, 0 to 1, says how far along the cosine; by default the share of the steps.
+    """
     if step < phase.warmup:
         return (step + 1) / phase.warmup
-    progress = (step - phase.warmup) / max(1, phase.steps - phase.warmup)
+    if progress is None:
+        progress = (step - phase.warmup) / max(1, phase.steps - phase.warmup)
     end = phase.final_learning_rate / phase.learning_rate
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _together(fabric: Fabric, player: Player, part: int, parts: Sequence[Batch]) -> AbstractContextManager[Any]:
     """Gradients of several processes meet once a step, after the last part."""
+    if fabric.world_size == 1:
+        return nullcontext()
     return cast(AbstractContextManager[Any], fabric.no_backward_sync(player.network, enabled=part < len(parts) - 1))
 
 
 def _total(terms: Losses, weights: Mapping[str, float]) -> Tensor:
-    """The weighted sum.
-
-    Raises:
-        SixteenfoldError: If it is not finite, naming the term.
-    """
-    total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
-    if not torch.isfinite(total):
-        name = next((name for name, term in terms.items() if not torch.isfinite(term)), "total")
-        raise SixteenfoldError(_diverged(f"the {name} loss is {terms.get(name, total).item()}"))
-    return total
+    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
-def _move(player: Player, phase: Phase, name: str) -> None:
-    """One step of the optimizer, after the whole gradient has been measured and perhaps shortened."""
+def _move(player: Player, phase: Phase) -> Tensor:
+    """One step of the optimizer, after the whole gradient has been measured and perhaps shortened; its norm."""
     norm = nn.utils.clip_grad_norm_(player.network.parameters(), phase.gradient_clip or float("inf"))
-    if not torch.isfinite(norm):
-        raise SixteenfoldError(_diverged(f"the {name}'s gradient is {norm.item()}"))
     player.optimizer.step()
-
-
-def _diverged(what: str) -> str:
-    return f"{what}: lower the learning rate or the gradient_clip; the last checkpoint is from before"
+    return norm.detach()
 
 
 def _mean(seen: Sequence[Losses]) -> Losses:

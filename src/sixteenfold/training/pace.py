@@ -1,0 +1,58 @@
+"""How far a phase is, and when it is over: by its steps, or by the clock."""
+
+import time
+from dataclasses import dataclass, field
+
+from sixteenfold.training.config import TrainConfig
+from sixteenfold.training.phases import Phase
+from sixteenfold.training.state import Training
+from sixteenfold.training.steps import learning_rate_factor
+
+
+@dataclass
+class Pace:
+    """The course of one phase.
+
+    By the clock all processes must go by the same time: `training.seconds` is set between readings only, to what
+    they agreed on.
+    """
+
+    phase: Phase
+    training: Training
+    budget: float | None
+    """Seconds for the phase; None goes by steps."""
+    _started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._started = time.monotonic() - self.training.seconds
+
+    @property
+    def seconds(self) -> float:
+        """What the phase has taken by this process's clock, earlier sittings included."""
+        return time.monotonic() - self._started
+
+    @property
+    def done(self) -> int:
+        """Steps of the phase that are done."""
+        return self.training.step - self.training.begun
+
+    @property
+    def over(self) -> bool:
+        """Whether the phase has had its steps, or its time."""
+        if self.budget is None:
+            return self.done >= self.phase.steps
+        return self.training.seconds >= self.budget
+
+    @property
+    def factor(self) -> float:
+        """Share of the learning rates that the next step has."""
+        progress = None if self.budget is None else min(1.0, self.training.seconds / self.budget)
+        return learning_rate_factor(self.done, self.phase, progress)
+
+
+def pace_of(config: TrainConfig, training: Training) -> Pace:
+    """The course of the phase that a training is in."""
+    phase = config.pixel if training.phase == "pixel" else config.adversarial
+    assert phase is not None
+    budget = None if config.minutes is None else 60 * config.minutes * phase.steps / config.steps
+    return Pace(phase, training, budget)

@@ -1,0 +1,98 @@
+"""Networks made faster for a GPU: compiled blocks, and a whole forward and backward pass as one CUDA graph."""
+
+from collections.abc import Callable, Generator as Generating
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.generator import RRDB, Generator
+from sixteenfold.training.config import TrainConfig
+from sixteenfold.training.phases import Phase
+from sixteenfold.training.steps import Player
+
+VARIANTS = 32
+"""Versions of one function that are compiled at most: each size, and with or without gradients."""
+
+
+def check_graph(fabric: Fabric, config: TrainConfig) -> None:
+    """Raise SixteenfoldError if there can be no CUDA graph."""
+    if fabric.device.type != "cuda":
+        raise SixteenfoldError(f"--graph: a CUDA graph needs a CUDA device, not {fabric.device}")
+    if fabric.world_size > 1:
+        raise SixteenfoldError("--graph: works in one process only; leave it out")
+    # A graph writes each gradient to one place: a second part's would replace the first's.
+    if any(phase is not None and phase.parts > 1 for phase in (config.pixel, config.adversarial)):
+        raise SixteenfoldError("--graph: works with parts of 1 only; leave it out, or set parts to 1")
+
+
+@contextmanager
+def compiled(
+    generator: Generator, critic: UNetDiscriminator | None, backend: str | Callable[..., Any] = "inductor"
+) -> Generating[None]:
+    """Compile each residual block of the generator and the whole discriminator, where they stand.
+
+    Block by block, because all RRDB of a trunk are then one program: the whole network, unrolled, takes minutes.
+    Names of weights stay, copies are not compiled, and after the context nothing is.
+
+    Args:
+        generator: Its second to last blocks reuse what was compiled for the first.
+        critic: None where there is none.
+        backend: As of torch.compile.
+    """
+    modules: list[nn.Module] = [module for module in generator.modules() if isinstance(module, RRDB)]
+    modules += [] if critic is None else [critic]
+    with torch._dynamo.config.patch(recompile_limit=VARIANTS):  # pyright: ignore[reportPrivateUsage]
+        for module in modules:
+            module.compile(backend=backend, dynamic=False)
+        try:
+            yield
+        finally:
+            for module in modules:
+                module._compiled_call_impl = None  # pyright: ignore[reportPrivateUsage]
+
+
+class Graphed(nn.Module):
+    """A network whose forward and backward passes are each one CUDA graph, for inputs of one size.
+
+    A module of its own, so that the network itself keeps its plain `forward` for whatever else uses it.
+    """
+
+    def __init__(self, network: nn.Module, fabric: Fabric) -> None:
+        super().__init__()
+        self.module = network
+        self._fabric = fabric
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """As the network's, in the run's precision; the result is fp32."""
+        with self._fabric.autocast():
+            result: Tensor = self.module(lr)
+        return result.float()
+
+
+class Fresh(nn.Module):
+    """Gives each result memory of its own: a graph writes all of them to one place."""
+
+    def __init__(self, graphed: Any, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self._graphed = [graphed]  # in a list: its weights are those of `module`, and are not to be counted twice
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """As the network's."""
+        result: Tensor = self._graphed[0](lr)
+        return result.clone()
+
+
+def graph(player: Player, phase: Phase, fabric: Fabric) -> Player:
+    """The same player with its network captured for batches of the phase's size."""
+    side = phase.patch // 16
+    sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
+    sample = sample.contiguous(memory_format=torch.channels_last)
+    graphed = torch.cuda.make_graphed_callables(Graphed(player.module, fabric), (sample,))
+    player.optimizer.zero_grad()
+    return Player(Fresh(graphed, player.module), player.optimizer)
