@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sixteenfold.upscaling.assembly import Compiled, Machine
-from sixteenfold.upscaling.winograd import (
+from sixteenfold.kernels.assembly import Compiled, Machine
+from sixteenfold.kernels.winograd import (
     BLOCK,
     PATCH,
     Points,
