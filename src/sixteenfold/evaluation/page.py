@@ -57,6 +57,7 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     yield " style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
     yield f"<title>{escape(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
     yield f"<h1>{escape(title)}</h1><p class=faint>{count} pictures, protocol {escape(scores.protocol)}</p>"
+    yield from (f'<p class="warning">{escape(warning)}</p>' for warning in (*scores.warnings, *scores.failures))
     yield from _tables(scores)
     yield '<h2>Picture by picture</h2><div class="plots">'
     for metric in scores.metrics:
@@ -107,7 +108,7 @@ def _conventions(scores: Scores) -> Iterator[str]:
     yield "<h2>Conventions</h2><ul>"
     lines = [f"{name}: {text}" for name, text in scores.facts.items()]
     lines += [f"{metric.label}: {metric.meaning}" for metric in scores.metrics]
-    lines += [f"left out: {failure}" for failure in scores.failures] + list(scores.notes)
+    lines += scores.notes
     yield "".join(f"<li>{escape(line)}</li>" for line in lines)
     yield "</ul>"
 

@@ -41,7 +41,7 @@ def scatter(scores: Scores, metric: Metric) -> str:
 def differences(scores: Scores, metric: Metric) -> str:
     """One row a method: a dot a picture's difference, a bar for the mean's interval."""
     ours = scores.methods[0]
-    rows = [ours.values(metric.key) - other.values(metric.key) for other in scores.methods[1:]]
+    rows = [scores.differences(other, metric.key) for other in scores.methods[1:]]
     low, high = _range([*rows, np.zeros(1)])
     zero = _scale(0, low, high, WIDTH)
     height = ROW * len(rows) + 30

@@ -73,17 +73,15 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
     others = {name: list_pictures(path) for name, path in sources.results.items()}
     if sources.lr is not None:
         others[SMALL] = list_pictures(sources.lr)
-    missing = [
-        f"{folder} has no {key}" for folder, files in others.items() for key in sorted(originals.keys() - files.keys())
-    ]
-    missing += [
-        f"{sources.hr} has no {key} ({folder})"
-        for folder, files in others.items()
-        for key in sorted(files.keys() - originals.keys())
-    ]
+    missing: list[str] = []
+    for folder, files in others.items():
+        if lacking := sorted(originals.keys() - files.keys()):
+            missing.append(f"{folder} has no {', '.join(lacking)}")
+        if extra := sorted(files.keys() - originals.keys()):
+            missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
     if missing and not allow_missing:
-        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or allow missing ones")
+        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or use --allow-missing")
     if not paired:
         raise SixteenfoldError(f"{sources.hr}: none of its pictures has a namesake in every other folder")
     small = others.pop(SMALL, {})

@@ -36,6 +36,7 @@ def to_json(scores: Scores) -> str:
         },
         "facts": dict(scores.facts),
         "metrics": {metric.key: metric.meaning for metric in scores.metrics},
+        "warnings": list(scores.warnings),
         "notes": list(scores.notes),
         "failures": list(scores.failures),
     }
@@ -84,7 +85,7 @@ def to_markdown(scores: Scores) -> str:
     lines += ["", "## Conventions", ""]
     lines += [f"- {name}: {text}" for name, text in scores.facts.items()]
     lines += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
-    for title, items in (("Left out", scores.failures), ("Notes", scores.notes)):
+    for title, items in (("Warnings", scores.warnings), ("Left out", scores.failures), ("Notes", scores.notes)):
         if items:
             lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
     return "\n".join(lines) + "\n"
@@ -107,6 +108,8 @@ def best_of(scores: Scores, metric: Metric) -> str:
 
 def number(value: float, metric: Metric) -> str:
     """A score as tables print it."""
+    if math.isnan(value):
+        return "n/a"
     return f"{value:.{metric.decimals}f}" if math.isfinite(value) else "∞"
 
 

@@ -61,7 +61,7 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
     if not keys:
         raise SixteenfoldError("metrics: none named; leave the option out for the usual ones")
     if "lr_psnr" in keys and not has_lr:
-        raise SixteenfoldError("lr_psnr needs small pictures: name a folder of them, or let them be synthesized")
+        raise SixteenfoldError("lr_psnr needs small pictures: name a folder of them (--lr), or use --synthesize")
     known = {metric.key: metric for metric in BUILT_IN}
     metrics: list[Metric] = []
     for key in dict.fromkeys(keys):

@@ -97,5 +97,5 @@ def _check(sr: Tensor, hr: Tensor, *, smallest: int) -> None:
         raise SixteenfoldError(f"pictures to compare differ in shape: {tuple(sr.shape)} and {tuple(hr.shape)}")
     if min(sr.shape[2:]) < smallest:
         raise SixteenfoldError(
-            f"a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
+            f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
         )
