@@ -73,7 +73,7 @@ def test_the_border_of_the_target_stays_zero(convolver):
 
 
 def test_an_error_in_a_thread_reaches_the_caller(convolver, monkeypatch):
-    def fail(self: Convolver, floats: int) -> torch.Tensor:
+    def fail(self: Convolver, purpose: str, floats: int) -> torch.Tensor:
         raise MemoryError
 
     layer, lanes = conv(4, 4), convolver.machine.lanes

@@ -16,7 +16,8 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import is_picture, read
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import round_to_8_bits
+from sixteenfold.metrics.consistency import shrink
 
 Protocol = Literal["full", "ntire2020"]
 
@@ -131,7 +132,7 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         if min(height, width) < SCALE:
             raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
-        lr = to_8_bits(downscale(hr[:, :, :height, :width].float() / 255, SCALE))
+        lr = to_8_bits(shrink(hr[:, :, :height, :width], SCALE))
     elif case.lr is not None:
         lr = _read(case.lr, notes)
         covered = tuple(SCALE * side for side in lr.shape[2:])

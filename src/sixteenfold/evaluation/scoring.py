@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import luma
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
 from sixteenfold.metrics.niqe import niqe
@@ -122,9 +121,9 @@ class Scorer:
             case "ssim":
                 return ssim(result, hr).item()
             case "psnr_y":
-                return psnr(luma(unit_range(result)), luma(unit_range(hr))).item()
+                return psnr(result, hr, on_luma=True).item()
             case "ssim_y":
-                return ssim(luma(unit_range(result)), luma(unit_range(hr))).item()
+                return ssim(result, hr, on_luma=True).item()
             case "niqe":
                 return niqe(result)
             case _ if key in self._pyiqa:
