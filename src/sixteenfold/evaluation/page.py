@@ -66,7 +66,8 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
         else:
             yield f"<div>{plots.scatter(scores, metric)}{plots.differences(scores, metric)}</div>"
     yield "</div><h2>Pictures, worst first</h2>"
-    yield "<p class=faint>Drag the slider or use its arrow keys. Press a crop to magnify all of its row.</p>"
+    yield "<p class=faint>Drag the slider, or use its arrow keys. Press a crop to"
+    yield " magnify all of its row; the pointer or the arrow keys then move what is seen.</p>"
     for name in worst_first(scores):
         yield f'<section class="picture"><h3>{escape(name)}</h3>{_score_line(scores, name)}'
         yield f"{gallery.get(name)}</section>"
@@ -118,7 +119,8 @@ def _picture_html(shown: Exhibit) -> str:
     images = "".join(f'<img alt="{escape(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
     rows = "".join(_row_html(crop.images, crop.left, crop.top) for crop in shown.crops)
     return (
-        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div></div>'
+        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
+        '<span class="tag right"></span></div>'
         '<input type="range" min="0" max="100" value="50" aria-label="where the two pictures meet"><br>'
         f"{_select('left', methods, min(1, len(methods) - 1))} {_select('right', methods, 0)}</div>"
         f'<div class="places">{rows}</div></div>'
