@@ -79,7 +79,7 @@ class Planes:
         """Copy out the first channels, as many as `picture` (C, H, W) has."""
         inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
         lanes = self.data.shape[3]
-        for i, part in enumerate(picture.split(lanes)):
+        for i, part in enumerate(torch.split(picture, lanes)):
             part.copy_(inner[i, ..., : part.shape[0]].permute(2, 0, 1))
 
     def picture(self, channels: int) -> Tensor:

@@ -94,7 +94,7 @@ class DISTSSums:
         """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
         sums = self._sums[stage]
         rows = max(1, AT_ONCE // (first[:, :, 0].numel()))
-        for x, y in zip(first.split(rows, dim=2), second.split(rows, dim=2), strict=True):
+        for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
             for i, product in enumerate((x, y, x.square(), y.square(), x * y)):
                 sums[i] = sums[i] + product.sum(dim=(2, 3)).double()
         self._sizes[stage] += first.shape[2] * first.shape[3]
