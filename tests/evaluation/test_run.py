@@ -45,7 +45,7 @@ def test_finished_results(save: Save, tmp_path: Path) -> None:
     assert tree["mean"]["psnr"] == pytest.approx(np.mean([image["psnr"] for image in tree["images"]]))
     assert list(tree["methods"]) == ["sr", "dark"]
     assert tree["differences"]["dark"]["psnr"]["low"] > 0
-    assert {"rounding", "versions", "protocol"} <= tree["facts"].keys()
+    assert {"rounding", "colour", "versions", "protocol", "model"} <= tree["facts"].keys()
     rows = list(csv.DictReader((tmp_path / "out/scores.csv").read_text().splitlines()))
     assert len(rows) == 6
     assert float(rows[0]["psnr"]) == scores.methods[0].images[0].values["psnr"]
@@ -89,6 +89,7 @@ def test_usual_metrics(save: Save, tmp_path: Path) -> None:
     assert list(values) == ["psnr", "ssim", "lpips", "lr_psnr"]
     assert all(math.isfinite(value) for value in values.values())
     assert 0 < values["lpips"] < 1
+    assert "alexnet" in scores.facts["weights of LPIPS"]
 
 
 def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def evaluate(
     cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
     engine = None if sr is not None else _engine(model, upscale, device, precision)
     order = [engine.name if engine else _result_name(sr), *baselines, *also]
-    comparer = Comparer(protocol, order, engine, Scorer(chosen, _scoring_device(device)))
+    scorer = Scorer(chosen, _scoring_device(device))
+    comparer = Comparer(protocol, order, engine, scorer)
     rows: list[_Row] = []
     failures: list[str] = []
     notes: list[str] = []
@@ -99,6 +100,8 @@ def evaluate(
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
         facts = _facts(protocol, lr, synthesize, engine)
+        if scorer.sources:
+            facts["weights of LPIPS"] = ", ".join(scorer.sources)
         warnings = (*missing, *_same_folder(hr, results))
         scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures), warnings)
         try:
@@ -210,6 +213,7 @@ def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine
     elif lr is not None:
         facts["small pictures"] = "given; where x16 of them is not the original's size, what both cover is compared"
     facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is spread to three channels, alpha ignored"
+    facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
     packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "torch", "numpy", "pyvips"))

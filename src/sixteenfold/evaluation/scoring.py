@@ -86,6 +86,8 @@ class Scorer:
         keys = {metric.key for metric in metrics}
         self._deep: list[Name] = [name for name in ("lpips", "lpips_vgg", "dists") if name in keys]
         self._together = Together(self._deep, device) if self._deep else None
+        self.sources = self._together.sources if self._together else ()
+        """Where the weights of LPIPS were found, in words for a report."""
         self._pyiqa = {key: _pyiqa(key, device) for key in sorted(keys) if key.startswith("pyiqa:")}
 
     @torch.no_grad()
