@@ -68,8 +68,9 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     yield "</div><h2>Pictures, worst first</h2>"
     yield "<p class=faint>Drag the slider, or use its arrow keys. Press a crop to"
     yield " magnify all of its row; the pointer or the arrow keys then move what is seen.</p>"
+    tables = _picture_scores(scores)
     for name in worst_first(scores):
-        yield f'<section class="picture"><h3>{escape(name)}</h3>{_score_line(scores, name)}'
+        yield f'<section class="picture"><h3>{escape(name)}</h3>{tables[name]}'
         yield f"{gallery.get(name)}</section>"
     yield from _conventions(scores)
     yield f"<script>{(here / 'page.js').read_text('utf-8')}</script></body></html>\n"
@@ -96,13 +97,18 @@ def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
     return f"<td{best}>{text}</td>"
 
 
-def _score_line(scores: Scores, name: str) -> str:
-    parts: list[str] = []
+def _picture_scores(scores: Scores) -> dict[str, str]:
+    """A small table for each picture: a row a method."""
+    heads = "".join(f"<th>{escape(metric.label)}</th>" for metric in scores.metrics)
+    rows: dict[str, str] = {}
     for method in scores.methods:
-        image = next(image for image in method.images if image.name == name)
-        values = ", ".join(f"{metric.label} {number(image.values[metric.key], metric)}" for metric in scores.metrics)
-        parts.append(f"{escape(method.name)}: {escape(values)}")
-    return f"<p class=faint>{'<br>'.join(parts)}</p>"
+        for image in method.images:
+            cells = "".join(f"<td>{number(image.values[metric.key], metric)}</td>" for metric in scores.metrics)
+            rows[image.name] = rows.get(image.name, "") + f"<tr><td>{escape(method.name)}</td>{cells}</tr>"
+    return {
+        name: f'<div class="wide"><table class="small"><tr><th></th>{heads}</tr>{text}</table></div>'
+        for name, text in rows.items()
+    }
 
 
 def _conventions(scores: Scores) -> Iterator[str]:
