@@ -33,7 +33,8 @@ def cpu_time(work: Callable[[], object]) -> float:
 def measure(convolver: Convolver, shape: tuple[int, int, int, int], repeats: int) -> dict[str, object]:
     """Milliseconds, the least of all repeats (one way after the other), and the largest difference of the results."""
     inputs, outputs, height, width = shape
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1).to(memory_format=torch.channels_last)
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    conv.weight.data = conv.weight.data.contiguous(memory_format=torch.channels_last)
     picture = torch.randn(1, inputs, height, width).contiguous(memory_format=torch.channels_last)
     layer = make_layer(conv, [inputs], convolver.machine.lanes, RELU)
     source, target = (Planes(n, height, width, convolver.machine.lanes) for n in (inputs, outputs))
