@@ -81,7 +81,7 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
         ),
         ("downscale", "-o"),
         ("train", "--config --hr --val --out --resume --steps --device --precision"),
-        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --out"),
+        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out"),
     ],
 )
 def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -374,13 +374,64 @@ def test_evaluate(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
     write(tmp_path / "hr" / "a.png", 64, 64)
     out = tmp_path / "report"
     words = ["evaluate", "--hr", tmp_path / "hr", "--synthesize", "--model", model, "--metrics", "psnr,ssim"]
-    assert main([str(word) for word in (*words, "--baselines", "bicubic", "--out", out)]) == 0
+    assert main([str(word) for word in (*words, "--baseline", "bicubic", "--baseline", "lanczos", "--out", out)]) == 0
     said = capsys.readouterr().out
-    assert "tiny: PSNR " in said
-    assert "bicubic: PSNR " in said
+    assert all(f"{name}: PSNR " in said for name in ("tiny", "bicubic", "lanczos"))
     assert (out / "scores.json").exists()
     assert "psnrr" in refused(capsys, *words[:-1], "psnrr", "--out", tmp_path / "other")
     assert "nothing to evaluate" in refused(capsys, "evaluate", "--hr", tmp_path / "hr", "--out", tmp_path / "other")
+
+
+def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("hr", "sr", "first", "second"):
+        write(tmp_path / folder / "a.png", 64, 64)
+    words = [
+        "evaluate",
+        "--hr",
+        tmp_path / "hr",
+        "--sr",
+        tmp_path / "sr",
+        "--metrics",
+        "psnr",
+        "--out",
+        tmp_path / "out",
+    ]
+    also = ["--also", f"one={tmp_path / 'first'}", "--also", f"two={tmp_path / 'hr'}"]
+    assert main([str(word) for word in (*words, *also)]) == 0
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()[:3]] == ["sr", "one", "two"]
+    assert said.err == "warning: two is the folder of originals itself; its PSNR is infinite\n"
+    (tmp_path / "first" / "a.png").write_text("no picture")
+    write(tmp_path / "hr" / "b.png", 64, 64)
+    assert "sr has no b; one has no b" in refused(capsys, *words, "--overwrite", *also[:2])
+    assert "holds an earlier report" in refused(capsys, *words)
+    for wrong, hint in (("one", "is not NAME=DIR"), ("=x", "is not NAME=DIR")):
+        assert hint in refused(capsys, *words, "--overwrite", "--also", wrong)
+    assert "'one' is taken" in refused(capsys, *words, "--overwrite", *also[:2], *also[:2])
+    assert "'bilinear': unknown" in refused(capsys, *words, "--synthesize", "--overwrite", "--baseline", "bilinear")
+
+
+def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("hr/a.png", "sr/a.png", "hr/b.png", "sr/b.png"):
+        write(tmp_path / name, 64, 64)
+    (tmp_path / "sr" / "b.png").write_text("no picture")
+    words = [
+        "evaluate",
+        "--hr",
+        tmp_path / "hr",
+        "--sr",
+        tmp_path / "sr",
+        "--metrics",
+        "psnr",
+        "--out",
+        tmp_path / "out",
+    ]
+    assert main([str(word) for word in words]) == 1
+    line, *more = capsys.readouterr().err.splitlines()
+    assert line.startswith("sixteenfold: ") and "b.png" in line and more == []
+    assert '"name": "a"' in (tmp_path / "out/scores.json").read_text()
+    assert (tmp_path / "sr" / "a.png").unlink() is None
+    assert "no picture could be compared" in refused(capsys, *words, "--overwrite", "--allow-missing")
 
 
 def test_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError
@@ -24,6 +24,7 @@ from sixteenfold.words import (
     Precision,
     WidthAndHeight,
     changed,
+    named_folders,
     parse,
     split_options,
 )
@@ -236,15 +237,18 @@ class Evaluate:
     protocol: Literal["full", "ntire2020"] = "full"
     """What is compared: whole pictures, or their centre 1000x1000."""
     metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
-    """Which: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; by default the usual four."""
-    baselines: Annotated[str | None, arg(metavar="a,b", help_behavior_hint="")] = None
-    """Of bicubic and lanczos, scored beside."""
+    """Which: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; or pyiqa:NAME;
+    by default psnr, ssim, lpips and, where there are small pictures, lr_psnr."""
+    baseline: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="bicubic|lanczos", help_behavior_hint="")] = ()
+    """A classical enlargement to score beside; may be given again."""
+    also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR", help_behavior_hint="")] = ()
+    """Folder of another tool's results to score beside, under this name; may be given again."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the report."""
     overwrite: bool = False
     """Replace an earlier report there."""
     allow_missing: bool = False
-    """Score what pairs when some pictures do not."""
+    """Score the pictures that are in every folder when some are not."""
     device: Device = "auto"
     """Where to compute."""
     precision: Precision = "auto"
@@ -252,6 +256,8 @@ class Evaluate:
 
     def run(self) -> int:
         """Evaluate, print the means, and return the exit status."""
+        from rich.console import Console
+
         from sixteenfold.evaluation.report import number
         from sixteenfold.evaluation.run import evaluate
 
@@ -264,16 +270,20 @@ class Evaluate:
             model=self.model,
             protocol=self.protocol,
             metrics=self.metrics.split(",") if self.metrics else None,
-            baselines=self.baselines.split(",") if self.baselines else (),
+            baselines=self.baseline,
+            also=named_folders("--also", self.also),
             allow_missing=self.allow_missing,
             overwrite=self.overwrite,
             device=self.device,
             precision=self.precision,
+            console=Console(stderr=True),
         )
+        for warning in scores.warnings:
+            _say(f"warning: {warning}")
         for method in scores.methods:
             means = (f"{metric.label} {number(method.mean(metric.key), metric)}" for metric in scores.metrics)
             print(f"{method.name}: {', '.join(means)}")
-        print(self.out / "report.md")
+        print(self.out / "report.html")
         return _status(scores.failures)
 
 

@@ -107,6 +107,23 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
         return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
 
 
+def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
+    """What `NAME=DIR`, given any number of times, says: each folder by its name.
+
+    Raises:
+        SixteenfoldError: If a word is not of this form, or two have one name.
+    """
+    folders: dict[str, Path] = {}
+    for word in words:
+        name, _, folder = word.partition("=")
+        if not (name and folder):
+            raise SixteenfoldError(f"{option} {word}: is not NAME=DIR, such as other=results/")
+        if name in folders:
+            raise SixteenfoldError(f"{option} {word}: the name {name!r} is taken; give each folder a name of its own")
+        folders[name] = Path(folder)
+    return folders
+
+
 def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[str], list[str]]:
     """Set apart the options `--NAME` or `--NAME.FIELD`, NAME one of the given, each with what follows it.
 

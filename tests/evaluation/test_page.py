@@ -1,10 +1,7 @@
 """The HTML report: whole in itself, and alive in a real browser."""
 
-import json
 import re
-import shutil
-import subprocess
-from html import unescape
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,32 +12,8 @@ from sixteenfold.evaluation.pictures import exhibit
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import find_metrics
 
+from .browser import CHROMIUM, Browser
 from .conftest import picture
-
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-PROBE = """<script>
-const range = document.querySelector("input[type=range]");
-range.value = 25;
-range.dispatchEvent(new Event("input"));
-const right = document.querySelectorAll("select")[1];
-right.value = 2;
-right.dispatchEvent(new Event("input"));
-const images = [...document.querySelectorAll("img")];
-Promise.all(images.map((image) => image.decode())).then(() => {
-  document.querySelector(".crop").click();
-  document.body.dataset.probe = JSON.stringify({
-    clips: [...document.querySelector(".slider").querySelectorAll("img")].map((image) => image.style.clipPath),
-    hidden: [...document.querySelector(".slider").querySelectorAll("img")].map((image) => image.hidden),
-    handle: document.querySelector(".handle").style.left,
-    zoomed: [...document.querySelectorAll(".row")].map((row) => row.classList.contains("zoomed")),
-    pressed: document.querySelectorAll(".crop[aria-pressed=true]").length,
-    cropWidth: document.querySelector(".crop img").offsetWidth,
-    loaded: images.filter((image) => image.naturalWidth > 0).length,
-    first: document.querySelector(".picture h3").textContent,
-    overflow: document.documentElement.scrollWidth > innerWidth,
-  });
-});
-</script></body>"""
 
 
 def page(target: Path, methods: tuple[str, ...] = ("ours", "bicubic"), count: int = 2) -> str:
@@ -77,23 +50,128 @@ def test_one_method_alone(tmp_path: Path) -> None:
     assert "PSNR, picture by picture" in text
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
-def test_in_a_browser(tmp_path: Path) -> None:
-    assert BROWSER is not None
-    text = page(tmp_path / "report.html")
-    (tmp_path / "probe.html").write_text(text.replace("</body>", PROBE))
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=5000", "--dump-dom", (tmp_path / "probe.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-    found = re.search(r'data-probe="([^"]*)"', dom)
-    assert found is not None
-    probe = json.loads(unescape(found.group(1)))
-    assert probe["clips"] == ["", "inset(0px 75% 0px 0px)", ""]
-    assert probe["hidden"] == [True, False, False]
-    assert probe["handle"] == "25%"
-    assert probe["zoomed"][0] and not any(probe["zoomed"][1:])
-    assert probe["pressed"] == 3
-    assert probe["cropWidth"] == 64
-    assert probe["loaded"] == dom.count("<img ")
-    assert probe["first"] == "<p1>"
-    assert not probe["overflow"]
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
+PICTURE = "document.querySelector('.picture')"
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Browser, Path]]:
+    """A report of two pictures, open in a browser; the tests below go on with it as a reader would."""
+    folder = tmp_path_factory.mktemp("page")
+    page(folder / "report.html")
+    with Browser(folder / "profile") as browser:
+        browser.size(1100, 900)
+        browser.open(folder / "report.html")
+        yield browser, folder / "report.html"
+
+
+def box(browser: Browser, selector: str) -> tuple[float, float, float, float]:
+    """Where the first such part of the first picture is in the window, brought into view: x, y, width, height."""
+    area = browser.run(
+        f"(() => {{ const part = {PICTURE}.querySelector('{selector}'); part.scrollIntoView({{block: 'center'}});"
+        " const area = part.getBoundingClientRect(); return [area.x, area.y, area.width, area.height]; })()"
+    )
+    return area[0], area[1], area[2], area[3]
+
+
+def shown(browser: Browser) -> dict[str, str]:
+    """The pictures of the first slider that are seen, each with the part that is cut off."""
+    return browser.run(
+        f"Object.fromEntries([...{PICTURE}.querySelectorAll('.slider img')]"
+        ".filter((image) => getComputedStyle(image).visibility === 'visible')"
+        ".map((image) => [image.alt, image.style.clipPath]))"
+    )
+
+
+@needs_chromium
+def test_all_pictures_show_and_nothing_is_asked_for(opened: tuple[Browser, Path]) -> None:
+    browser, file = opened
+    count = browser.run(
+        "Promise.all([...document.images].map((image) => image.decode()))"
+        ".then(() => [...document.images].filter((image) => image.naturalWidth > 0).length)"
+    )
+    assert count == file.read_text().count("<img ") > 0
+    assert browser.run("document.querySelector('.picture h3').textContent") == "<p1>"  # the worst
+    assert browser.run("document.querySelector('.crop img').offsetWidth") == 64  # 1:1
+    assert browser.requests() == [file.as_uri()]
+    assert browser.troubles() == []
+
+
+@needs_chromium
+def test_the_slider_follows_pointer_and_keys(opened: tuple[Browser, Path]) -> None:
+    browser, _ = opened
+    assert shown(browser) == {"original": "", "ours": "inset(0px 50% 0px 0px)"}
+    x, y, width, height = box(browser, ".slider")
+    browser.pointer("mousePressed", x + width / 4, y + height / 2, down=True)
+    assert shown(browser)["ours"] == "inset(0px 75% 0px 0px)"
+    browser.pointer("mouseMoved", x + 3 * width / 4, y + height / 2, down=True)
+    browser.pointer("mouseReleased", x + 3 * width / 4, y + height / 2)
+    assert shown(browser)["ours"] == "inset(0px 25% 0px 0px)"
+    browser.run(f"{PICTURE}.querySelector('input').focus()")
+    browser.press("ArrowLeft")
+    assert shown(browser)["ours"] == "inset(0px 26% 0px 0px)"
+    assert browser.run(f"{PICTURE}.querySelector('.handle').style.left") == "74%"
+
+
+@needs_chromium
+def test_other_methods_are_chosen_by_keys(opened: tuple[Browser, Path]) -> None:
+    browser, _ = opened
+    browser.run(f"{PICTURE}.querySelector('input').focus()")
+    for _ in range(2):
+        browser.press("Tab")
+    browser.press("ArrowDown")
+    browser.press("ArrowDown")
+    assert shown(browser).keys() == {"ours", "bicubic"}
+    assert browser.run(f"[...{PICTURE}.querySelectorAll('.tag')].map((tag) => tag.textContent)") == ["ours", "bicubic"]
+
+
+@needs_chromium
+def test_crops_of_a_place_are_magnified_together(opened: tuple[Browser, Path]) -> None:
+    browser, _ = opened
+    pressed = "document.querySelectorAll('.crop[aria-pressed=true]').length"
+    place = f"['--x', '--y'].map((name) => {PICTURE}.querySelector('.row').style.getPropertyValue(name))"
+    scale = (
+        f"[...{PICTURE}.querySelectorAll('.row img')]"
+        ".map((image) => new DOMMatrix(getComputedStyle(image).transform).a)"
+    )
+    x, y, width, height = box(browser, ".crop .view")
+    for kind, down in (("mousePressed", True), ("mouseReleased", False)):
+        browser.pointer(kind, x + width / 2, y + height / 2, down=down)
+    assert browser.run(pressed) == 3
+    assert browser.run(scale) == [3, 3, 3]
+    browser.pointer("mouseMoved", x + width / 4, y + height / 2)
+    assert browser.run(place) == ["25%", "50%"]
+    browser.press("ArrowDown")
+    assert browser.run(place) == ["25%", "60%"]
+    browser.press("Enter")
+    assert browser.run(pressed) == 0
+    assert browser.run(scale) == [1, 1, 1]
+
+
+@needs_chromium
+def test_everything_is_reached_by_tab(opened: tuple[Browser, Path]) -> None:
+    browser, _ = opened
+    browser.run("document.activeElement.blur(), getSelection().removeAllRanges(), scrollTo(0, 0)")
+    browser.run(f"{PICTURE}.querySelector('input').focus()")
+    reached = ["INPUT"]
+    for _ in range(5):
+        browser.press("Tab")
+        reached.append(browser.run("document.activeElement.tagName"))
+    assert reached == ["INPUT", "SELECT", "SELECT", "BUTTON", "BUTTON", "BUTTON"]
+    assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@needs_chromium
+@pytest.mark.parametrize(("scheme", "dark"), [("light", False), ("dark", True)])
+def test_light_and_dark_wide_and_narrow(opened: tuple[Browser, Path], scheme: str, dark: bool) -> None:
+    browser, _ = opened
+    browser.scheme(scheme)
+    colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    paper, ink = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in browser.run(colours))
+    assert (paper < ink) is dark
+    assert abs(paper - ink) > 500  # of 765
+    for width in (340, 1600):
+        browser.size(width, 900)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    browser.size(1100, 900)
+    assert browser.troubles() == []

@@ -26,10 +26,10 @@ def test_pairs_by_name_whatever_the_suffix(save: Save, tmp_path: Path) -> None:
 
 
 def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
-    for name in ("hr/a.png", "hr/b.png", "sr/a.png", "sr/c.png"):
+    for name in ("hr/a.png", "hr/b.png", "hr/b2.png", "sr/a.png", "sr/c.png"):
         save(name, picture(0))
     sources = Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"})
-    with pytest.raises(SixteenfoldError, match=r"sr has no b; .*has no c \(sr\)"):
+    with pytest.raises(SixteenfoldError, match=r"sr has no b, b2; .*has no c \(sr\)"):
         find_cases(sources, allow_missing=False)
     cases, missing = find_cases(sources, allow_missing=True)
     assert [case.name for case in cases] == ["a"]

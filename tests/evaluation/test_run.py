@@ -45,7 +45,7 @@ def test_finished_results(save: Save, tmp_path: Path) -> None:
     assert tree["mean"]["psnr"] == pytest.approx(np.mean([image["psnr"] for image in tree["images"]]))
     assert list(tree["methods"]) == ["sr", "dark"]
     assert tree["differences"]["dark"]["psnr"]["low"] > 0
-    assert {"rounding", "versions", "protocol"} <= tree["facts"].keys()
+    assert {"rounding", "colour", "versions", "protocol", "model"} <= tree["facts"].keys()
     rows = list(csv.DictReader((tmp_path / "out/scores.csv").read_text().splitlines()))
     assert len(rows) == 6
     assert float(rows[0]["psnr"]) == scores.methods[0].images[0].values["psnr"]
@@ -89,12 +89,14 @@ def test_usual_metrics(save: Save, tmp_path: Path) -> None:
     assert list(values) == ["psnr", "ssim", "lpips", "lr_psnr"]
     assert all(math.isfinite(value) for value in values.values())
     assert 0 < values["lpips"] < 1
+    assert "alexnet" in scores.facts["weights of LPIPS"]
 
 
 def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
     pairs(save)
     scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["psnr"], out=tmp_path / "out")
-    assert "originals itself" in scores.notes[0]
+    assert "originals itself" in scores.warnings[0]
+    assert "originals itself" in (tmp_path / "out/report.html").read_text()
     assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
     assert "∞" in (tmp_path / "out/report.md").read_text()
 
@@ -115,7 +117,7 @@ def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
 
 def test_too_small_for_a_metric(save: Save, tmp_path: Path) -> None:
     save("hr/a.png", picture(0, 10, 40))
-    with pytest.raises(SixteenfoldError, match="40x10 is too small, at least 11x11"):
+    with pytest.raises(SixteenfoldError, match=r"hr/a\.png: SSIM: a picture of 40x10 is too small, at least 11x11"):
         evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["ssim"], out=tmp_path / "out")
 
 
@@ -123,7 +125,8 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
     pairs(save, 1)
     folder = tmp_path / "hr", tmp_path / "sr"
     evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
-    with pytest.raises(SixteenfoldError, match="earlier report"):
+    (tmp_path / "out/.report.html.part").touch()
+    with pytest.raises(SixteenfoldError, match=r"earlier report.*--overwrite"):
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
     evaluate(folder[0], sr=folder[1], metrics=["ssim"], out=tmp_path / "out", overwrite=True)
     assert "ssim" in json.loads((tmp_path / "out/scores.json").read_text())["mean"]

@@ -7,7 +7,7 @@ import torch
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale
-from sixteenfold.metrics.consistency import lr_psnr
+from sixteenfold.metrics.consistency import lr_psnr, shrink
 
 
 def test_its_own_downscale_is_perfect_and_a_shift_is_not() -> None:
@@ -21,3 +21,10 @@ def test_its_own_downscale_is_perfect_and_a_shift_is_not() -> None:
 def test_refuses_sizes_that_do_not_belong_together() -> None:
     with pytest.raises(SixteenfoldError, match="33x48 is not 16 times the input's 2x3"):
         lr_psnr(torch.zeros(1, 3, 48, 33), torch.zeros(1, 3, 3, 2))
+
+
+def test_in_strips_it_is_the_same_downscale() -> None:
+    picture = torch.randint(0, 256, (1, 3, 16 * 40 + 5, 37), generator=torch.Generator().manual_seed(2))
+    expected = downscale(picture / 255)
+    assert shrink(picture.to(torch.uint8)).shape == (1, 3, 41, 3)
+    assert torch.allclose(shrink(picture.to(torch.uint8)), expected, atol=1e-6)

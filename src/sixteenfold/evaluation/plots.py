@@ -10,7 +10,7 @@ from sixteenfold.evaluation.scores import Scores
 from sixteenfold.evaluation.scoring import Metric
 
 WIDTH, HEIGHT, MARGIN = 300, 240, 38
-ROW = 34
+ROW = 46
 
 
 def scatter(scores: Scores, metric: Metric) -> str:
@@ -41,14 +41,14 @@ def scatter(scores: Scores, metric: Metric) -> str:
 def differences(scores: Scores, metric: Metric) -> str:
     """One row a method: a dot a picture's difference, a bar for the mean's interval."""
     ours = scores.methods[0]
-    rows = [ours.values(metric.key) - other.values(metric.key) for other in scores.methods[1:]]
+    rows = [scores.differences(other, metric.key) for other in scores.methods[1:]]
     low, high = _range([*rows, np.zeros(1)])
     zero = _scale(0, low, high, WIDTH)
     height = ROW * len(rows) + 30
-    parts = [f'<line class="axis" x1="{zero:.1f}" y1="8" x2="{zero:.1f}" y2="{height - 20}"/>']
+    parts = [f'<line class="axis" x1="{zero:.1f}" y1="22" x2="{zero:.1f}" y2="{height - 20}"/>']
     parts += [f'<text x="{zero:.1f}" y="{height - 6}" text-anchor="middle">0</text>']
     for i, (other, values) in enumerate(zip(scores.methods[1:], rows, strict=True)):
-        middle = 20 + i * ROW
+        middle = 30 + i * ROW
         interval = scores.difference(other, metric.key)
         for value, image in zip(values, ours.images, strict=True):
             if np.isfinite(value):
@@ -59,7 +59,8 @@ def differences(scores: Scores, metric: Metric) -> str:
                 f'<line class="bar c{i % 6}" x1="{left:.1f}" y1="{middle + 9}" x2="{right:.1f}" y2="{middle + 9}"/>'
             )
         text = f"{other.name}: {difference_text(interval, metric)}"
-        parts.append(f'<text x="4" y="{middle - 8}">{escape(text)}</text>')
+        parts.append(f'<circle class="c{i % 6}" cx="8" cy="{middle - 16}" r="4"/>')
+        parts.append(f'<text x="17" y="{middle - 12}">{escape(text)}</text>')
     return _svg(f"{metric.label}: {ours.name} minus the other, picture by picture", height, "".join(parts))
 
 

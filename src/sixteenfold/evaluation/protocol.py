@@ -16,7 +16,8 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import is_picture, read
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import round_to_8_bits
+from sixteenfold.metrics.consistency import shrink
 
 Protocol = Literal["full", "ntire2020"]
 
@@ -73,17 +74,15 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
     others = {name: list_pictures(path) for name, path in sources.results.items()}
     if sources.lr is not None:
         others[SMALL] = list_pictures(sources.lr)
-    missing = [
-        f"{folder} has no {key}" for folder, files in others.items() for key in sorted(originals.keys() - files.keys())
-    ]
-    missing += [
-        f"{sources.hr} has no {key} ({folder})"
-        for folder, files in others.items()
-        for key in sorted(files.keys() - originals.keys())
-    ]
+    missing: list[str] = []
+    for folder, files in others.items():
+        if lacking := sorted(originals.keys() - files.keys()):
+            missing.append(f"{folder} has no {', '.join(lacking)}")
+        if extra := sorted(files.keys() - originals.keys()):
+            missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
     if missing and not allow_missing:
-        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or allow missing ones")
+        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or use --allow-missing")
     if not paired:
         raise SixteenfoldError(f"{sources.hr}: none of its pictures has a namesake in every other folder")
     small = others.pop(SMALL, {})
@@ -133,7 +132,7 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         if min(height, width) < SCALE:
             raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
-        lr = to_8_bits(downscale(hr[:, :, :height, :width].float() / 255, SCALE))
+        lr = to_8_bits(shrink(hr[:, :, :height, :width], SCALE))
     elif case.lr is not None:
         lr = _read(case.lr, notes)
         covered = tuple(SCALE * side for side in lr.shape[2:])

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sixteenfold.evaluation.scores import Interval, MethodScores, Scores, finite
@@ -36,6 +37,7 @@ def to_json(scores: Scores) -> str:
         },
         "facts": dict(scores.facts),
         "metrics": {metric.key: metric.meaning for metric in scores.metrics},
+        "warnings": list(scores.warnings),
         "notes": list(scores.notes),
         "failures": list(scores.failures),
     }
@@ -71,23 +73,29 @@ def to_markdown(scores: Scores) -> str:
     """Means (best in bold), differences with intervals, conventions, notes."""
     count = len(scores.methods[0].images)
     lines = [f"# Evaluation ({scores.protocol}, {count} picture{'s' if count != 1 else ''})", ""]
+    lines += tables(scores)
+    lines += ["", "## Conventions", ""]
+    lines += [f"- {name}: {text}" for name, text in scores.facts.items()]
+    lines += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
+    for title, items in (("Warnings", scores.warnings), ("Left out", scores.failures), ("Notes", scores.notes)):
+        if items:
+            lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
+    return "\n".join(lines) + "\n"
+
+
+def tables(scores: Scores) -> list[str]:
+    """Lines of Markdown: means (best in bold), and differences with intervals where there is something beside."""
     header = [f"{metric.label} {'↑' if metric.higher_is_better else '↓'}" for metric in scores.metrics]
-    lines += _table(["method", *header], [_mean_row(scores, method) for method in scores.methods])
+    lines = table(["method", *header], [_mean_row(scores, method) for method in scores.methods])
     if len(scores.methods) > 1:
         lines += ["", f"{scores.methods[0].name} minus the other, mean and 95 % bootstrap interval over pictures:", ""]
         rows = [
             [other.name, *(difference_text(scores.difference(other, m.key), m) for m in scores.metrics)]
             for other in scores.methods[1:]
         ]
-        lines += _table(["against", *(metric.label for metric in scores.metrics)], rows)
+        lines += table(["against", *(metric.label for metric in scores.metrics)], rows)
         lines += ["", "An interval that contains 0 (marked ≈) shows no difference that these pictures can prove."]
-    lines += ["", "## Conventions", ""]
-    lines += [f"- {name}: {text}" for name, text in scores.facts.items()]
-    lines += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
-    for title, items in (("Left out", scores.failures), ("Notes", scores.notes)):
-        if items:
-            lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _mean_row(scores: Scores, method: MethodScores) -> list[str]:
@@ -107,6 +115,8 @@ def best_of(scores: Scores, metric: Metric) -> str:
 
 def number(value: float, metric: Metric) -> str:
     """A score as tables print it."""
+    if math.isnan(value):
+        return "n/a"
     return f"{value:.{metric.decimals}f}" if math.isfinite(value) else "∞"
 
 
@@ -119,6 +129,7 @@ def difference_text(interval: Interval | None, metric: Metric) -> str:
     return text if interval.excludes_zero else f"{text} ≈"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, numbers to the right."""
     marks = ["---", *["---:"] * (len(header) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES
@@ -23,6 +23,8 @@ from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
+LEFT_OVER = {f".{name}.part" for name in OURS}
+"""What a killed evaluation may leave."""
 
 
 def evaluate(
@@ -67,8 +69,8 @@ def evaluate(
         All scores. A picture that cannot be read or compared is left out and named in `failures`.
 
     Raises:
-        SixteenfoldError: If the options contradict each other, `out` is in use, names do not pair,
-            or not one picture could be compared.
+        SixteenfoldError: If the options contradict each other, `out` is in use or cannot be written,
+            names do not pair, or not one picture could be compared.
     """
     also = also or {}
     _check_options(sr, lr, synthesize, baselines, also, model, upscale)
@@ -78,12 +80,13 @@ def evaluate(
     cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
     engine = None if sr is not None else _engine(model, upscale, device, precision)
     order = [engine.name if engine else _result_name(sr), *baselines, *also]
-    comparer = Comparer(protocol, order, engine, Scorer(chosen, _scoring_device(device)))
+    scorer = Scorer(chosen, _scoring_device(device))
+    comparer = Comparer(protocol, order, engine, scorer)
     rows: list[_Row] = []
     failures: list[str] = []
-    notes = [*missing, *_same_folder(hr, results)]
+    notes: list[str] = []
     gallery = Gallery()
-    with closing(gallery), Progress(console=console or Console(quiet=True), transient=True) as progress:
+    with closing(gallery), _progress(console) as progress:
         task = progress.add_task("evaluating", total=len(cases))
         for outcome in compare_all(cases, comparer, synthesize=synthesize):
             if isinstance(outcome, Compared):
@@ -97,10 +100,23 @@ def evaluate(
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
         facts = _facts(protocol, lr, synthesize, engine)
-        scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures))
-        write_tables(scores, out)
-        write_page(scores, gallery, out / "report.html")
+        if scorer.sources:
+            facts["weights of LPIPS"] = ", ".join(scorer.sources)
+        warnings = (*missing, *_same_folder(hr, results))
+        scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures), warnings)
+        try:
+            write_tables(scores, out)
+            write_page(scores, gallery, out / "report.html")
+        except OSError as error:
+            raise SixteenfoldError(f"{out}: cannot be written: {error.strerror}; name another folder") from error
     return scores
+
+
+def _progress(console: Console | None) -> Progress:
+    """Pictures done and time left, on a terminal alone."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    shown = console is not None and console.is_terminal
+    return Progress(*columns, console=console, transient=True, disable=not shown)
 
 
 @dataclass(frozen=True)
@@ -119,13 +135,13 @@ def _check_options(
     upscale: Upscale | None,
 ) -> None:
     if lr is not None and synthesize:
-        raise SixteenfoldError("small pictures are either given or synthesized: leave out one of the two")
+        raise SixteenfoldError("small pictures are either given or synthesized: leave out --lr or --synthesize")
     if sr is None and lr is None and not synthesize:
-        raise SixteenfoldError("nothing to evaluate: name a folder of results or of small pictures, or synthesize them")
+        raise SixteenfoldError("nothing to evaluate: name results (--sr) or small pictures (--lr), or use --synthesize")
     if sr is not None and (model is not None or upscale is not None):
         raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
     if baselines and lr is None and not synthesize:
-        raise SixteenfoldError(f"{baselines[0]} needs small pictures: name a folder of them, or synthesize them")
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
@@ -141,10 +157,10 @@ def _check_out(out: Path, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise SixteenfoldError(f"{out}: is a file; name a folder for the report")
     held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if held - OURS:
-        raise SixteenfoldError(f"{out}: holds other files ({sorted(held - OURS)[0]}); name another folder")
-    if held and not overwrite:
-        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder or overwrite it")
+    if others := held - OURS - LEFT_OVER:
+        raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
+    if held & OURS and not overwrite:
+        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,7 +180,7 @@ def _result_name(sr: Path | None) -> str:
 
 def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
     return [
-        f"warning: {name} is the folder of originals itself; its PSNR is infinite"
+        f"{name} is the folder of originals itself; its PSNR is infinite"
         for name, path in results.items()
         if path.resolve() == hr.resolve()
     ]
@@ -197,6 +213,7 @@ def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine
     elif lr is not None:
         facts["small pictures"] = "given; where x16 of them is not the original's size, what both cover is compared"
     facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is spread to three channels, alpha ignored"
+    facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
     packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "torch", "numpy", "pyvips"))

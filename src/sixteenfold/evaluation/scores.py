@@ -60,13 +60,20 @@ class Scores:
     facts: Mapping[str, str]
     """Model, hash, versions and every convention, by name."""
     notes: tuple[str, ...]
-    """What a reader should know: missing pictures, conversions, warnings."""
+    """What was converted on the way, one line each."""
     failures: tuple[str, ...]
     """Pictures left out because they could not be compared, one line each."""
+    warnings: tuple[str, ...] = ()
+    """What casts doubt on the whole: missing pictures, originals compared with themselves."""
 
     def difference(self, other: MethodScores, key: str) -> Interval | None:
         """How much the evaluated method is above `other`; None with fewer than two finite pairs."""
-        return bootstrap(self.methods[0].values(key) - other.values(key))
+        return bootstrap(self.differences(other, key))
+
+    def differences(self, other: MethodScores, key: str) -> np.ndarray:
+        """The same picture by picture: (pictures,); NaN where both are infinite."""
+        with np.errstate(invalid="ignore"):
+            return self.methods[0].values(key) - other.values(key)
 
 
 def bootstrap(differences: np.ndarray, seed: int = 0) -> Interval | None:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import luma
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
 from sixteenfold.metrics.niqe import niqe
@@ -61,7 +60,7 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
     if not keys:
         raise SixteenfoldError("metrics: none named; leave the option out for the usual ones")
     if "lr_psnr" in keys and not has_lr:
-        raise SixteenfoldError("lr_psnr needs small pictures: name a folder of them, or let them be synthesized")
+        raise SixteenfoldError("lr_psnr needs small pictures: name a folder of them (--lr), or use --synthesize")
     known = {metric.key: metric for metric in BUILT_IN}
     metrics: list[Metric] = []
     for key in dict.fromkeys(keys):
@@ -87,6 +86,8 @@ class Scorer:
         keys = {metric.key for metric in metrics}
         self._deep: list[Name] = [name for name in ("lpips", "lpips_vgg", "dists") if name in keys]
         self._together = Together(self._deep, device) if self._deep else None
+        self.sources = self._together.sources if self._together else ()
+        """Where the weights of LPIPS were found, in words for a report."""
         self._pyiqa = {key: _pyiqa(key, device) for key in sorted(keys) if key.startswith("pyiqa:")}
 
     @torch.no_grad()
@@ -122,9 +123,9 @@ class Scorer:
             case "ssim":
                 return ssim(result, hr).item()
             case "psnr_y":
-                return psnr(luma(unit_range(result)), luma(unit_range(hr))).item()
+                return psnr(result, hr, on_luma=True).item()
             case "ssim_y":
-                return ssim(luma(unit_range(result)), luma(unit_range(hr))).item()
+                return ssim(result, hr, on_luma=True).item()
             case "niqe":
                 return niqe(result)
             case _ if key in self._pyiqa:

@@ -16,6 +16,8 @@ from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
 STABILISER = 1e-6
+AT_ONCE = 1 << 18
+"""Numbers that are multiplied and summed at once: few enough to stay in a core's cache, and for float32 sums."""
 
 
 class DISTS(nn.Module):
@@ -90,9 +92,11 @@ class DISTSSums:
 
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
-        products = (first, second, first.square(), second.square(), first * second)
-        for i, product in enumerate(products):
-            self._sums[stage][i] = self._sums[stage][i] + product.sum(dim=(2, 3), dtype=torch.float64)
+        sums = self._sums[stage]
+        rows = max(1, AT_ONCE // (first[:, :, 0].numel()))
+        for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
+            for i, product in enumerate((x, y, x.square(), y.square(), x * y)):
+                sums[i] = sums[i] + product.sum(dim=(2, 3)).double()
         self._sizes[stage] += first.shape[2] * first.shape[3]
 
     def result(self) -> Tensor:

@@ -1,8 +1,7 @@
 """PSNR and SSIM.
 
 Both are computed in strips of rows, in double precision where it matters, so that they equal
-scikit-image and their memory stays bounded. For the luma variants give them
-`sixteenfold.imaging.color.luma` of both pictures. uint8 tensors in 0..255 are taken as well.
+scikit-image and their memory stays bounded. uint8 tensors in 0..255 are taken as well.
 """
 
 from functools import cache
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import luma
 from sixteenfold.metrics.strips import unit_range
 
 STRIP = 64
@@ -20,37 +20,42 @@ SSIM_RADIUS = 5
 SSIM_SIGMA = 1.5
 
 
-def psnr(sr: Tensor, hr: Tensor) -> Tensor:
+def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64.
 
-    The mean of squared differences is over all channels together; equal pictures give infinity.
-    Raises SixteenfoldError when the shapes differ.
+    The mean of squared differences is over all channels together, or of `imaging.color.luma` of RGB;
+    equal pictures give infinity. Raises SixteenfoldError when the shapes differ.
     """
     _check(sr, hr, smallest=1)
     total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
     for top in range(0, sr.shape[2], STRIP):
         part = slice(top, top + STRIP)
-        difference = unit_range(sr[:, :, part], torch.float64) - unit_range(hr[:, :, part], torch.float64)
+        difference = _strip(sr[:, :, part], on_luma) - _strip(hr[:, :, part], on_luma)
         total += difference.square().sum(dim=(1, 2, 3))
-    return -10 * torch.log10(total / sr[0].numel())
+    return -10 * torch.log10(total * (sr.shape[1] if on_luma else 1) / sr[0].numel())
 
 
-def ssim(sr: Tensor, hr: Tensor) -> Tensor:
+def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Structural similarity: (N, C, H, W) twice, in [0, 1] -> (N,) in [-1, 1], float64.
 
     The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
     population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then
-    over channels. Raises SixteenfoldError when the shapes differ or a side is below 11.
+    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ or a
+    side is below 11.
     """
     _check(sr, hr, smallest=2 * SSIM_RADIUS + 1)
     rows = sr.shape[2] - 2 * SSIM_RADIUS
     total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
     for top in range(0, rows, STRIP):
         part = slice(top, top + STRIP + 2 * SSIM_RADIUS)
-        total += _ssim_map(unit_range(sr[:, :, part], torch.float64), unit_range(hr[:, :, part], torch.float64)).sum(
-            dim=(1, 2, 3)
-        )
-    return total / (sr.shape[1] * rows * (sr.shape[3] - 2 * SSIM_RADIUS))
+        total += _ssim_map(_strip(sr[:, :, part], on_luma), _strip(hr[:, :, part], on_luma)).sum(dim=(1, 2, 3))
+    channels = 1 if on_luma else sr.shape[1]
+    return total / (channels * rows * (sr.shape[3] - 2 * SSIM_RADIUS))
+
+
+def _strip(rows: Tensor, on_luma: bool) -> Tensor:
+    """Rows of a picture in double precision."""
+    return luma(unit_range(rows)).double() if on_luma else unit_range(rows, torch.float64)
 
 
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
@@ -97,5 +102,5 @@ def _check(sr: Tensor, hr: Tensor, *, smallest: int) -> None:
         raise SixteenfoldError(f"pictures to compare differ in shape: {tuple(sr.shape)} and {tuple(hr.shape)}")
     if min(sr.shape[2:]) < smallest:
         raise SixteenfoldError(
-            f"a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
+            f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
         )

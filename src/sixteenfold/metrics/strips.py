@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-PIXELS_AT_ONCE = 256 * 1024
-"""Pixels of one picture that a strip holds."""
+PIXELS_AT_ONCE = 48 * 1024
+"""Pixels of one picture that a strip holds. With more, the first stage's maps of two pictures pass the size up to which
+an allocator uses memory again; new memory for every layer then takes a third of the time."""
 
 
 def strips(batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, bool]]:
@@ -16,8 +17,8 @@ def strips(batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, bool]]:
     that a large picture never has to exist as floats.
     """
     height, width = batches[0].shape[2:]
-    # Few but whole multiples of every stride: a strip costs each layer one call.
-    rows = max(32, PIXELS_AT_ONCE // width // 16 * 16)
+    # Whole multiples of every stride.
+    rows = max(16, PIXELS_AT_ONCE // width // 16 * 16)
     for top in range(0, height, rows):
         parts = [unit_range(batch[:, :, top : top + rows]) for batch in batches]
         yield torch.cat(parts), top + rows >= height

@@ -30,6 +30,9 @@ class Together:
         self._vgg = LPIPS("vgg").to(device) if "lpips_vgg" in names else None
         self._dists = DISTS().to(device) if "dists" in names else None
         self._device = device
+        networks = (self._alex, self._vgg)
+        self.sources = tuple(network.source for network in networks if network is not None)
+        """Where the weights of LPIPS were found."""
 
     @torch.no_grad()
     def __call__(self, hr: Tensor, results: Tensor) -> dict[Name, Tensor]:

@@ -5,11 +5,24 @@ Sources: Krizhevsky, "One weird trick for parallelizing convolutional neural net
 put in from outside: see `sixteenfold.metrics.weights`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from sixteenfold.kernels import winograd_machine
+
+if TYPE_CHECKING:
+    from sixteenfold.kernels.planes import Layer
+    from sixteenfold.kernels.strips import StripConvolver
+
+
+PATCH = 4
+"""Side of a patch that the compiled convolution makes at once."""
+PATCHES = 96
+"""Of them that are worth a call."""
 
 
 class Backbone(nn.Module):
@@ -25,6 +38,8 @@ class Backbone(nn.Module):
     def __init__(self, stages: Iterable[nn.Sequential]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        # Weights laid out for the compiled convolution; good as long as the mark is the weights' own.
+        self._layers: dict[nn.Conv2d, tuple[object, Layer]] = {}
 
     def convolutions(self) -> list[nn.Conv2d]:
         """All convolutions, in the order of computation."""
@@ -45,8 +60,34 @@ class Backbone(nn.Module):
         return maps
 
     def streams(self) -> list["StageStream"]:
-        """Each stage as a thing to be fed rows: all maps in memory that grows with the width alone."""
-        return [StageStream(stage) for stage in self.stages]
+        """Each stage as a thing to be fed rows: all maps in memory that grows with the width alone.
+
+        Without gradients. On a CPU in float32 the 3x3 convolutions are the compiled ones (docs/engine.md).
+        """
+        first = self.convolutions()[0].weight
+        machine = winograd_machine() if first.device.type == "cpu" and first.dtype == torch.float32 else None
+        run = None
+        if machine is not None:
+            from sixteenfold.kernels.strips import StripConvolver
+
+            run = StripConvolver(machine)
+        return [StageStream(self._streams(stage, run)) for stage in self.stages]
+
+    def _streams(self, stage: nn.Module, run: "StripConvolver | None") -> list["_LayerStream"]:
+        streams: list[_LayerStream] = []
+        for layer in stage.children():
+            if run is not None and isinstance(layer, nn.Conv2d) and _is_plain(layer):
+                streams.append(_ConvStream(layer, run, self._layer(layer, run)))
+            elif not (isinstance(layer, nn.ReLU) and streams and isinstance(streams[-1], _ConvStream)):
+                streams.append(_LayerStream(layer))
+        return streams
+
+    def _layer(self, conv: nn.Conv2d, run: "StripConvolver") -> "Layer":
+        mark = (conv.weight.data_ptr(), conv.weight._version)
+        known = self._layers.get(conv)
+        if known is None or known[0] != mark:
+            known = self._layers[conv] = (mark, run.layer(conv))
+        return known[1]
 
 
 class StageStream:
@@ -56,8 +97,8 @@ class StageStream:
     twice, and the rows that come out, put together, are the stage's whole feature map.
     """
 
-    def __init__(self, stage: nn.Module) -> None:
-        self._layers = [_LayerStream(layer) for layer in stage.children()]
+    def __init__(self, layers: "Sequence[_LayerStream]") -> None:
+        self._layers = layers
 
     def push(self, rows: Tensor | None, *, last: bool) -> Tensor | None:
         """Take the next input rows (None: none this time); give the rows of the map now known.
@@ -75,6 +116,11 @@ class _LayerStream:
         self.kernel, self.stride, self.padding = _geometry(layer)
         self.held: Tensor | None = None
 
+    def _worth(self, rows: Tensor) -> int:
+        """How many rows of the result are worth a call, when more input will come."""
+        del rows
+        return 1
+
     def push(self, rows: Tensor | None, *, last: bool) -> Tensor | None:
         if self.kernel == 1:
             return None if rows is None else self.layer(rows)
@@ -87,7 +133,7 @@ class _LayerStream:
         if last:
             self.held = F.pad(self.held, (0, 0, 0, self.padding))
         count = (self.held.shape[2] - self.kernel) // self.stride + 1
-        if count < 1:
+        if count < (1 if last else self._worth(self.held)):
             return None
         result = self._apply(self.held)
         # A copy, so that the large buffer behind a mere view is let go.
@@ -102,6 +148,22 @@ class _LayerStream:
         if isinstance(self.layer, L2Pool):
             return self.layer.pool(rows, padding)
         return self.layer(rows)
+
+
+class _ConvStream(_LayerStream):
+    """A 3x3 convolution and the ReLU behind it, by the compiled code."""
+
+    def __init__(self, conv: nn.Conv2d, run: "StripConvolver", laid_out: "Layer") -> None:
+        super().__init__(conv)
+        self._channels = conv.out_channels
+        self._run, self._laid_out = run, laid_out
+
+    def _worth(self, rows: Tensor) -> int:
+        # Each call expands the weights, which takes as long as some dozen patches.
+        return PATCH * -(-PATCHES // -(-rows.shape[3] // PATCH))
+
+    def _apply(self, rows: Tensor) -> Tensor:
+        return self._run(self._laid_out, self._channels, rows)
 
 
 class L2Pool(nn.Module):
@@ -138,6 +200,11 @@ def _geometry(layer: nn.Module) -> tuple[int, int, int]:
     if isinstance(layer, L2Pool):
         return 3, 2, 1
     return 1, 1, 0
+
+
+def _is_plain(conv: nn.Conv2d) -> bool:
+    """Whether the compiled code does this convolution, and does it faster than PyTorch."""
+    return conv.kernel_size == (3, 3) and conv.stride == (1, 1) and conv.padding == (1, 1) and conv.in_channels > 3
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, padding: int = 1) -> list[nn.Module]:

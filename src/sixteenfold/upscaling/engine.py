@@ -5,16 +5,14 @@ was tried: docs/engine.md.
 """
 
 import copy
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels import winograd_machine
 from sixteenfold.networks.generator import Generator
-
-if TYPE_CHECKING:
-    from sixteenfold.upscaling.assembly import Machine
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -150,8 +148,8 @@ def _cpu_engine(generator: Generator, device: torch.device, precision: str) -> E
         raise SixteenfoldError("precision fp16: far too slow on a CPU; use --precision auto, fp32 or bf16")
     name, why = precision, "as asked"
     if precision == "auto":
-        name, why = _cpu_precision(winograd=_winograd_machine() is not None)
-    if name == "fp32" and (machine := _winograd_machine()) is not None:
+        name, why = _cpu_precision(winograd=winograd_machine() is not None)
+    if name == "fp32" and (machine := winograd_machine()) is not None:
         from sixteenfold.upscaling.planes_generator import PlanesGenerator
 
         parts, how = PlanesGenerator(generator, machine), "Winograd convolutions"
@@ -171,15 +169,6 @@ def _cpu_precision(winograd: bool) -> tuple[str, str]:
     if winograd:
         return "fp32", "with Winograd faster than bf16 here" if bf16 else "the CPU has no fast bf16"
     return ("bf16", "the CPU has AVX-512-bf16") if bf16 else ("fp32", "the CPU has no fast bf16")
-
-
-def _winograd_machine() -> "Machine | None":
-    """The CPU as the Winograd code sees it; None if it lacks the vectors, or llvmlite is not installed."""
-    try:
-        from sixteenfold.upscaling.assembly import this_machine
-    except ImportError:
-        return None
-    return this_machine()
 
 
 def _gpu_precision(device: torch.device, precision: str) -> tuple[str, str]:

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sixteenfold.upscaling import assembly
-from sixteenfold.upscaling.planes import Convolver, Planes, make_layer
-from sixteenfold.upscaling.winograd import DOUBLING, SAME_SIZE, Variant
+from sixteenfold.kernels import assembly
+from sixteenfold.kernels.planes import Convolver, Planes, make_layer
+from sixteenfold.kernels.winograd import DOUBLING, SAME_SIZE, Variant
 
 MACHINE = assembly.this_machine()
 pytestmark = pytest.mark.skipif(MACHINE is None, reason="no Winograd code for this CPU")
@@ -73,7 +73,7 @@ def test_the_border_of_the_target_stays_zero(convolver):
 
 
 def test_an_error_in_a_thread_reaches_the_caller(convolver, monkeypatch):
-    def fail(self: Convolver, floats: int) -> torch.Tensor:
+    def fail(self: Convolver, purpose: str, floats: int) -> torch.Tensor:
         raise MemoryError
 
     layer, lanes = conv(4, 4), convolver.machine.lanes

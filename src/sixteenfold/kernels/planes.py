@@ -4,19 +4,20 @@ Nothing is concatenated: a convolution reads a list of pictures and writes anoth
 convolution (activation, residual sums) happens where its result is written.
 """
 
+import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sixteenfold.upscaling.assembly import Compiled, Machine
-from sixteenfold.upscaling.winograd import (
+from sixteenfold.kernels.assembly import Compiled, Machine
+from sixteenfold.kernels.winograd import (
     BLOCK,
     PATCH,
     Points,
@@ -35,12 +36,16 @@ class Planes:
         height: Rows, without the border.
         width: Columns.
         lanes: Channels a plane.
+        memory: Where they lie: gives at least so many floats. New memory by default.
     """
 
-    def __init__(self, channels: int, height: int, width: int, lanes: int) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, lanes: int, memory: Callable[[int], Tensor] = torch.empty
+    ) -> None:
         self.height, self.width = height, width
         rows, columns = (PATCH * -(-n // PATCH) + 2 for n in (height, width))
-        self.data = torch.empty(-(-channels // lanes), rows, columns, lanes)
+        shape = (-(-channels // lanes), rows, columns, lanes)
+        self.data = memory(math.prod(shape))[: math.prod(shape)].view(shape)
         self.data[:, 0], self.data[:, :, 0] = 0, 0
         self.clear_border()
         self.row_floats = self.data.stride(1)
@@ -60,6 +65,22 @@ class Planes:
             plane[..., : part.shape[2]] = part
             plane[..., part.shape[2] :] = 0
         return self
+
+    def fill_between(self, rows: Tensor) -> "Planes":
+        """Copy in a strip (C, height + 2, width) of a larger picture: also the row above and the one below."""
+        lanes = self.data.shape[3]
+        for i, plane in enumerate(self.data[:, : self.height + 2, 1 : self.width + 1]):
+            part = rows[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
+            plane[..., : part.shape[2]] = part
+            plane[..., part.shape[2] :] = 0
+        return self
+
+    def copy_to(self, picture: Tensor) -> None:
+        """Copy out the first channels, as many as `picture` (C, H, W) has."""
+        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
+        lanes = self.data.shape[3]
+        for i, part in enumerate(torch.split(picture, lanes)):
+            part.copy_(inner[i, ..., : part.shape[0]].permute(2, 0, 1))
 
     def picture(self, channels: int) -> Tensor:
         """The first channels, copied out: (1, C, H, W)."""
@@ -136,8 +157,28 @@ class Convolver:
             target: What it writes; none of the sources.
             added: What its variant adds, of the target's size; may be among the sources.
         """
-        function = convolution_code(self.machine, layer.variant)
+        self._run(layer, self._expanded(layer), sources, target, added)
+        return target
+
+    def each(self, layer: Layer, pictures: Iterable[Planes]) -> Iterator[Planes]:
+        """Convolve several pictures, one after the other, with weights that are expanded once.
+
+        What is given is overwritten when the next is asked for.
+        """
         weights = self._expanded(layer)
+        for source in pictures:
+            target = self.planes("target", layer.out_channels, source.height, source.width)
+            self._run(layer, weights, [source], target, ())
+            yield target
+
+    def planes(self, purpose: str, channels: int, height: int, width: int) -> Planes:
+        """Planes in memory that is used again at the next call by the same thread for the same purpose."""
+        return Planes(channels, height, width, self.machine.lanes, partial(self._memory, purpose))
+
+    def _run(
+        self, layer: Layer, weights: Tensor, sources: Sequence[Planes], target: Planes, added: Sequence[Planes]
+    ) -> None:
+        function = convolution_code(self.machine, layer.variant)
         tables = [address_table(sources), address_table([target]), *(address_table([x]) for x in added)]
         down, across = (-(-n // PATCH) for n in (target.height, target.width))
         arguments = [
@@ -156,31 +197,34 @@ class Convolver:
         starts = iter(range(0, down * across, step))
 
         def work() -> None:
-            scratch = self._memory(scratch_floats(layer.in_channels, layer.out_channels))
+            scratch = self._memory("scratch", scratch_floats(layer.in_channels, layer.out_channels))
             for first in starts:  # one iterator for all: whoever is done takes the next piece
                 function([*arguments, scratch.data_ptr(), first, min(first + step, down * across)])
 
-        tasks = [self._pool.submit(work) for _ in range(self._threads)]
-        try:
-            for task in tasks:
-                task.result()
-        finally:
-            wait(tasks)  # also when interrupted: the memory must outlive those who write to it
+        if self._threads == 1:
+            work()
+        else:
+            tasks = [self._pool.submit(work) for _ in range(self._threads)]
+            try:
+                for task in tasks:
+                    task.result()
+            finally:
+                wait(tasks)  # also when interrupted: the memory must outlive those who write to it
         target.clear_border()
-        return target
 
     def _expanded(self, layer: Layer) -> Tensor:
         points = layer.variant.points
         size = layer.in_channels * layer.out_channels
-        weights = self._memory(len(points.used) ** 2 * size)
+        weights = self._memory("weights", len(points.used) ** 2 * size)
         expansion_code(self.machine, points)([layer.weight.data_ptr(), weights.data_ptr(), size])
         return weights
 
-    def _memory(self, floats: int) -> Tensor:
+    def _memory(self, purpose: str, floats: int) -> Tensor:
         """Memory of the running thread's own, kept at the largest size asked for: new pages cost time."""
-        memory: Tensor | None = getattr(self._kept, "memory", None)
+        memory: Tensor | None = getattr(self._kept, purpose, None)
         if memory is None or memory.numel() < floats:
-            memory = self._kept.memory = torch.zeros(floats)
+            memory = torch.zeros(floats)
+            setattr(self._kept, purpose, memory)
         return memory
 
 

@@ -166,7 +166,10 @@ class Compiled:
             cpu=machine.name, features=machine.features, opt=3
         )
         module = llvm.parse_assembly(code.text("function"))
-        passes = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=2))
+        tuning = llvm.create_pipeline_tuning_options(speed_level=2)
+        # The loops are written to fill the registers; unrolled once more they would spill them into memory.
+        tuning.loop_unrolling = False
+        passes = llvm.create_pass_builder(target, tuning)
         passes.getModulePassManager().run(module, passes)
         # The machine code lives as long as the engine that made it.
         self._engine: Any = llvm.create_mcjit_compiler(module, target)

@@ -21,7 +21,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sixteenfold.upscaling.assembly import Code, Machine
+from sixteenfold.kernels.assembly import Code, Machine
 
 BLOCK = 24
 PATCH = 4

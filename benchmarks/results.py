@@ -1,0 +1,261 @@
+"""docs/results.md: the shipped models measured, beside classical enlargements and published figures.
+
+    python benchmarks/results.py --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
+
+DIR holds held-out photographs, of which only scores are written down. Pictures are shown of --photos
+alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
+Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
+enlarges anew what a changed model had made. Then `sixteenfold evaluate` scores the results, by both
+protocols where the pictures are large enough.
+"""
+
+import argparse
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+from torch import Tensor
+
+from sixteenfold import cli
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.baselines import BASELINES, enlarge
+from sixteenfold.evaluation.pictures import find_places
+from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, load, to_8_bits
+from sixteenfold.evaluation.report import number, table, tables
+from sixteenfold.evaluation.run import evaluate
+from sixteenfold.evaluation.scores import Scores
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+from sixteenfold.networks import zoo
+
+SHOWN = ("astronaut", "chelsea", "coffee", "rocket")
+PANEL = 288  # side of what is shown of a picture, in pixels of the results
+GAP = 6
+TITLES: dict[Protocol, str] = {"ntire2020": "the centre 1000x1000, as in the challenge", "full": "whole pictures"}
+
+PUBLISHED = """\
+## Published figures, on other images
+
+Not comparable line by line: other photographs, other PSNR. What may be compared is how LPIPS stands to bicubic's.
+
+The challenge's test images, centre 1000x1000 ([NTIRE 2020](https://arxiv.org/abs/2005.01056)):
+
+| published | PSNR ↑ | SSIM ↑ | LPIPS ↓ | PI ↓ |
+| --- | ---: | ---: | ---: | ---: |
+| OPPO-Research (RFB-ESRGAN) | 23.38 | 0.5504 | 0.348 | 3.97 |
+| CIPLAB (the method of this project, at full size) | 22.77 | 0.5251 | 0.352 | 3.76 |
+| HiImageTeam | 23.53 | 0.5624 | 0.368 | 4.38 |
+| winner of AIM 2019 | 24.52 | 0.5800 | 0.418 | 6.28 |
+| SIA | 22.86 | 0.5896 | 0.434 | 5.81 |
+| ECNU | 25.56 | 0.6336 | 0.497 | 8.10 |
+
+DIV8K 1401 to 1500, the same crop ([RFB-ESRGAN](https://arxiv.org/abs/2005.12597)):
+
+| published | PSNR ↑ | SSIM ↑ | LPIPS ↓ | LPIPS / bicubic's | PI ↓ |
+| --- | ---: | ---: | ---: | ---: | ---: |
+| bicubic | 24.67 | 0.59 | 0.656 | 1.00 | 11.29 |
+| RCAN | 25.90 | 0.62 | 0.548 | 0.84 | 9.16 |
+| ESRGAN | 23.98 | 0.53 | 0.351 | 0.54 | 3.89 |
+| RFB-ESRGAN | 24.03 | 0.54 | 0.345 | 0.53 | 4.27 |
+"""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to measure."""
+
+    name: str
+    source: str
+    """A shipped model's name, or a file of weights."""
+    digest: str
+    """Of its weights, SHA-256."""
+    description: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """A folder of originals, and what was made from their x1/16."""
+
+    hr: Path
+    lr: Path
+    sr: dict[str, Path]
+    """By model."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hr", type=Path, action="append", default=[], help="held-out photographs; may be repeated")
+    parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
+    parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
+    parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")
+    parser.add_argument("--photos", type=Path, default=None, help="photographs that may be shown")
+    parser.add_argument("--work", type=Path, default=Path("build/results"), help="for what is made on the way")
+    parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    options = parser.parse_args()
+    try:
+        if not options.models:
+            raise SixteenfoldError("no model is shipped; name a file of weights by --models")
+        models = [find_model(source) for source in options.models.split(",")]
+        metrics = options.metrics.split(",")
+        parts = [*head(models)]
+        for i, hr in enumerate(options.hr):
+            results = make_results(hr, models, options.work / f"set{i}")
+            about = options.about[i] if i < len(options.about) else "Photographs that no model has seen in training."
+            parts += ["", "## Held-out photographs", "", about, *measured(results, metrics, options.work / f"set{i}")]
+        photos = options.photos or make_photos(options.work / "photos")
+        results = make_results(photos, models, options.work / "shown")
+        parts += ["", "## Photographs that may be shown", ""]
+        if options.photos is None:
+            parts += [
+                "scikit-image's ([credits](../examples/photos/CREDITS.md)), small: the input is a few dozen pixels."
+            ]
+        parts += measured(results, metrics, options.work / "shown")
+        parts += gallery(results, options.out)
+    except SixteenfoldError as error:
+        sys.exit(f"results: {error}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text("\n".join([*parts, "", PUBLISHED]), encoding="utf-8")
+    print(options.out)
+
+
+def find_model(source: str) -> Model:
+    """What the document says of a model."""
+    generator = zoo.load(source)
+    digest = hashlib.sha256()
+    for key, weights in sorted(generator.state_dict().items()):
+        digest.update(key.encode() + weights.numpy().tobytes())
+    name, description = Path(source).stem, "a file of weights"
+    if source in zoo.names():
+        card = zoo.card(source)
+        description = f"{card.purpose} {card.recipe}; {card.steps:,} steps"
+    return Model(name, source, digest.hexdigest(), description)
+
+
+def head(models: Sequence[Model]) -> list[str]:
+    """How the document begins."""
+    names = ",".join(model.name for model in models)
+    lines = ["# Results", "", f"Written by `python benchmarks/results.py --hr DIR --models {names}`; not edited.", ""]
+    rows = [(model.name, model.description, f"`{model.digest[:16]}`") for model in models]
+    text = table(["model", "what", "SHA-256 of its weights"], rows)
+    return [*lines, *(line.replace("---:", "---") for line in text)]
+
+
+def make_photos(folder: Path) -> Path:
+    """scikit-image's photographs, as files."""
+    for name in SHOWN:
+        if not (folder / f"{name}.png").exists():
+            save(folder / f"{name}.png", getattr(skimage.data, name)())
+    return folder
+
+
+def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
+    """The x1/16 of every original, and every model's enlargement of it; what exists already is kept."""
+    lr = work / "lr"
+    for case in find_cases(Sources(hr, None, True, {}), allow_missing=False)[0]:
+        target = lr / f"{case.name}.png"
+        small = load(case, synthesize=True).lr
+        assert small is not None
+        save(target, pixels(small))
+    sr: dict[str, Path] = {}
+    for model in models:
+        # The hash is in the path, so that an old model's results do not count as the new one's.
+        sr[model.name] = work / model.digest[:16] / model.name
+        words = ["upscale", str(lr), "-o", str(sr[model.name]), "--model", model.source]
+        if cli.main(words) != 0:
+            raise SixteenfoldError(f"{model.name} could not enlarge {lr}; see above")
+    return Results(hr, lr, sr)
+
+
+def measured(results: Results, metrics: Sequence[str], work: Path) -> list[str]:
+    """Tables of both protocols, with how LPIPS stands to bicubic's, and the conventions."""
+    lines: list[str] = []
+    first, *others = results.sr
+    conventions: list[str] = []
+    for protocol, title in TITLES.items():
+        try:
+            scores = evaluate(
+                results.hr,
+                sr=results.sr[first],
+                also={name: results.sr[name] for name in others},
+                synthesize=True,
+                baselines=BASELINES,
+                metrics=metrics,
+                protocol=protocol,
+                out=work / protocol,
+                overwrite=True,
+            )
+        except SixteenfoldError as error:
+            if protocol == "full" or "no picture could be compared" not in str(error):
+                raise
+            continue  # all smaller than the challenge's crop
+        count = len(scores.methods[0].images)
+        left_out = f"; {len(scores.failures)} left out as too small or unreadable" if scores.failures else ""
+        lines += ["", f"### {title.capitalize()}", "", f"{count} pictures{left_out}.", ""]
+        lines += [*tables(scores), *to_bicubic(scores)]
+        conventions = [f"- {key}: {text}" for key, text in scores.facts.items() if key not in ("protocol", "model")]
+        conventions += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
+    return [*lines, "", "<details><summary>Conventions</summary>", "", *conventions, "", "</details>"]
+
+
+def to_bicubic(scores: Scores) -> list[str]:
+    """Each method's mean LPIPS over bicubic's: what can be compared with figures on other pictures."""
+    metric = next((metric for metric in scores.metrics if metric.key == "lpips"), None)
+    if metric is None:
+        return []
+    means = {method.name: method.mean("lpips") for method in scores.methods}
+    parts = [f"{name} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
+    return ["", f"LPIPS over bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
+
+
+def gallery(results: Results, document: Path) -> list[str]:
+    """A row of panels a photograph, as JPEG beside the document; gives the lines that show them."""
+    folder = document.with_suffix("")
+    names = ["the input, each pixel a square", "bicubic", *results.sr, "the original"]
+    lines = [
+        "",
+        f"Where the results differ most, {PANEL} pixels of them 1:1. From left to right: {', '.join(names)}.",
+        "",
+    ]
+    cases = find_cases(Sources(results.hr, None, True, results.sr), allow_missing=False)[0]
+    for case in cases:
+        pictures = load(case, synthesize=True)
+        assert pictures.lr is not None
+        squares = pictures.lr.repeat_interleave(16, dim=2).repeat_interleave(16, dim=3)
+        bicubic = to_8_bits(enlarge(pictures.lr.float() / 255, "bicubic"))
+        row = [squares, bicubic, *(pictures.results[name] for name in results.sr), pictures.hr]
+        file = folder / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', case.name)}.jpg"
+        save(file, pixels(sheet(row)))
+        lines += [f"![{case.name}: {', '.join(names)}]({folder.name}/{file.name})", ""]
+    return lines
+
+
+def sheet(row: Sequence[Tensor]) -> Tensor:
+    """(1, 3, H, W) uint8 each -> one square of each, side by side, from where the middle ones differ most."""
+    side = min(PANEL, *row[0].shape[2:])
+    x, y = find_places(list(row[1:]), side)[0]
+    gap = torch.full((1, 3, side, GAP), 255, dtype=torch.uint8)
+    panels = [part for picture in row for part in (picture[:, :, y : y + side, x : x + side], gap)]
+    return torch.cat(panels[:-1], dim=3)
+
+
+def pixels(picture: Tensor) -> np.ndarray:
+    """(1, 3, H, W) uint8 -> (H, W, 3)."""
+    return picture[0].permute(1, 2, 0).contiguous().numpy()
+
+
+def save(target: Path, picture: np.ndarray) -> None:
+    """Write a picture, whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    height, width, channels = picture.shape
+    with BandWriter(target, width, height, channels, picture.dtype, Metadata()) as writer:
+        writer.write(np.ascontiguousarray(picture))
+
+
+if __name__ == "__main__":
+    main()

