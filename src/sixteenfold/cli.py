@@ -63,6 +63,8 @@ class Upscale:
     """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
     size: WidthAndHeight = None
     """Reduce the x16 result to exactly this size instead."""
+    fidelity: Number = None
+    """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default as the model is."""
     ensemble: bool = False
     """Average over the eight flips and rotations: eight times the work."""
     consistency: bool = True
@@ -92,6 +94,7 @@ class Upscale:
                 tile=self.tile,
                 consistency=self.consistency,
                 ensemble=self.ensemble,
+                fidelity=self.fidelity,
                 say=_say,
             )
             if not self.quiet:
@@ -302,6 +305,8 @@ class Models:
             print(f"  shape    {card.shape}")
             print(f"  trained  {card.recipe}; {card.steps:,} steps; {card.hardware}")
             print(f"  data     {card.data}")
+            if card.fidelity_partner is not None:
+                print(f"  mixes    --fidelity 0..1 goes to {card.fidelity_partner}")
             for title, lines in (("licence", card.licences), ("fails", card.known_failures)):
                 print(*(f"  {title:8} {line}" for line in lines), sep="\n")
             print(*(f"  figure   {what}: {value:g}" for what, value in card.figures.items()), sep="\n")
