@@ -59,6 +59,8 @@ class Upscale:
     """Side of a tile in input pixels; smaller needs less memory and more time."""
     format: Format = None
     """Format of the results; by default what OUT's name says, else png."""
+    pyramid: bool = False
+    """Into TIFF results, put smaller copies too, for viewers of large pictures."""
     scale: Number = None
     """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
     size: WidthAndHeight = None
@@ -111,6 +113,7 @@ class Upscale:
             watch=json_lines(sys.stdout) if self.json else None,
             scale=self.scale,
             size=self.size,
+            pyramid=self.pyramid,
             allow_huge=self.allow_huge,
         )
         if report.skipped and not self.quiet:

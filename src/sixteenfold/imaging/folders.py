@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.deepzoom import holds_tiles
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.read import is_picture
 
@@ -45,7 +46,7 @@ def plan_jobs(
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
     placed = dict(_placed(inputs, out))
-    if out is not None and is_picture(out) and not out.is_dir():
+    if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not out.is_dir():
         return (_single(list(placed), out, suffix),)
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
@@ -101,9 +102,10 @@ def _walk(folder: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        # A link to a folder is not followed: it may lead back here.
+        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
         if entry.is_dir() and not entry.is_symlink():
-            yield from _walk(entry)
+            if not holds_tiles(entry):
+                yield from _walk(entry)
         elif entry.is_file():
             yield entry
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging import exif
+from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.encode import encode
+from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
@@ -36,9 +36,11 @@ class BandWriter:
     stay, and the next writer with the same fingerprint goes on after them: `rows_written` says how
     many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
 
+    A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last.
+
     channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
     0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as
-    read; the EXIF size is set to this picture's.
+    read; the EXIF size is set to this picture's. pyramid: a TIFF gets its halvings too, for viewers.
 
     Entering raises SixteenfoldError when the format or the folder cannot take the picture or the
     disk has no room for it; writing and leaving, when the disk fails.
@@ -53,6 +55,8 @@ class BandWriter:
         dtype: np.dtype | type,
         metadata: Metadata,
         fingerprint: str | None = None,
+        *,
+        pyramid: bool = False,
     ) -> None:
         if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
             raise ValueError(f"no picture has size {width} x {height} x {channels}")
@@ -68,6 +72,7 @@ class BandWriter:
         self._part = target.with_name(f".{target.name}.part")
         self._key = target.with_name(f".{target.name}.key")
         self._fingerprint = fingerprint
+        self._pyramid = pyramid
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
@@ -153,7 +158,6 @@ class BandWriter:
             self._file.write(index(self._shape, self.dtype))
             self._file.close()
         self._encode()
-        self._part.replace(self.target)
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -163,6 +167,7 @@ class BandWriter:
 
     def _clear(self, *, rows: bool = True) -> None:
         """Remove what has another name than the target."""
+        shutil.rmtree(self._part, ignore_errors=True)  # a DeepZoom picture's
         for left in (self._part, self._key, self._scratch) if rows else (self._part,):
             with suppress(OSError):
                 left.unlink()
@@ -192,6 +197,13 @@ class BandWriter:
             raise SixteenfoldError(
                 f"{self.target}: {folder} may not be written to; change its permissions or choose another folder"
             )
+        if format_of(self.target).name == "DeepZoom":
+            tiles = deepzoom.tiles_folder(self.target)
+            if tiles.exists() and not deepzoom.holds_tiles(tiles):
+                raise SixteenfoldError(
+                    f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
+                    "choose another name"
+                )
         raw = self.height * self._row_bytes
         # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
         needed = (raw * 2 if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
@@ -203,12 +215,19 @@ class BandWriter:
             )
 
     def _encode(self) -> None:
-        """The scratch file as a picture file, on the disk, under its temporary name."""
+        """The scratch file as a picture file, on the disk under its temporary name, then under its own."""
         form = format_of(self.target)
+        if form.name == "DeepZoom":
+            shutil.rmtree(self._part, ignore_errors=True)  # of a run that was killed
+            with self._scratch.open("rb") as rows:
+                deepzoom.save(picture(rows.fileno(), self.metadata, form), self._part)
+            deepzoom.put_in_place(self._part, self.target)
+            return
         # Open for reading too, as TIFF is read back while it is written.
         with self._scratch.open("rb") as rows, self._part.open("w+b") as part:
-            encode(rows.fileno(), self.metadata, form, part.fileno())
+            encode(rows.fileno(), self.metadata, form, part.fileno(), pyramid=self._pyramid)
             os.fsync(part.fileno())
+        self._part.replace(self.target)
 
     def _failed(self, error: OSError) -> SixteenfoldError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
