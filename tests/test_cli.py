@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from sixteenfold import __version__, cli
@@ -76,7 +77,8 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
     [
         (
             "upscale",
-            "-o --model --device --precision --tile --format --scale --size --ensemble --no-consistency --overwrite "
+            "-o --model --device --precision --tile --format --pyramid --scale --size --fidelity "
+            "--ensemble --no-consistency --overwrite "
             "--allow-huge --quiet --json",
         ),
         ("downscale", "-o"),
@@ -105,6 +107,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale a.png --tile large", ["--tile", "large"]),
         ("upscale a.png --tile", ["--tile"]),
         ("upscale a.png --scale much", ["--scale", "much"]),
+        ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
         ("convert a.pth", ["DST"]),
@@ -180,6 +183,45 @@ def test_format_chooses_the_suffix(tmp_path: Path, model: str) -> None:
     photo = write(tmp_path / "photo.png", 2, 3)
     assert main(["upscale", str(photo), "--format", "webp", "--model", model]) == 0
     assert read(tmp_path / "photo_x16.webp").pixels.shape == (32, 48, 3)
+
+
+def test_deep_zoom_and_pyramid(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "album"
+    write(folder / "photo.png", 20, 30)
+    words = ["upscale", str(folder), "--model", model, "--device", "cpu"]
+    assert main([*words, "--format", "dzi"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["photo.png", "photo_x16.dzi", "photo_x16_files"]
+    # The second time its tiles are no pictures to enlarge, and the result is there.
+    capsys.readouterr()
+    assert main([*words, "--format", "dzi"]) == 0
+    assert "1 skipped" in capsys.readouterr().err
+    assert main([*words, "--format", "tif", "--pyramid"]) == 0
+    with tifffile.TiffFile(folder / "photo_x16.tif") as file:
+        assert [page.shape[:2] for page in file.pages] == [(320, 480), (160, 240)]
+
+
+def test_fidelity_mixes_two_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "MODELS", tmp_path)
+    shape = {"features": [4, 4, 4], "growth": [4, 4], "blocks": [1, 1]}
+    texts = dict.fromkeys(("purpose", "data", "recipe", "hardware"), "A test.")
+    lists = {"licences": [], "known_failures": [], "figures": {}, "steps": 0}
+    for seed, name in enumerate(("compact", "compact-fidelity")):
+        torch.manual_seed(seed)
+        zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
+        card = {"name": name, "shape": shape, **texts, **lists}
+        if not seed:
+            card["fidelity_partner"] = "compact-fidelity"
+        (tmp_path / f"{name}.json").write_text(json.dumps(card))
+    photo = write(tmp_path / "photo.png", 3, 4)
+
+    def result(*options: str) -> bytes:
+        target = tmp_path / "result.png"
+        assert main(["upscale", str(photo), "-o", str(target), "--device", "cpu", "--overwrite", *options]) == 0
+        return target.read_bytes()
+
+    assert result("--fidelity", "0") == result()
+    assert result("--fidelity", "1") == result("--model", "compact-fidelity")
+    assert result("--fidelity", "0.5") not in (result(), result("--fidelity", "1"))
 
 
 def test_smaller_results(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,6 +353,9 @@ def test_a_format_that_cannot_hold_the_result(tmp_path: Path, model: str, capsys
         (["--device", "gpu"], "gpu"),
         (["--tile", "0"], "tile"),
         (["--device", "cpu", "--precision", "fp16"], "fp16"),
+        (["--fidelity", "1.5"], "fidelity 1.5: must lie between 0"),
+        (["--fidelity", "0.5"], "has no fidelity partner"),
+        (["--pyramid"], "photo_x16.png: only a TIFF holds a pyramid"),
     ],
 )
 def test_unusable_settings(

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from tyro.conf import Positional, arg
 
 from sixteenfold import __version__
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.words import (
     Count,
     Device,
@@ -145,7 +146,7 @@ class Downscale:
                     raise
                 failures.append(str(error))
             else:
-                print("; ".join((str(job.target), *notes)))
+                print(one_line("; ".join((str(job.target), *notes))))
         return _status(failures)
 
 
@@ -334,7 +335,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words == ["--version"]:
         print(f"sixteenfold {__version__}")
         return 0
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if "" in words:  # it would mean the current folder
+            raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
         words, changes = split_options(words, RECIPE if words[0] == "train" else ())
         command: Verb = parse(Verb, words, DESCRIPTION)
         return command.run(changes) if isinstance(command, Train) else command.run()

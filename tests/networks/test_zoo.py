@@ -178,7 +178,7 @@ def test_a_blend_lies_between_the_two(shelf: Path, tiny: Generator, fidelity: fl
 def test_what_has_no_partner_is_not_blended(shelf: Path, tiny: Generator) -> None:
     pair_up(shelf, tiny)
     for name in ("another", "fidelity", str(shelf / "compact.safetensors"), "unheard of"):
-        with pytest.raises(SixteenfoldError, match="has no fidelity partner .*that have: compact$") as caught:
+        with pytest.raises(SixteenfoldError, match=r"has no fidelity partner .*that have: compact$") as caught:
             zoo.blend(name, 0.5)
         assert str(caught.value).startswith(name)
     pair_up(shelf, Generator(features=(6, 8, 4), growth=(3, 4), blocks=(1, 1)))

@@ -54,9 +54,9 @@ class _Outside(ValueError):
 
 
 def exif_of(descriptor: int) -> tuple[bytes | None, int]:
-    """The EXIF of an open TIFF file, as a block, and how many entries were damaged and left out, a damaged directory as one.
+    """The EXIF of an open TIFF file, as a block, or None if it has none; and how many entries were left out.
 
-    The block is None when the file has none. The descriptor's position is moved.
+    Those are damaged, and a damaged directory counts as one. The descriptor's position is moved.
     """
     try:
         tree = _Tree(partial(_read_at, descriptor))

@@ -17,6 +17,7 @@ from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import check_format as check_format, format_of
+from sixteenfold.imaging.lock import locked
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
 
@@ -78,31 +79,53 @@ class BandWriter:
     def __enter__(self) -> Self:
         alpha = self.channels in (2, 4)
         check_format(self.target, self.width, self.height, alpha=alpha, dtype=self.dtype)
-        found = self._rows_found()
-        self._check_place(found)
         try:
+            self._check_place()
+            self._file = self._opened_alone()
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            found = self._rows_found()
+            self._check_room(found)
             if found:
-                self._file = self._scratch.open("r+b")
                 self.keep(found)
             else:
                 # The fingerprint comes last, so that it never stands beside rows of another.
                 self._key.unlink(missing_ok=True)
-                self._file = self._scratch.open("wb")
+                self._file.truncate(0)
                 self._file.write(header(self._shape, self.dtype))
                 if self._fingerprint is not None:
                     self._key.write_text(self._fingerprint, encoding="utf-8")
+        except SixteenfoldError:
+            self._close()
+            # Rows that can be gone on with, once there is room, are worth keeping.
+            self._clear(rows=self._rows_found() == 0)
+            raise
         except OSError as error:
             self._close()
             self._clear()
             raise self._failed(error) from error
         return self
 
+    def _opened_alone(self) -> BinaryIO:
+        """The scratch file, open for appending, locked against other processes until it is closed or this one ends."""
+        while True:
+            file = self._scratch.open("a+b")
+            if not locked(file):
+                file.close()
+                raise SixteenfoldError(
+                    f"{self.target}: another process is writing it; wait for that one, or name another OUT"
+                )
+            # The one that had it until now may have finished, and removed the name.
+            if self._scratch.exists() and os.path.samestat(os.fstat(file.fileno()), self._scratch.stat()):
+                return file
+            file.close()
+
     def keep(self, rows: int) -> None:
         """Discard the rows from number `rows` on: the next that is written takes that place."""
         if self._file is None:
             raise ValueError("rows are kept inside the with block")
         self._file.truncate(HEADER_BYTES + rows * self._row_bytes)
-        self._file.seek(0, os.SEEK_END)
         self.rows_written = rows
 
     def write(self, rows: np.ndarray) -> None:
@@ -156,7 +179,7 @@ class BandWriter:
             raise ValueError(f"only {self.rows_written} rows of {self}")
         if self._file is not None:
             self._file.write(index(self._shape, self.dtype))
-            self._file.close()
+            self._file.flush()
         self._encode()
 
     def _close(self) -> None:
@@ -186,8 +209,8 @@ class BandWriter:
             return 0
         return min(self.height, max(0, held) // self._row_bytes)
 
-    def _check_place(self, found: int) -> None:
-        """The folder takes new files, the name is free for one, and the disk has room for the rows to come."""
+    def _check_place(self) -> None:
+        """The folder takes new files, and the name is free for one."""
         folder = self.target.parent
         if self.target.is_dir():
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
@@ -204,6 +227,10 @@ class BandWriter:
                     f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
                     "choose another name"
                 )
+
+    def _check_room(self, found: int) -> None:
+        """The disk has room for the rows to come and the file."""
+        folder = self.target.parent
         raw = self.height * self._row_bytes
         # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
         needed = (raw * 2 if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
