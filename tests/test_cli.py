@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -365,6 +366,31 @@ def test_unusable_settings(
     given = options if "--model" in options else ["--model", model, *options]
     assert hint in refused(capsys, "upscale", photo, *given)
     assert sorted(tmp_path.iterdir()) == [photo]
+
+
+def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one of the words is empty" in refused(capsys, "upscale", "")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_names_of_any_bytes_from_a_shell(tmp_path: Path, model: str) -> None:
+    """A line each on both streams, although a name holds a line's end and another is no text."""
+    for name in (b"new\nline", b"\xff\xfe", b"[b]a b[1],Q=3"):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in"))
+        write(folder / os.fsdecode(name + b".png"), 1, 1)
+        (folder / os.fsdecode(name + b" bad.png")).write_text("no picture")
+    done = shell("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", model)
+    assert done.returncode == 1
+    written, failed = done.stdout.splitlines(), done.stderr.splitlines()[1:]
+    assert [Path(line).name for line in written] == [
+        "[b]a b[1],Q=3_x16.png",
+        "new\\nline_x16.png",
+        "\\udcff\\udcfe_x16.png",
+    ]
+    assert len(failed) == 3 and all(line.startswith("sixteenfold: ") for line in failed)
+    assert {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()} == {
+        *(b"new\nline_x16.png", b"\xff\xfe_x16.png", b"[b]a b[1],Q=3_x16.png")
+    }
 
 
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
