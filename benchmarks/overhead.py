@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,19 +44,23 @@ class Watched:
 
     def __init__(self, engine: Engine) -> None:
         self.device = engine.device
-        self.first_trunk, self.enlarge, self.second_trunk = map(
-            self._timed, (engine.first_trunk, engine.enlarge, engine.second_trunk)
-        )
+        self._engine = engine
         self.seconds = 0.0
 
-    def _timed(self, stage: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        def timed(x: Tensor) -> Tensor:
-            start = time.perf_counter()
-            result = stage(x)
-            self.seconds += time.perf_counter() - start
-            return result
+    def first_trunk(self, lr: Tensor) -> Tensor:
+        return self._timed(self._engine.first_trunk, lr)
 
-        return timed
+    def enlarge(self, features: Tensor) -> Tensor:
+        return self._timed(self._engine.enlarge, features)
+
+    def second_trunk(self, features: Tensor) -> Tensor:
+        return self._timed(self._engine.second_trunk, features)
+
+    def _timed(self, stage: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        start = time.perf_counter()
+        result = stage(x)
+        self.seconds += time.perf_counter() - start
+        return result
 
 
 class StandIn:
@@ -129,7 +134,7 @@ def parse() -> argparse.Namespace:
 
 def make_photo(path: Path, height: int, width: int) -> Path:
     """The example photograph stretched to a size."""
-    pixels = to_pixels(resize(to_tensor(read(PHOTO).pixels), (height, width)), "uint8")
+    pixels = to_pixels(resize(to_tensor(read(PHOTO).pixels), (height, width)), np.uint8)
     with BandWriter(path, width, height, 3, pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
     return path

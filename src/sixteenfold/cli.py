@@ -3,6 +3,7 @@
 Nothing is imported here but what reads the words; a verb imports its engine when it runs.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -328,8 +329,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after the program's name; by default the process's own.
 
     Returns:
-        0 when all went well, 1 when some files of a batch failed, 2 for a mistake of the user's,
-        130 when interrupted.
+        0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
+        mistake of the user's, 130 when interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if words == ["--version"]:
@@ -346,6 +347,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
+        return 1
     except KeyboardInterrupt:
         print("sixteenfold: interrupted", file=sys.stderr)
         return 130

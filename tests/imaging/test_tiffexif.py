@@ -45,8 +45,8 @@ def contents(parsed: Pillow.Exif) -> dict[object, object]:
     return found | {(0xA005, tag): value for tag, value in parsed.get_ifd(0xA005).items()}
 
 
-def write(path: Path, exif: bytes | None, **options: bool) -> Path:
-    with BandWriter(path, 600, 40, 3, np.uint8, Metadata(exif=exif), **options) as writer:
+def write(path: Path, exif: bytes | None, *, pyramid: bool = False) -> Path:
+    with BandWriter(path, 600, 40, 3, np.uint8, Metadata(exif=exif), pyramid=pyramid) as writer:
         writer.write(PIXELS)
     return path
 
