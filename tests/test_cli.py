@@ -393,6 +393,19 @@ def test_names_of_any_bytes_from_a_shell(tmp_path: Path, model: str) -> None:
     }
 
 
+def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
+    """As `head` does, after its first lines."""
+    write(tmp_path / "in" / "a.png", 1, 1)
+    words = ["upscale", tmp_path / "in", "-o", tmp_path / "out", "--json", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert len(process.stderr.readlines()) == 1  # the engine's description
+    assert process.returncode == 1
+    assert not any((tmp_path / "out").glob("*"))
+
+
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
     photo = write(tmp_path / "photo.png", 2, 2)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{broken")

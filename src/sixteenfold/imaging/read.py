@@ -180,7 +180,10 @@ def _check_size(path: Path, image: pyvips.Image, allow_huge: bool) -> None:
 
 
 def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
-    return SixteenfoldError(f"{path}: cannot be read: {reason(error)}; get the file again")
+    why = reason(error)
+    if "has not been built in" in why:  # HEIC: libheif without a decoder for HEVC
+        return SixteenfoldError(f"{path}: HEIC, which the installed libvips cannot read; convert it to PNG or JPEG")
+    return SixteenfoldError(f"{path}: cannot be read: {why}; get the file again")
 
 
 def _decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str, ...]) -> Image:
