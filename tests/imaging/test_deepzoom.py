@@ -84,6 +84,25 @@ def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a.dzi", "a_files"] and names(tmp_path / "a_files") == ["0", "1"]
 
 
+def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "a.dzi"
+    writer = BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings")
+    with writer:
+        writer.write(PHOTO[:100])
+        writer.flush()
+        rows = (tmp_path / ".a.dzi.rows").read_bytes()
+        writer.write(PHOTO[100:])
+    whole = put_together(target)
+    target.unlink()
+    (tmp_path / ".a.dzi.rows").write_bytes(rows)
+    (tmp_path / ".a.dzi.key").write_text("settings")
+    with BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings") as writer:
+        assert writer.rows_written == 100
+        writer.write(PHOTO[100:])
+    assert np.array_equal(put_together(target), whole)
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "letter.txt").write_text("dear")
