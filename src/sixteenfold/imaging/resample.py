@@ -85,12 +85,15 @@ def _taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
 
 
 def _along(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
-    """Weighted sum of shifted copies along one direction (-1 or -2): memory stays a few output pictures."""
+    """Weighted sum of shifted copies along one direction (-1 or -2), in the memory of two results.
+
+    Adding in place is no hindrance to gradients: none of them needs an earlier sum.
+    """
     weights = taps[0].to(image)
     indices = taps[1].to(image.device)
     if dim == -2:
         weights = weights[..., None]
-    result = image.index_select(dim, indices[0]) * weights[0]
+    result = image.index_select(dim, indices[0]).mul_(weights[0])
     for weight, index in zip(weights[1:], indices[1:], strict=True):
-        result = torch.addcmul(result, image.index_select(dim, index), weight)
+        result.addcmul_(image.index_select(dim, index), weight)
     return result

@@ -233,7 +233,8 @@ class BandWriter:
         folder = self.target.parent
         raw = self.height * self._row_bytes
         # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
-        needed = (raw * 2 if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
+        encoded = raw * 4 // 3 if self._pyramid else raw
+        needed = (raw + encoded if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise SixteenfoldError(
