@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 from sixteenfold import __version__, cli
@@ -76,7 +78,8 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
     [
         (
             "upscale",
-            "-o --model --device --precision --tile --format --scale --size --ensemble --no-consistency --overwrite "
+            "-o --model --device --precision --tile --format --pyramid --scale --size --fidelity "
+            "--ensemble --no-consistency --overwrite "
             "--allow-huge --quiet --json",
         ),
         ("downscale", "-o"),
@@ -105,6 +108,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale a.png --tile large", ["--tile", "large"]),
         ("upscale a.png --tile", ["--tile"]),
         ("upscale a.png --scale much", ["--scale", "much"]),
+        ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
         ("convert a.pth", ["DST"]),
@@ -180,6 +184,45 @@ def test_format_chooses_the_suffix(tmp_path: Path, model: str) -> None:
     photo = write(tmp_path / "photo.png", 2, 3)
     assert main(["upscale", str(photo), "--format", "webp", "--model", model]) == 0
     assert read(tmp_path / "photo_x16.webp").pixels.shape == (32, 48, 3)
+
+
+def test_deep_zoom_and_pyramid(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "album"
+    write(folder / "photo.png", 20, 30)
+    words = ["upscale", str(folder), "--model", model, "--device", "cpu"]
+    assert main([*words, "--format", "dzi"]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["photo.png", "photo_x16.dzi", "photo_x16_files"]
+    # The second time its tiles are no pictures to enlarge, and the result is there.
+    capsys.readouterr()
+    assert main([*words, "--format", "dzi"]) == 0
+    assert "1 skipped" in capsys.readouterr().err
+    assert main([*words, "--format", "tif", "--pyramid"]) == 0
+    with tifffile.TiffFile(folder / "photo_x16.tif") as file:
+        assert [page.shape[:2] for page in file.pages] == [(320, 480), (160, 240)]
+
+
+def test_fidelity_mixes_two_shipped_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "MODELS", tmp_path)
+    shape = {"features": [4, 4, 4], "growth": [4, 4], "blocks": [1, 1]}
+    texts = dict.fromkeys(("purpose", "data", "recipe", "hardware"), "A test.")
+    lists = {"licences": [], "known_failures": [], "figures": {}, "steps": 0}
+    for seed, name in enumerate(("compact", "compact-fidelity")):
+        torch.manual_seed(seed)
+        zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
+        card = {"name": name, "shape": shape, **texts, **lists}
+        if not seed:
+            card["fidelity_partner"] = "compact-fidelity"
+        (tmp_path / f"{name}.json").write_text(json.dumps(card))
+    photo = write(tmp_path / "photo.png", 3, 4)
+
+    def result(*options: str) -> bytes:
+        target = tmp_path / "result.png"
+        assert main(["upscale", str(photo), "-o", str(target), "--device", "cpu", "--overwrite", *options]) == 0
+        return target.read_bytes()
+
+    assert result("--fidelity", "0") == result()
+    assert result("--fidelity", "1") == result("--model", "compact-fidelity")
+    assert result("--fidelity", "0.5") not in (result(), result("--fidelity", "1"))
 
 
 def test_smaller_results(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -311,6 +354,9 @@ def test_a_format_that_cannot_hold_the_result(tmp_path: Path, model: str, capsys
         (["--device", "gpu"], "gpu"),
         (["--tile", "0"], "tile"),
         (["--device", "cpu", "--precision", "fp16"], "fp16"),
+        (["--fidelity", "1.5"], "fidelity 1.5: must lie between 0"),
+        (["--fidelity", "0.5"], "has no fidelity partner"),
+        (["--pyramid"], "photo_x16.png: only a TIFF holds a pyramid"),
     ],
 )
 def test_unusable_settings(
@@ -320,6 +366,44 @@ def test_unusable_settings(
     given = options if "--model" in options else ["--model", model, *options]
     assert hint in refused(capsys, "upscale", photo, *given)
     assert sorted(tmp_path.iterdir()) == [photo]
+
+
+def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "one of the words is empty" in refused(capsys, "upscale", "")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are text there")
+def test_names_of_any_bytes_from_a_shell(tmp_path: Path, model: str) -> None:
+    """A line each on both streams, although a name holds a line's end and another is no text."""
+    for name in (b"new\nline", b"\xff\xfe", b"[b]a b[1],Q=3"):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in"))
+        write(folder / os.fsdecode(name + b".png"), 1, 1)
+        (folder / os.fsdecode(name + b" bad.png")).write_text("no picture")
+    done = shell("upscale", tmp_path / "in", "-o", tmp_path / "out", "--model", model)
+    assert done.returncode == 1
+    written, failed = done.stdout.splitlines(), done.stderr.splitlines()[1:]
+    assert [Path(line).name for line in written] == [
+        "[b]a b[1],Q=3_x16.png",
+        "new\\nline_x16.png",
+        "\\udcff\\udcfe_x16.png",
+    ]
+    assert len(failed) == 3 and all(line.startswith("sixteenfold: ") for line in failed)
+    assert {os.fsencode(path.name) for path in (tmp_path / "out").iterdir()} == {
+        *(b"new\nline_x16.png", b"\xff\xfe_x16.png", b"[b]a b[1],Q=3_x16.png")
+    }
+
+
+def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
+    """As `head` does, after its first lines."""
+    write(tmp_path / "in" / "a.png", 1, 1)
+    words = ["upscale", tmp_path / "in", "-o", tmp_path / "out", "--json", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert len(process.stderr.readlines()) == 1  # the engine's description
+    assert process.returncode == 1
+    assert not any((tmp_path / "out").glob("*"))
 
 
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Three hundred broken and odd files in one batch: each a valid result or one clear line, and nothing else left."""
 
+import io
 import json
 import os
 import random
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import pyvips
 import torch
+from PIL import Image as Pillow
 
 from sixteenfold.imaging.read import read
 from sixteenfold.networks import zoo
@@ -66,8 +68,20 @@ def whole_files() -> dict[str, bytes]:
         "big.tif": rgb.write_to_buffer(".tif", bigtiff=True),
         "float.tif": (rgb / 255).cast("float").copy(interpretation="scrgb").write_to_buffer(".tif"),
         "jpeg.tif": rgb.write_to_buffer(".tif", compression="jpeg"),
+        "camera.tif": with_exif(rgb.numpy()),
         "rgb.avif": rgb.write_to_buffer(".avif", effort=0),
     }
+
+
+def with_exif(pixels: np.ndarray) -> bytes:
+    """A TIFF with directories of EXIF's, which are read by our own code."""
+    exif = Pillow.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x927C] = b"maker's note"
+    exif.get_ifd(0x8825)[2] = (52.0, 30.0, 59.0)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "TIFF", exif=exif.tobytes())
+    return buffer.getvalue()
 
 
 def whole(data: bytes, _: random.Random) -> bytes:

@@ -3,17 +3,19 @@
 Nothing is imported here but what reads the words; a verb imports its engine when it runs.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.words import (
     Count,
     Device,
@@ -60,10 +62,14 @@ class Upscale:
     """Side of a tile in input pixels; smaller needs less memory and more time."""
     format: Format = None
     """Format of the results; by default what OUT's name says, else png."""
+    pyramid: bool = False
+    """Into TIFF results, put smaller copies too, for viewers of large pictures."""
     scale: Number = None
     """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
     size: WidthAndHeight = None
     """Reduce the x16 result to exactly this size instead."""
+    fidelity: Number = None
+    """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default as the model is."""
     ensemble: bool = False
     """Average over the eight flips and rotations: eight times the work."""
     consistency: bool = True
@@ -93,6 +99,7 @@ class Upscale:
                 tile=self.tile,
                 consistency=self.consistency,
                 ensemble=self.ensemble,
+                fidelity=self.fidelity,
                 say=_say,
             )
             if not self.quiet:
@@ -109,6 +116,7 @@ class Upscale:
             watch=json_lines(sys.stdout) if self.json else None,
             scale=self.scale,
             size=self.size,
+            pyramid=self.pyramid,
             allow_huge=self.allow_huge,
         )
         if report.skipped and not self.quiet:
@@ -140,7 +148,7 @@ class Downscale:
                     raise
                 failures.append(str(error))
             else:
-                print("; ".join((str(job.target), *notes)))
+                print(one_line("; ".join((str(job.target), *notes))))
         return _status(failures)
 
 
@@ -318,6 +326,8 @@ class Models:
             print(f"  shape    {card.shape}")
             print(f"  trained  {card.recipe}; {card.steps:,} steps; {card.hardware}")
             print(f"  data     {card.data}")
+            if card.fidelity_partner is not None:
+                print(f"  mixes    --fidelity 0..1 goes to {card.fidelity_partner}")
             for title, lines in (("licence", card.licences), ("fails", card.known_failures)):
                 print(*(f"  {title:8} {line}" for line in lines), sep="\n")
             print(*(f"  figure   {what}: {value:g}" for what, value in card.figures.items()), sep="\n")
@@ -335,20 +345,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The words after the program's name; by default the process's own.
 
     Returns:
-        0 when all went well, 1 when some files of a batch failed, 2 for a mistake of the user's,
-        130 when interrupted.
+        0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
+        mistake of the user's, 130 when interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     if words == ["--version"]:
         print(f"sixteenfold {__version__}")
         return 0
+    if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        if "" in words:  # it would mean the current folder
+            raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
         words, changes = split_options(words, RECIPE if words[0] == "train" else ())
         command: Verb = parse(Verb, words, DESCRIPTION)
         return command.run(changes) if isinstance(command, Train) else command.run()
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
+        return 1
     except KeyboardInterrupt:
         print("sixteenfold: interrupted", file=sys.stderr)
         return 130

@@ -7,3 +7,11 @@ class SixteenfoldError(Exception):
     The message names the file or option, the cause and the way out, on one line. The command line
     prints it without a traceback and exits with status 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """`text` with the line breaks and control characters that a file's name may hold shown as escapes."""
+    return "".join(letter if ord(letter) >= 32 and letter != "\x7f" else repr(letter)[1:-1] for letter in text)

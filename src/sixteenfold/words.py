@@ -74,11 +74,11 @@ Format = Annotated[
     str | None,
     PrimitiveConstructorSpec[str | None](
         nargs=1,
-        metavar="png|jpg|webp|tif|avif",
+        metavar="png|jpg|webp|tif|avif|dzi",
         instance_from_str=lambda words: words[0],
         is_instance=lambda value: value is None or isinstance(value, str),
         str_from_instance=lambda value: [str(value)],
-        choices=("png", "jpg", "webp", "tif", "avif"),
+        choices=("png", "jpg", "webp", "tif", "avif", "dzi"),
     ),
     arg(help_behavior_hint=""),
 ]

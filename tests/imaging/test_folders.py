@@ -1,5 +1,7 @@
 """Every picture that is meant gets one place for its result, and never its own."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,40 @@ def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     with pytest.raises(SixteenfoldError, match=r"file/c\.png"):
         make_folder(tmp_path / "file" / "c.png")
+
+
+def test_names_that_the_system_will_not_look_up_are_planned_all_the_same(tmp_path: Path) -> None:
+    """Reading or writing then says what is wrong, as of any other file."""
+    long = tmp_path / f"{'n' * 300}.png"
+    assert plan_jobs([long], long.with_suffix(".tif"), ending="") == (Job(long, long.with_suffix(".tif")),)
+
+
+def test_files_in_a_folder_that_may_only_be_listed(tmp_path: Path) -> None:
+    """As root every folder is open, so the test steps down for the attempt."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        touch(folder, "listed/a.png", "shut/b.png")
+        folder.chmod(0o755)
+        (folder / "listed").chmod(0o444)
+        (folder / "shut").chmod(0)
+        user, group = os.geteuid(), os.getegid()
+        if user == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        try:
+            assert plan(folder, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
+            assert plan(folder, ["shut/b.png"], "shut/c.png") == {"shut/b.png": "shut/c.png"}
+            with pytest.raises(SixteenfoldError, match="shut: cannot be listed"):
+                plan(folder, ["shut"], None)
+        finally:
+            os.seteuid(user)
+            os.setegid(group)
+
+
+def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:
+    touch(tmp_path, "album/a.png", "else/b.png")
+    (tmp_path / "album" / "b.png").symlink_to(tmp_path / "else" / "b.png")
+    (tmp_path / "album" / "circle").symlink_to(tmp_path / "album")
+    (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "album" / "loop.png").symlink_to("loop.png")
+    assert list(plan(tmp_path, ["album"], "out")) == ["album/a.png", "album/b.png"]

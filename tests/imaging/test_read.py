@@ -1,5 +1,6 @@
 """What read refuses and in which words; orientation, colour and odd files. Kept samples: test_formats."""
 
+import base64
 import io
 import os
 import re
@@ -312,6 +313,29 @@ def test_jpeg_xl_is_named_where_it_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jxl"
     path.write_bytes(b"\xff\x0a" + b"\0" * 40)
     refused(path, "JPEG XL, which the installed libvips cannot read; convert it to PNG")
+
+
+# 16 x 16 pixels of (90, 120, 200), as pillow-heif writes them.
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAXxtZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJp"
+    "bG9jAAAAAERAAAEAAQAAAAABoAABAAAAAAAAADIAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAAB"
+    "AAAA/GlwcnAAAADcaXBjbwAAAHVodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEA"
+    "AQApQgEBA3AAAAMAkAAAAwAAAwAeoCCBBZbqrprm4CGgwIAAAAyAAAADAIRiAAEABkQBwXPBiQAAABNjb2xybmNseAABAA0ABoAAAAAU"
+    "aXNwZQAAAAAAAABAAAAAQAAAAChjbGFwAAAAEAAAAAEAAAAQAAAAAf///9AAAAAC////0AAAAAIAAAAQcGl4aQAAAAADCAgIAAAAGGlw"
+    "bWEAAAAAAAAAAQABBYECAwWEAAAAOm1kYXQAAAAuKAGvEyFiY0D4EPdn/2+Owedlj+47HpzshHTA0iCAm0BIk11QCxYQgId2pVbc+A=="
+)
+
+
+def test_heic_is_read_or_named(tmp_path: Path) -> None:
+    """The libvips that pip brings has no decoder for HEVC; a system's often has."""
+    path = tmp_path / "a.heic"
+    path.write_bytes(HEIC)
+    try:
+        image = read(path)
+    except SixteenfoldError:
+        refused(path, "HEIC, which the installed libvips cannot read; convert it to PNG or JPEG")
+    else:
+        assert image.pixels.shape == (16, 16, 3) and np.abs(image.pixels - np.array([90.0, 120, 200])).max() < 5
 
 
 def test_is_picture() -> None:

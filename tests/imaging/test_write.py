@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
@@ -167,7 +168,8 @@ def test_unwritable_folder() -> None:
 
 
 def test_too_long_a_name(tmp_path: Path) -> None:
-    refused(tmp_path / f"{'n' * 250}.png", "the name is too long; choose a shorter one")
+    for length in (250, 300):
+        refused(tmp_path / f"{'n' * length}.png", "the name is too long; choose a shorter one")
 
 
 def test_no_room_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,11 +197,11 @@ def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monke
     """A real failure of write(2): the system's limit on the size of a file."""
     noise = np.random.default_rng(0).integers(0, 256, (90, 90, 3), dtype=np.uint8)
 
-    def limited(rows: int, metadata: Metadata, form: Format, target: int) -> None:
+    def limited(rows: int, metadata: Metadata, form: Format, target: int, **options: bool) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
         try:
-            encode.encode(rows, metadata, form, target)
+            encode.encode(rows, metadata, form, target, **options)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
@@ -210,10 +212,10 @@ def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monke
 
 def test_formats_too_small_name_the_others() -> None:
     with pytest.raises(
-        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, which holds 65,535 .*; save as \.png or \.tif$"
+        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, which holds 65,535 .*; save as \.png or \.tif or \.dzi$"
     ):
         check_format(Path("a.jpg"), 70_000, 9, alpha=False, dtype=np.uint8)
-    with pytest.raises(SixteenfoldError, match=r"save as \.png or \.tif or \.jpg or \.avif$"):
+    with pytest.raises(SixteenfoldError, match=r"save as \.png or \.tif or \.jpg or \.avif or \.dzi$"):
         check_format(Path("a.webp"), 9, 16_384, alpha=False, dtype=np.uint8)
 
 
@@ -233,6 +235,33 @@ def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
 def test_unknown_suffix_names_the_nearest(name: str, words: str) -> None:
     with pytest.raises(SixteenfoldError, match=words):
         check_format(Path(name), 1, 1, alpha=False, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "kept"),
+    [("a.jpg", 60_000, True), ("a.jpg", 60_001, False), ("a.png", 60_001, True), ("a.dzi", 9, False)],
+)
+def test_blocks_that_a_format_does_not_keep_are_said(tmp_path: Path, name: str, size: int, kept: bool) -> None:
+    metadata = Metadata(xmp=b"<x>".ljust(size, b"x"))
+    notes = check_format(Path(name), 60, 40, alpha=False, dtype=np.uint8, metadata=metadata)
+    assert (notes == ()) == kept and (kept or "XMP not kept" in notes[0])
+    if name != "a.dzi":
+        with BandWriter(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
+            writer.write(PHOTO)
+        assert (read(tmp_path / name).metadata.xmp == metadata.xmp) == kept
+
+
+@pytest.mark.parametrize(("name", "size"), [("a.jpg", 65_000), ("a.png", 65_000), ("a.tif", 500_000)])
+def test_as_much_exif_as_is_promised_is_kept(tmp_path: Path, name: str, size: int) -> None:
+    entries = Pillow.Exif()
+    entries.get_ifd(0x8769)[0x9286] = b"n" * (size - 100)
+    exif = entries.tobytes().ljust(size, b"\0")
+    metadata = Metadata(exif=exif)
+    assert check_format(Path(name), 60, 40, alpha=False, dtype=np.uint8, metadata=metadata) == ()
+    with BandWriter(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
+        writer.write(PHOTO)
+    found = read(tmp_path / name).metadata.exif
+    assert found is not None and b"n" * (size - 100) in found
 
 
 def test_losses_are_said() -> None:
@@ -337,6 +366,32 @@ def test_without_a_fingerprint_nothing_is_gone_on_with(tmp_path: Path) -> None:
     target = tmp_path / "a.png"
     stopped(target, 13, fingerprint=None)
     assert names(tmp_path) == []
+
+
+def test_two_writers_of_one_target(tmp_path: Path) -> None:
+    """The second would put its rows among the first's."""
+    target = tmp_path / "a.png"
+    with writing(target, "settings") as first:
+        first.write(PHOTO[:9])
+        for fingerprint in ("settings", "others", None):
+            with pytest.raises(SixteenfoldError, match=r"a\.png: another process is writing it; wait"):
+                writing(target, fingerprint).__enter__()
+        first.write(PHOTO[9:])
+    assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_rows_stay_when_only_room_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 13)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage)  # pyright: ignore[reportUnknownLambdaType]
+        with pytest.raises(SixteenfoldError, match="make room"):
+            writing(target, "settings").__enter__()
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == 13
+        writer.write(PHOTO[13:])
 
 
 def test_a_failure_leaves_no_rows_even_with_a_fingerprint(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def shelf(tmp_path: Path, tiny: Generator, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_the_best_comes_first(shelf: Path) -> None:
-    assert zoo.names() == ("fidelity", "compact", "another")
-    assert zoo.default() == "fidelity"
+    assert zoo.names() == ("compact", "fidelity", "another")
+    assert zoo.default() == "compact"
 
 
 def test_without_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_loading_draws_no_random_numbers(shelf: Path) -> None:
 def test_unknown_names_offer_near_ones(shelf: Path) -> None:
     for ask in (zoo.load, zoo.card):
         with pytest.raises(
-            SixteenfoldError, match=r"compcat: no model .* mean compact\? Shipped: fidelity, compact, an"
+            SixteenfoldError, match=r"compcat: no model .* mean compact\? Shipped: compact, fidelity, an"
         ):
             ask("compcat")
 
@@ -146,6 +146,44 @@ def test_cards(shelf: Path) -> None:
     assert card.figures == {"PSNR in dB": 3.5}
     assert card.known_failures == ("Everything.",)
     assert card.sha256 is None
+    assert card.fidelity_partner is None
+
+
+def pair_up(shelf: Path, partner: Generator) -> None:
+    zoo.save(partner, shelf / "fidelity.safetensors", {})
+    (shelf / "compact.json").write_text(json.dumps({**CARD, "fidelity_partner": "fidelity"}))
+    (shelf / "fidelity.json").write_text(json.dumps({**CARD, "name": "fidelity"}))
+    (shelf / "another.json").write_text(json.dumps({**CARD, "name": "another"}))
+
+
+def test_a_blend_goes_from_the_perceptual_model_to_its_partner(shelf: Path, tiny: Generator) -> None:
+    partner = Generator(features=(6, 8, 4), growth=(3, 4), blocks=(2, 1))
+    pair_up(shelf, partner)
+    ends = {0.0: tiny.state_dict(), 1.0: partner.state_dict()}
+    for fidelity, state in ends.items():
+        mixed = zoo.blend("compact", fidelity).state_dict()
+        assert all(torch.equal(mixed[name], tensor) for name, tensor in state.items())
+    quarter = zoo.blend("compact", 0.25).state_dict()
+    for name, tensor in quarter.items():
+        torch.testing.assert_close(tensor, 0.75 * ends[0.0][name] + 0.25 * ends[1.0][name])
+
+
+@pytest.mark.parametrize("fidelity", [-0.1, 1.1, float("nan")])
+def test_a_blend_lies_between_the_two(shelf: Path, tiny: Generator, fidelity: float) -> None:
+    pair_up(shelf, tiny)
+    with pytest.raises(SixteenfoldError, match=r"fidelity .*: must lie between 0 \(perceptual\) and 1 \(faithful\)"):
+        zoo.blend("compact", fidelity)
+
+
+def test_what_has_no_partner_is_not_blended(shelf: Path, tiny: Generator) -> None:
+    pair_up(shelf, tiny)
+    for name in ("another", "fidelity", str(shelf / "compact.safetensors"), "unheard of"):
+        with pytest.raises(SixteenfoldError, match=r"has no fidelity partner .*that have: compact$") as caught:
+            zoo.blend(name, 0.5)
+        assert str(caught.value).startswith(name)
+    pair_up(shelf, Generator(features=(6, 8, 4), growth=(3, 4), blocks=(1, 1)))
+    with pytest.raises(SixteenfoldError, match="fidelity has another shape"):
+        zoo.blend("compact", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +207,8 @@ def test_what_is_shipped_is_as_its_card_says() -> None:
         card, generator = zoo.card(name), zoo.load(name)
         assert card.name == name
         assert card.shape == GeneratorShape(generator.features, generator.growth, generator.blocks)
+        if card.fidelity_partner is not None:
+            zoo.blend(name, 0.5)
         if card.sha256 is not None:
             content = (zoo.MODELS / f"{name}.safetensors").read_bytes()
             assert hashlib.sha256(content).hexdigest() == card.sha256

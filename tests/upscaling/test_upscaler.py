@@ -40,6 +40,11 @@ def test_bands_are_projected_as_the_whole_picture_is(network: Generator, height:
     torch.testing.assert_close(sr, expected, rtol=0, atol=1e-5)
 
 
+def test_fidelity_is_for_shipped_models(network: Generator):
+    with pytest.raises(SixteenfoldError, match="fidelity: mixes two shipped models"):
+        upscaler(network, fidelity=0.5)
+
+
 def test_the_result_downscales_to_the_input(network: Generator):
     lr = picture(20, 20) * 0.2 + 0.4  # white noise: harder than any photograph
     assert (downscale(upscaler(network)(lr)) - lr).square().mean() < 1e-4

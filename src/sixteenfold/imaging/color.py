@@ -10,6 +10,7 @@ from sixteenfold.imaging.samples import full_scale
 
 _LUMA = (65.481 / 255, 128.553 / 255, 24.966 / 255)
 _LUMA_BLACK = 16 / 255
+_PART_FLOATS = 2**20
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
@@ -28,12 +29,19 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     """
     scale = full_scale(dtype)
     planes = image.detach()[0].to("cpu", torch.float32).numpy()
-    if np.isnan(planes).any():
-        raise SixteenfoldError("the network's result is not a number in places; try precision fp32 or another model")
-    pixels = planes.transpose(1, 2, 0).clip(0, 1)
-    if scale != 1:
-        pixels = np.floor(pixels * np.float32(scale) + np.float32(0.5))
-    return np.ascontiguousarray(pixels, dtype=dtype)
+    channels, height, width = planes.shape
+    pixels = np.empty((height, width, channels), dtype)
+    # Some rows at a time: the steps between would take three times the picture's memory.
+    step = max(1, _PART_FLOATS // max(1, width * channels))
+    for top in range(0, height, step):
+        part = planes[:, top : top + step]
+        if np.isnan(part).any():
+            raise SixteenfoldError(
+                "the network's result is not a number in places; try precision fp32 or another model"
+            )
+        part = part.transpose(1, 2, 0).clip(0, 1)
+        pixels[top : top + step] = part if scale == 1 else np.floor(part * np.float32(scale) + np.float32(0.5))
+    return pixels
 
 
 def luma(image: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import pyvips
 from sixteenfold.imaging.formats import Format
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.samples import full_scale, sample_bits
+from sixteenfold.imaging.tiffexif import add_exif
 
 JPEG_QUALITY = 95
 WEBP_QUALITY = 90
@@ -19,13 +20,20 @@ _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _ABOUT_THE_SCRATCH_FILE = {"bits-per-sample", "n-pages", "orientation", "resolution-unit"}
 
 
-def encode(rows: int, metadata: Metadata, form: Format, target: int) -> None:
+def encode(rows: int, metadata: Metadata, form: Format, target: int, *, pyramid: bool = False) -> None:
     """Write the picture in the finished scratch file `rows` to `target` in the format `form`.
 
     Both are descriptors, `target` open for reading too. Only some rows are in memory at a time, but
-    for WebP and AVIF, whose encoders want them all. Raises pyvips.Error when libvips cannot, a
-    full disk included.
+    for WebP and AVIF, whose encoders want them all. pyramid: a TIFF gets its halvings too. Raises
+    pyvips.Error when libvips cannot, a full disk included.
     """
+    _save(picture(rows, metadata, form), pyvips.Target.new_to_descriptor(target), form, pyramid)
+    if form.name == "TIFF" and metadata.exif is not None:
+        add_exif(target, metadata.exif)
+
+
+def picture(rows: int, metadata: Metadata, form: Format) -> pyvips.Image:
+    """What is in the finished scratch file `rows`, a descriptor, as the format holds it; top to bottom, once."""
     os.lseek(rows, 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(rows)
     loaded = pyvips.Image.tiffload_source(source, access="sequential", fail_on="error", unlimited=True)
@@ -41,7 +49,7 @@ def encode(rows: int, metadata: Metadata, form: Format, target: int) -> None:
         if value is not None:
             # pyvips's own types leave bytes out.
             image.set_type(pyvips.GValue.blob_type, field, value)  # pyright: ignore[reportArgumentType]
-    _save(image, pyvips.Target.new_to_descriptor(target), form)
+    return image
 
 
 def _reduced(image: pyvips.Image, form: Format) -> pyvips.Image:
@@ -59,14 +67,14 @@ def _reduced(image: pyvips.Image, form: Format) -> pyvips.Image:
     return steps.cast("ushort" if deep else "uchar").copy(interpretation=names[image.bands > 2])
 
 
-def _save(image: pyvips.Image, target: pyvips.Target, form: Format) -> None:
+def _save(image: pyvips.Image, target: pyvips.Target, form: Format, pyramid: bool) -> None:
     match form.name:
         case "PNG":
             # On photographs: two thirds of the bytes of libvips's defaults, in less time.
             image.pngsave_target(target, compression=3, filter=pyvips.enums.ForeignPngFilter.UP)
         case "TIFF":
             sample = np.dtype(_TYPES[str(image.format)]).itemsize
-            raw = image.width * image.height * image.bands * sample
+            raw = image.width * image.height * image.bands * sample * (4 / 3 if pyramid else 1)
             image.tiffsave_target(
                 target,
                 compression="deflate",
@@ -74,6 +82,7 @@ def _save(image: pyvips.Image, target: pyvips.Target, form: Format) -> None:
                 tile=True,
                 tile_width=256,
                 tile_height=256,
+                pyramid=pyramid,
                 bigtiff=raw > BIGTIFF_BYTES,
             )
         case "JPEG":

@@ -8,7 +8,8 @@ Everything else in it, maker notes included, keeps its bytes and its place. Sour
 import struct
 from collections.abc import Iterator
 
-_PREFIX = b"Exif\0\0"
+PREFIX = b"Exif\0\0"
+"""What JPEG puts before the block."""
 _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x0112, 0x011A, 0x011B, 0x0128
 _EXIF_DIRECTORY, _PIXEL_WIDTH, _PIXEL_HEIGHT = 0x8769, 0xA002, 0xA003
 _SHORT, _LONG, _RATIONAL = 3, 4, 5
@@ -41,7 +42,7 @@ def upright(exif: bytes, width: int, height: int) -> bytes:
     thumbnail = first + 2 + 12 * count
     if thumbnail + 4 <= len(body):
         struct.pack_into(order + "I", body, thumbnail, 0)
-    return _PREFIX + bytes(body)
+    return PREFIX + bytes(body)
 
 
 def resolution(exif: bytes) -> tuple[float, float] | None:
@@ -62,7 +63,7 @@ def resolution(exif: bytes) -> tuple[float, float] | None:
 
 def _body(exif: bytes) -> tuple[bytearray, str]:
     """The block without JPEG's prefix, and its byte order as struct writes it."""
-    body = bytearray(exif.removeprefix(_PREFIX))
+    body = bytearray(exif.removeprefix(PREFIX))
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(body[:4]))
     if order is None:
         raise ExifError("no TIFF header")

@@ -1,11 +1,14 @@
 """Which picture files a command means, and where the result of each goes."""
 
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.deepzoom import holds_tiles
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.read import is_picture
 
@@ -45,7 +48,7 @@ def plan_jobs(
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
     placed = dict(_placed(inputs, out))
-    if out is not None and is_picture(out) and not out.is_dir():
+    if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
         return (_single(list(placed), out, suffix),)
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
@@ -60,6 +63,17 @@ def plan_jobs(
     return tuple(_checked(job) for job in jobs if job.source.absolute() not in made)
 
 
+def there(path: Path) -> os.stat_result | None:
+    """What the system says of a path, links followed; None where it says nothing.
+
+    That is, where nothing is there, and where it cannot tell, as in a closed folder or of too long a name.
+    """
+    try:
+        return path.stat()
+    except (OSError, ValueError):
+        return None
+
+
 def make_folder(target: Path) -> None:
     """Make the folder that a result goes to, where it is missing.
 
@@ -70,6 +84,11 @@ def make_folder(target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
+
+
+def _is_folder(path: Path) -> bool:
+    found = there(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
@@ -83,7 +102,7 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
 def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
     """Every picture, with the folder of its result."""
     for path in inputs:
-        if not path.is_dir():
+        if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
         found = [file for file in _walk(path) if is_picture(file)]
@@ -95,17 +114,22 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Pa
 
 def _walk(folder: Path) -> Iterator[Path]:
     try:
-        entries = sorted(folder.iterdir())
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
     except OSError as error:
         raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        # A link to a folder is not followed: it may lead back here.
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _walk(entry)
-        elif entry.is_file():
-            yield entry
+        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not holds_tiles(path):
+                yield from _walk(path)
+        elif entry.is_file(follow_symlinks=False) or (
+            entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode)
+        ):
+            yield path
 
 
 def _writable(source: Path) -> str:
@@ -118,7 +142,7 @@ def _writable(source: Path) -> str:
 
 
 def _checked(job: Job) -> Job:
-    same = job.target.exists() and job.source.exists() and job.target.samefile(job.source)
-    if same or job.target.absolute() == job.source.absolute():
+    source, target = there(job.source), there(job.target)
+    if (source and target and os.path.samestat(source, target)) or job.target.absolute() == job.source.absolute():
         raise SixteenfoldError(f"{job.source}: its result would take its place; name another OUT")
     return job

@@ -23,17 +23,20 @@ class Format:
     """Deepest sample: 8, 12 or 16 bits, or 32 for float."""
     alpha: bool
     lossless: bool
-    exif: bool = True
-    """Whether libvips writes EXIF into it."""
+    exif: int = 65_000
+    """Most bytes of EXIF that are kept: libvips writes it through libexif, which drops entries beyond 64 KiB."""
+    xmp: int = 2**31
+    """Most bytes of XMP that are kept."""
 
 
 # 100,000,000 is libvips's own limit for a side.
 _FORMATS = (
     Format("PNG", (".png",), 100_000_000, 16, alpha=True, lossless=True),
-    Format("TIFF", (".tif", ".tiff"), 100_000_000, 32, alpha=True, lossless=True, exif=False),
-    Format("JPEG", (".jpg", ".jpeg"), 65_535, 8, alpha=False, lossless=False),
+    Format("TIFF", (".tif", ".tiff"), 100_000_000, 32, alpha=True, lossless=True, exif=4 * 2**20),
+    Format("JPEG", (".jpg", ".jpeg"), 65_535, 8, alpha=False, lossless=False, xmp=60_000),
     Format("WebP", (".webp",), 16_383, 8, alpha=True, lossless=False),
     Format("AVIF", (".avif",), 16_384, 12, alpha=True, lossless=False),
+    Format("DeepZoom", (".dzi",), 100_000_000, 8, alpha=False, lossless=False, exif=0, xmp=0),
 )
 
 
@@ -67,8 +70,11 @@ def check_format(
     if bits > chosen.bits:
         had = "float" if bits == 32 else f"{bits} bit"
         notes.append(f"{chosen.name}: {had} reduced to {chosen.bits} bit")
-    if metadata is not None and metadata.exif is not None and not chosen.exif:
-        notes.append(f"{chosen.name}: EXIF not kept")
+    if metadata is not None:
+        for name, block, most in (("EXIF", metadata.exif, chosen.exif), ("XMP", metadata.xmp, chosen.xmp)):
+            if block is not None and len(block) > most:
+                limit = f", as it is more than {most:,} bytes" if most else ""
+                notes.append(f"{chosen.name}: {name} not kept{limit}")
     return tuple(notes)
 
 

@@ -15,6 +15,7 @@ import pyvips
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
+from sixteenfold.imaging.tiffexif import exif_of
 
 MAX_PIXELS = 178_956_970
 """Largest declared size read without `allow_huge`: half a gigabyte of 8-bit RGB."""
@@ -82,20 +83,24 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         head = os.read(descriptor, 32)
         loader = _loader(path, head)
         # libvips shows the still picture of such a file and counts no frames.
-        moving = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
+        said = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
+        exif = None
         try:
             _check_size(path, _load(descriptor, loader, "none", allow_huge), allow_huge)
         except pyvips.Error as error:
             raise _damaged(path, error) from error
+        if loader == "tiffload_source":
+            exif, dropped = exif_of(descriptor)
+            said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
         try:
-            return _decode(path, _load(descriptor, loader, "warning", allow_huge), moving)
+            return _decode(path, _load(descriptor, loader, "warning", allow_huge), exif, said)
         except pyvips.Error as error:
             if loader == "tiffload_source":  # a lost tile is a mere warning to libvips
                 raise _damaged(path, error) from error
             warning = f"the decoder warned: {reason(error)}"
         try:
             # A warning alone is no reason to refuse a picture; an error is.
-            return _decode(path, _load(descriptor, loader, "error", allow_huge), (*moving, warning))
+            return _decode(path, _load(descriptor, loader, "error", allow_huge), exif, (*said, warning))
         except pyvips.Error as error:
             raise _damaged(path, error) from error
 
@@ -175,11 +180,17 @@ def _check_size(path: Path, image: pyvips.Image, allow_huge: bool) -> None:
 
 
 def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
-    return SixteenfoldError(f"{path}: cannot be read: {reason(error)}; get the file again")
+    why = reason(error)
+    if "has not been built in" in why:  # HEIC: libheif without a decoder for HEVC
+        return SixteenfoldError(f"{path}: HEIC, which the installed libvips cannot read; convert it to PNG or JPEG")
+    return SixteenfoldError(f"{path}: cannot be read: {why}; get the file again")
 
 
-def _decode(path: Path, image: pyvips.Image, notes: tuple[str, ...]) -> Image:
-    """Convert what has to be, decode every pixel, turn upright. pyvips.Error passes through."""
+def _decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str, ...]) -> Image:
+    """Convert what has to be, decode every pixel, turn upright. pyvips.Error passes through.
+
+    exif: the block, where libvips does not find it.
+    """
     fields = set(image.get_fields())
     found = [*notes, *_container_notes(image, fields)]
     orientation = _integer(image, "orientation", fields) or 1
@@ -198,7 +209,7 @@ def _decode(path: Path, image: pyvips.Image, notes: tuple[str, ...]) -> Image:
     alpha = np.ascontiguousarray(array[..., -1]) if image.hasalpha() else None
     pixels = np.ascontiguousarray(array[..., :colours]) if array.shape[2] != colours else array
     icc_source = image if converted else metadata_source
-    metadata, dropped = _metadata(metadata_source, icc_source, pixels, orientation >= 5)
+    metadata, dropped = _metadata(metadata_source, icc_source, pixels, exif, orientation >= 5)
     return Image(pixels, alpha, metadata, (*found, *dropped))
 
 
@@ -267,14 +278,14 @@ def _turn(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _metadata(
-    image: pyvips.Image, icc_source: pyvips.Image, pixels: np.ndarray, sideways: bool
+    image: pyvips.Image, icc_source: pyvips.Image, pixels: np.ndarray, exif: bytes | None, sideways: bool
 ) -> tuple[Metadata, list[str]]:
     notes: list[str] = []
     icc = _blob(icc_source, "icc-profile-data")
     if icc is not None and _MEANT_FOR.get(icc[16:20].decode("latin-1")) != pixels.shape[2]:
         icc = None
         notes.append("ICC profile dropped: it does not fit the picture's channels")
-    exif, said = _blob(image, "exif-data"), None
+    exif, said = exif or _blob(image, "exif-data"), None
     if exif is not None:
         try:
             said = exif_entries.resolution(exif)

@@ -122,11 +122,14 @@ def _by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
 
 
 def _by_taps(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
-    """Weighted sum of shifted copies along one direction (-1 or -2): memory stays a few output pictures."""
+    """Weighted sum of shifted copies along one direction (-1 or -2), in the memory of two results.
+
+    Adding in place is no hindrance to gradients: none of them needs an earlier sum.
+    """
     weights, indices = taps
     if dim == -2:
         weights = weights[..., None]
-    result = image.index_select(dim, indices[0]) * weights[0]
+    result = image.index_select(dim, indices[0]).mul_(weights[0])
     for weight, index in zip(weights[1:], indices[1:], strict=True):
-        result = torch.addcmul(result, image.index_select(dim, index), weight)
+        result.addcmul_(image.index_select(dim, index), weight)
     return result

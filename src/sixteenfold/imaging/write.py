@@ -13,10 +13,11 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging import exif
+from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.encode import encode
+from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import check_format as check_format, format_of
+from sixteenfold.imaging.lock import locked
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
 
@@ -36,9 +37,11 @@ class BandWriter:
     stay, and the next writer with the same fingerprint goes on after them: `rows_written` says how
     many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
 
+    A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last.
+
     channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
     0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as
-    read; the EXIF size is set to this picture's.
+    read; the EXIF size is set to this picture's. pyramid: a TIFF gets its halvings too, for viewers.
 
     Entering raises SixteenfoldError when the format or the folder cannot take the picture or the
     disk has no room for it; writing and leaving, when the disk fails.
@@ -53,6 +56,8 @@ class BandWriter:
         dtype: np.dtype | type,
         metadata: Metadata,
         fingerprint: str | None = None,
+        *,
+        pyramid: bool = False,
     ) -> None:
         if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
             raise ValueError(f"no picture has size {width} x {height} x {channels}")
@@ -68,36 +73,59 @@ class BandWriter:
         self._part = target.with_name(f".{target.name}.part")
         self._key = target.with_name(f".{target.name}.key")
         self._fingerprint = fingerprint
+        self._pyramid = pyramid
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
         alpha = self.channels in (2, 4)
         check_format(self.target, self.width, self.height, alpha=alpha, dtype=self.dtype)
-        found = self._rows_found()
-        self._check_place(found)
         try:
+            self._check_place()
+            self._file = self._opened_alone()
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            found = self._rows_found()
+            self._check_room(found)
             if found:
-                self._file = self._scratch.open("r+b")
                 self.keep(found)
             else:
                 # The fingerprint comes last, so that it never stands beside rows of another.
                 self._key.unlink(missing_ok=True)
-                self._file = self._scratch.open("wb")
+                self._file.truncate(0)
                 self._file.write(header(self._shape, self.dtype))
                 if self._fingerprint is not None:
                     self._key.write_text(self._fingerprint, encoding="utf-8")
+        except SixteenfoldError:
+            self._close()
+            # Rows that can be gone on with, once there is room, are worth keeping.
+            self._clear(rows=self._rows_found() == 0)
+            raise
         except OSError as error:
             self._close()
             self._clear()
             raise self._failed(error) from error
         return self
 
+    def _opened_alone(self) -> BinaryIO:
+        """The scratch file, open for appending, locked against other processes until it is closed or this one ends."""
+        while True:
+            file = self._scratch.open("a+b")
+            if not locked(file):
+                file.close()
+                raise SixteenfoldError(
+                    f"{self.target}: another process is writing it; wait for that one, or name another OUT"
+                )
+            # The one that had it until now may have finished, and removed the name.
+            if self._scratch.exists() and os.path.samestat(os.fstat(file.fileno()), self._scratch.stat()):
+                return file
+            file.close()
+
     def keep(self, rows: int) -> None:
         """Discard the rows from number `rows` on: the next that is written takes that place."""
         if self._file is None:
             raise ValueError("rows are kept inside the with block")
         self._file.truncate(HEADER_BYTES + rows * self._row_bytes)
-        self._file.seek(0, os.SEEK_END)
         self.rows_written = rows
 
     def write(self, rows: np.ndarray) -> None:
@@ -151,9 +179,8 @@ class BandWriter:
             raise ValueError(f"only {self.rows_written} rows of {self}")
         if self._file is not None:
             self._file.write(index(self._shape, self.dtype))
-            self._file.close()
+            self._file.flush()
         self._encode()
-        self._part.replace(self.target)
 
     def _close(self) -> None:
         file, self._file = self._file, None
@@ -163,6 +190,7 @@ class BandWriter:
 
     def _clear(self, *, rows: bool = True) -> None:
         """Remove what has another name than the target."""
+        shutil.rmtree(self._part, ignore_errors=True)  # a DeepZoom picture's
         for left in (self._part, self._key, self._scratch) if rows else (self._part,):
             with suppress(OSError):
                 left.unlink()
@@ -181,8 +209,8 @@ class BandWriter:
             return 0
         return min(self.height, max(0, held) // self._row_bytes)
 
-    def _check_place(self, found: int) -> None:
-        """The folder takes new files, the name is free for one, and the disk has room for the rows to come."""
+    def _check_place(self) -> None:
+        """The folder takes new files, and the name is free for one."""
         folder = self.target.parent
         if self.target.is_dir():
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
@@ -192,9 +220,21 @@ class BandWriter:
             raise SixteenfoldError(
                 f"{self.target}: {folder} may not be written to; change its permissions or choose another folder"
             )
+        if format_of(self.target).name == "DeepZoom":
+            tiles = deepzoom.tiles_folder(self.target)
+            if tiles.exists() and not deepzoom.holds_tiles(tiles):
+                raise SixteenfoldError(
+                    f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
+                    "choose another name"
+                )
+
+    def _check_room(self, found: int) -> None:
+        """The disk has room for the rows to come and the file."""
+        folder = self.target.parent
         raw = self.height * self._row_bytes
         # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
-        needed = (raw * 2 if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
+        encoded = raw * 4 // 3 if self._pyramid else raw
+        needed = (raw + encoded if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise SixteenfoldError(
@@ -203,12 +243,19 @@ class BandWriter:
             )
 
     def _encode(self) -> None:
-        """The scratch file as a picture file, on the disk, under its temporary name."""
+        """The scratch file as a picture file, on the disk under its temporary name, then under its own."""
         form = format_of(self.target)
+        if form.name == "DeepZoom":
+            shutil.rmtree(self._part, ignore_errors=True)  # of a run that was killed
+            with self._scratch.open("rb") as rows:
+                deepzoom.save(picture(rows.fileno(), self.metadata, form), self._part)
+            deepzoom.put_in_place(self._part, self.target)
+            return
         # Open for reading too, as TIFF is read back while it is written.
         with self._scratch.open("rb") as rows, self._part.open("w+b") as part:
-            encode(rows.fileno(), self.metadata, form, part.fileno())
+            encode(rows.fileno(), self.metadata, form, part.fileno(), pyramid=self._pyramid)
             os.fsync(part.fileno())
+        self._part.replace(self.target)
 
     def _failed(self, error: OSError) -> SixteenfoldError:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

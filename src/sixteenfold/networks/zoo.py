@@ -7,17 +7,19 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
-from sixteenfold.networks.state import GeneratorShape, build, save
+from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 
-__all__ = ["Card", "card", "default", "load", "names", "save"]
+__all__ = ["Card", "blend", "card", "default", "load", "names", "save"]
 
 MODELS = Path(__file__).parent.parent / "models"
 SUFFIX = ".safetensors"
 # Best first; a model that is not named here comes after these.
-PREFERENCE = ("perceptual", "fidelity", "compact-perceptual", "compact-fidelity", "compact")
+PREFERENCE = ("perceptual", "compact", "fidelity", "compact-fidelity")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Card:
     """What it does badly."""
     sha256: str | None = None
     """Of the weights' file, in hexadecimal."""
+    fidelity_partner: str | None = None
+    """Of a perceptual model: the shipped model of the same shape that was trained for fidelity alone (see `blend`)."""
 
 
 def names() -> tuple[str, ...]:
@@ -77,6 +81,38 @@ def load(name_or_path: str | Path) -> Generator:
     """
     path = _weights(name_or_path)
     return build(read_checkpoint(path), path)
+
+
+def blend(name: str, fidelity: float) -> Generator:
+    """A model between a perceptual one and its fidelity partner, by interpolating their weights.
+
+    Source: Wang et al., "ESRGAN", ECCV workshops 2018, section 3.4. It works for a network that was trained on
+    from the other, as ours are: both then mean the same by the same channel.
+
+    Args:
+        name: A shipped model whose card names a `fidelity_partner`.
+        fidelity: 0 gives the model itself, with texture drawn in; 1 gives its partner, smoother and closer to
+            the original on average; exactly so at both ends.
+
+    Raises:
+        SixteenfoldError: If fidelity is not 0 to 1, the model has no partner, or the two do not have one shape.
+    """
+    if not 0 <= fidelity <= 1:
+        raise SixteenfoldError(f"fidelity {fidelity:g}: must lie between 0 (perceptual) and 1 (faithful)")
+    partner = card(name).fidelity_partner if name in names() else None
+    if partner is None:
+        able = ", ".join(one for one in names() if card(one).fidelity_partner is not None)
+        raise SixteenfoldError(
+            f"{name}: has no fidelity partner to mix its weights with; "
+            + (f"leave out fidelity, or take one of the models that have: {able}" if able else "leave out fidelity")
+        )
+    perceptual, faithful = load(name), load(partner)
+    if shape_of(perceptual) != shape_of(faithful):
+        raise SixteenfoldError(f"{name}: its fidelity partner {partner} has another shape; install sixteenfold again")
+    with torch.no_grad():
+        for weight, goal in zip(perceptual.parameters(), faithful.parameters(), strict=True):
+            weight.lerp_(goal, fidelity)
+    return perceptual
 
 
 def card(name: str) -> Card:
@@ -117,7 +153,7 @@ def _unknown(name: str) -> SixteenfoldError:
 
 
 def _card(content: dict[str, Any]) -> Card:
-    """A card from its JSON: every key known, every key but `sha256` there."""
+    """A card from its JSON: every key known, every key but the last two there."""
     known = [field.name for field in fields(Card)]
     for key in content:
         if key not in known:
@@ -138,4 +174,5 @@ def _card(content: dict[str, Any]) -> Card:
         figures={key: float(value) for key, value in content["figures"].items()},
         known_failures=tuple(content["known_failures"]),
         sha256=content.get("sha256"),
+        fidelity_partner=content.get("fidelity_partner"),
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, plan_jobs
+from sixteenfold.imaging.folders import Job, plan_jobs, there
+from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -38,6 +39,7 @@ def upscale_files(
     watch: Watch | None = None,
     scale: float | None = None,
     size: tuple[int, int] | None = None,
+    pyramid: bool = False,
     allow_huge: bool = False,
 ) -> BatchReport:
     """Enlarge picture files sixteen times, or less.
@@ -56,6 +58,7 @@ def upscale_files(
         watch: Called with each event, in the order of their happening, not always in the same thread.
         scale: Reduce each result to so many times its picture's side, 2 to 16.
         size: Reduce each result to this (width, height).
+        pyramid: Put the results' halvings into their files too, which have to be TIFF.
         allow_huge: Read pictures too that declare more pixels than is sane.
 
     Raises:
@@ -64,7 +67,9 @@ def upscale_files(
     """
     wanted = Size(scale, size)
     jobs = plan_jobs(inputs, out, ending=wanted.ending, suffix=f".{format}" if format else None)
-    skipped = tuple(job.target for job in jobs if job.target.exists() and not overwrite)
+    if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
+        raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
+    skipped = tuple(job.target for job in jobs if there(job.target) and not overwrite)
     pending = [job for job in jobs if job.target not in skipped]
     upscaler = make_upscaler() if pending else None
     with ExitStack() as stack:
@@ -74,7 +79,7 @@ def upscale_files(
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
         if upscaler is not None:
-            batch.run(pending, upscaler, wanted, allow_huge)
+            batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(tuple(batch.written), skipped, tuple(batch.failures))
 
 
@@ -91,11 +96,11 @@ class _Batch:
         for watch in self._watches:
             watch(event)
 
-    def run(self, jobs: Sequence[Job], upscaler: Upscaler, size: Size, allow_huge: bool) -> None:
+    def run(self, jobs: Sequence[Job], upscaler: Upscaler, size: Size, *, pyramid: bool, allow_huge: bool) -> None:
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as encoding:
             before: tuple[Picture, Future[None]] | None = None
             for job, opened in _one_ahead(
-                jobs, lambda job: reading.submit(open_picture, job, size, allow_huge=allow_huge)
+                jobs, lambda job: reading.submit(open_picture, job, size, pyramid=pyramid, allow_huge=allow_huge)
             ):
                 try:
                     picture = opened.result()

@@ -77,9 +77,11 @@ class Picture:
     """(height, width) of the result."""
     notes: tuple[str, ...]
     """What is lost or converted on the way, a phrase each."""
+    pyramid: bool = False
+    """Whether the result's file, a TIFF, holds its halvings too."""
 
 
-def open_picture(job: Job, size: Size, *, allow_huge: bool) -> Picture:
+def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool) -> Picture:
     """Read a picture and see whether the target can hold its result.
 
     Raises:
@@ -89,7 +91,7 @@ def open_picture(job: Job, size: Size, *, allow_huge: bool) -> Picture:
     height, width = size.of(job, *image.pixels.shape[:2])
     dtype, has_alpha = image.pixels.dtype, image.alpha is not None
     lost = check_format(job.target, width, height, alpha=has_alpha, dtype=dtype, metadata=image.metadata)
-    return Picture(job, image, (height, width), (*image.notes, *lost))
+    return Picture(job, image, (height, width), (*image.notes, *lost), pyramid)
 
 
 def enlarge(
@@ -113,7 +115,8 @@ def enlarge(
     make_folder(picture.job.target)
     channels = image.pixels.shape[2] + (image.alpha is not None)
     key = fingerprint(picture, upscaler)
-    writer = BandWriter(picture.job.target, width, height, channels, image.pixels.dtype, image.metadata, key)
+    target, dtype = picture.job.target, image.pixels.dtype
+    writer = BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
     writer.__enter__()
     last: Future[None] | None = None
 

@@ -104,7 +104,8 @@ class PlanesGenerator:
         for x in features:
             y = self._second(self._planes(x))
             y = self._double(self._up4, self._double(self._up3, y))
-            pictures.append(self._same(self._last, self._same(self._refine, y)).picture(3))
+            y = self._same(self._refine, y)  # at x16 a picture is large: no other may be held beside these two
+            pictures.append(self._same(self._last, y).picture(3))
         return torch.cat(pictures)
 
     def _planes(self, x: Tensor) -> Planes:

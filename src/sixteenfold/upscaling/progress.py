@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from sixteenfold.errors import one_line
+
 LINE_EVERY = 30.0
 """Seconds between two lines about one picture where no bar can be drawn."""
 
@@ -166,4 +168,4 @@ class _Speed(ProgressColumn):
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)

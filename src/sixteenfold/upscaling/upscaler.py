@@ -33,13 +33,16 @@ class Upscaler:
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
         consistency: Make the result downscale to its input.
         ensemble: Average the results of the eight flips and rotations, at eight times the work.
+        fidelity: Mix the weights of a shipped perceptual model with those of its fidelity partner: 0 is the first
+            (texture drawn in), 1 the second (closer on average, smoother). None takes the model as it is.
         say: Called with one line when something had to be done differently; by default it is logged.
 
     Attributes:
         description: One line that says which device and precision were chosen.
 
     Raises:
-        SixteenfoldError: If the model, device or precision cannot be had, or tile is not positive.
+        SixteenfoldError: If the model, device or precision cannot be had, tile is not positive, or fidelity
+            is not 0 to 1 or asked of a model that has no partner.
     """
 
     def __init__(
@@ -51,11 +54,12 @@ class Upscaler:
         tile: int | None = None,
         consistency: bool = True,
         ensemble: bool = False,
+        fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
         if tile is not None and tile < 1:
             raise SixteenfoldError(f"tile {tile}: the side of a tile must be at least 1 pixel of the input")
-        self._runner = Runner(_generator(model), device, precision, ensemble, say)
+        self._runner = Runner(_generator(model, fidelity), device, precision, ensemble, say)
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
         self._fittings = Fitting(FIRST_MARGIN, say), Fitting(MARGIN // 4, say)
@@ -124,9 +128,12 @@ class Upscaler:
         return self._fingerprint
 
 
-def _generator(model: Generator | str | Path | None) -> Generator:
+def _generator(model: Generator | str | Path | None, fidelity: float | None) -> Generator:
     if isinstance(model, Generator):
+        if fidelity is not None:
+            raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
         return model
     from sixteenfold.networks import zoo
 
-    return zoo.load(zoo.default() if model is None else model)
+    chosen = zoo.default() if model is None else model
+    return zoo.load(chosen) if fidelity is None else zoo.blend(str(chosen), fidelity)

@@ -1,0 +1,59 @@
+"""A DeepZoom folder: a picture as JPEG tiles at its size and at every halving, for viewers such as OpenSeadragon.
+
+`NAME.dzi` tells the sizes, `NAME_files/LEVEL/COLUMN_ROW.jpg` are the tiles; level 0 is one pixel.
+"""
+
+import os
+from pathlib import Path
+
+import pyvips
+
+QUALITY = 90
+TILE, OVERLAP = 254, 1
+"""Side of a tile and what it shares with each neighbour, in pixels, as is usual: tiles of 256."""
+_NAME = "picture"
+_PROPERTIES = "vips-properties.xml"
+
+
+def tiles_folder(target: Path) -> Path:
+    """Where the tiles of `target`, a .dzi, are."""
+    return target.with_name(f"{target.stem}_files")
+
+
+def holds_tiles(folder: Path) -> bool:
+    """Whether a folder has a DeepZoom picture's tiles and nothing else, by its name and its levels."""
+    if not folder.name.endswith("_files"):
+        return False
+    try:
+        entries = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return False
+    return "0" in entries and all(name.isdecimal() for name in entries - {_PROPERTIES})
+
+
+def save(image: pyvips.Image, folder: Path) -> None:
+    """Write the picture (8 bits, no alpha), streamed, into a new folder. Raises OSError and pyvips.Error."""
+    folder.mkdir()
+    pyvips.Operation.call(
+        "dzsave",
+        image,
+        os.fsencode(folder / _NAME),  # not text: a name need not be UTF-8
+        tile_size=TILE,
+        overlap=OVERLAP,
+        suffix=f".jpg[Q={QUALITY},subsample_mode=off]",
+        keep="icc",  # in each tile, for its colours; the rest would be said a thousand times
+    )
+    (folder / f"{_NAME}_files" / _PROPERTIES).unlink(missing_ok=True)
+
+
+def put_in_place(folder: Path, target: Path) -> None:
+    """Rename what `save` wrote to be `target` and its tiles, in place of older ones.
+
+    `target` appears last, so where it is, all tiles are. An older picture's tiles end up in `folder`.
+    """
+    tiles = tiles_folder(target)
+    target.unlink(missing_ok=True)
+    if tiles.exists():
+        tiles.rename(folder / "before")
+    (folder / f"{_NAME}_files").rename(tiles)
+    (folder / f"{_NAME}.dzi").rename(target)

@@ -1,0 +1,145 @@
+"""DeepZoom folders: whole or not at all, like a file, and never taken for a folder of photographs."""
+
+import os
+import resource
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image as Pillow
+from skimage import data
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import deepzoom
+from sixteenfold.imaging.folders import plan_jobs
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+
+PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[:400, :300])
+
+
+def write(target: Path, pixels: np.ndarray = PHOTO) -> None:
+    height, width, channels = pixels.shape
+    with BandWriter(target, width, height, channels, pixels.dtype, Metadata()) as writer:
+        writer.write(pixels)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def put_together(target: Path) -> np.ndarray:
+    """The largest level's tiles, as a viewer lays them."""
+    head = ElementTree.parse(target).getroot()
+    inside, overlap = int(head.attrib["TileSize"]), int(head.attrib["Overlap"])
+    width, height = (int(head[0].attrib[side]) for side in ("Width", "Height"))
+    level = target.with_name(f"{target.stem}_files") / str((max(width, height) - 1).bit_length())
+    whole = np.zeros((height, width, 3), np.uint8)
+    for path in level.iterdir():
+        column, row = map(int, path.stem.split("_"))
+        with Pillow.open(path) as tile:
+            pixels = np.asarray(tile.convert("RGB"))
+        top, left = row * inside - overlap * (row > 0), column * inside - overlap * (column > 0)
+        whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+    return whole
+
+
+def test_the_tiles_make_the_picture(tmp_path: Path) -> None:
+    write(tmp_path / "a.dzi")
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+    assert names(tmp_path / "a_files") == sorted(map(str, range(10)))
+    assert np.abs(put_together(tmp_path / "a.dzi").astype(int) - PHOTO).mean() < 3
+    with Pillow.open(tmp_path / "a_files" / "0" / "0_0.jpg") as smallest:
+        assert smallest.size == (1, 1)
+
+
+def test_an_older_picture_is_replaced_with_all_its_tiles(tmp_path: Path) -> None:
+    write(tmp_path / "a.dzi")
+    write(tmp_path / "a.dzi", PHOTO[:9, :7])
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+    assert put_together(tmp_path / "a.dzi").shape == (9, 7, 3)
+    assert names(tmp_path / "a_files") == ["0", "1", "2", "3", "4"]
+
+
+def test_until_the_tiles_are_whole_nothing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file appears after the folder, so a program that stops anywhere leaves no file without its tiles."""
+    seen: list[list[str]] = []
+    rename = Path.rename
+
+    def watched(self: Path, goal: Path) -> Path:
+        seen.append([name for name in names(tmp_path) if not name.startswith(".")])
+        return rename(self, goal)
+
+    monkeypatch.setattr(Path, "rename", watched)
+    write(tmp_path / "a.dzi")
+    assert seen == [[], ["a_files"]]
+
+
+def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".a.dzi.part" / "picture_files" / "0").mkdir(parents=True)
+    (tmp_path / "a_files" / "0").mkdir(parents=True)  # stopped between the two renames
+    write(tmp_path / "a.dzi", PHOTO[:2, :2])
+    assert names(tmp_path) == ["a.dzi", "a_files"] and names(tmp_path / "a_files") == ["0", "1"]
+
+
+def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
+    target = tmp_path / "a.dzi"
+    writer = BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings")
+    with writer:
+        writer.write(PHOTO[:100])
+        writer.flush()
+        rows = (tmp_path / ".a.dzi.rows").read_bytes()
+        writer.write(PHOTO[100:])
+    whole = put_together(target)
+    target.unlink()
+    (tmp_path / ".a.dzi.rows").write_bytes(rows)
+    (tmp_path / ".a.dzi.key").write_text("settings")
+    with BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings") as writer:
+        assert writer.rows_written == 100
+        writer.write(PHOTO[100:])
+    assert np.array_equal(put_together(target), whole)
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a_files").mkdir()
+    (tmp_path / "a_files" / "letter.txt").write_text("dear")
+    with pytest.raises(SixteenfoldError, match="a_files, which is there and holds something else; choose another name"):
+        write(tmp_path / "a.dzi")
+    assert names(tmp_path) == ["a_files"] and names(tmp_path / "a_files") == ["letter.txt"]
+
+
+def test_a_disk_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.dzi", PHOTO[:2, :2])
+    save = deepzoom.save
+
+    def limited(image: pyvips.Image, folder: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        try:
+            save(image, folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    monkeypatch.setattr(deepzoom, "save", limited)
+    with pytest.raises(SixteenfoldError, match="cannot be written"):
+        write(tmp_path / "a.dzi")
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+    assert put_together(tmp_path / "a.dzi").shape == (2, 2, 3)
+
+
+def test_any_name_will_do(tmp_path: Path) -> None:
+    target = tmp_path / os.fsdecode(b"\xff odd [1],Q=2.zip.dzi")
+    write(target, PHOTO[:2, :2])
+    assert names(tmp_path) == sorted([target.name, f"{target.stem}_files"])
+
+
+def test_tiles_are_no_photographs(tmp_path: Path) -> None:
+    write(tmp_path / "b.png")
+    write(tmp_path / "b_x16.dzi")
+    jobs = plan_jobs([tmp_path], None, ending="_x16", suffix=".dzi")
+    assert [job.source.name for job in jobs] == ["b.png"]
+    (job,) = plan_jobs([tmp_path / "b.png"], tmp_path / "one.dzi", ending="_x16")
+    assert job.target == tmp_path / "one.dzi"
