@@ -72,6 +72,8 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
     # A crop that the discriminator could not halve six times is then allowed.
     assert not AdversarialPhase(adversarial=0.0, feature_matching=0.0, patch=96).has_discriminator
     assert AdversarialPhase(adversarial=0.0).has_discriminator
+    with pytest.raises(SixteenfoldError, match="head_start"):
+        AdversarialPhase(adversarial=0.0, feature_matching=0.0, head_start=1)
     with pytest.raises(SixteenfoldError, match="must be positive"):
         AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
 
@@ -80,6 +82,9 @@ def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
     config = PRESETS["ciplab"].with_steps(11)
     assert config.pixel is not None and config.adversarial is not None
     assert (config.pixel.steps, config.adversarial.steps, config.steps) == (5, 6, 11)
+    tenth = PRESETS["compact"].with_steps(3_000)
+    assert tenth.adversarial is not None
+    assert (tenth.adversarial.steps, tenth.adversarial.head_start) == (1_000, 100)
     alone = TrainConfig(pixel=PixelPhase(steps=100, warmup=50)).with_steps(20)
     assert alone.pixel == PixelPhase(steps=20, warmup=20)
     with pytest.raises(SixteenfoldError, match="at least 1"):

@@ -14,7 +14,14 @@ from sixteenfold.training.data import Batch
 from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 from sixteenfold.training.readings import Readings
-from sixteenfold.training.steps import Judges, Player, adversarial_step, learning_rate_factor, pixel_step
+from sixteenfold.training.steps import (
+    Judges,
+    Player,
+    adversarial_step,
+    head_start_step,
+    learning_rate_factor,
+    pixel_step,
+)
 
 PHASE = AdversarialPhase(
     batch=2, patch=64, pixel=1.0, lpips=0.5, adversarial=0.1, feature_matching=0.2, cutmix=0.7, discriminator=(4,) * 6
@@ -112,6 +119,22 @@ def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric
         "pixel",
         "generator_gradient",
     }
+
+
+def test_in_its_head_start_the_discriminator_moves_alone_and_as_it_does_later(fabric: Fabric, judges: Judges) -> None:
+    """Over the same results, so before the generator has moved, both kinds of step move it the same way."""
+    data, moved = batch(), []
+    for alone in (True, False):
+        generator, discriminator = players(fabric)
+        before = weights(generator)
+        if alone:
+            losses = head_start_step(fabric, generator, discriminator, [data], PHASE)
+            assert set(losses) == {"discriminator", "discriminator_gradient"}
+        else:
+            adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None)
+        assert torch.equal(weights(generator), before) == alone
+        moved.append(weights(discriminator))
+    assert torch.allclose(*moved, atol=1e-7)
 
 
 def test_the_discriminator_learns_to_tell(fabric: Fabric) -> None:

@@ -96,7 +96,12 @@ class TrainConfig:
 def _with_steps(phase: P | None, steps: int | None) -> P | None:
     if phase is None or steps is None:
         return None
-    return replace(phase, steps=steps, warmup=min(phase.warmup, max(steps, 0)))
+    return replace(phase, steps=steps, warmup=min(phase.warmup, max(steps, 0)), **_head_start(phase, steps))
+
+
+def _head_start(phase: Phase, steps: int) -> dict[str, int]:
+    """The same share of the steps."""
+    return {"head_start": phase.head_start * steps // phase.steps} if isinstance(phase, AdversarialPhase) else {}
 
 
 # Not tuned to the last: no preset but "compact" and "smoke" has been run to its end by us.
@@ -140,6 +145,7 @@ PRESETS: dict[str, TrainConfig] = {
         ),
         adversarial=AdversarialPhase(
             steps=12_000,
+            head_start=500,
             batch=16,
             patch=256,
             learning_rate=1e-4,
@@ -150,11 +156,12 @@ PRESETS: dict[str, TrainConfig] = {
             gradient_clip=1.0,
             average=0.998,
             projected=True,
-            pixel=1.0,
+            pixel=5.0,
             pixel_loss="l1",
             lpips=1.0,
-            adversarial=5e-3,
-            feature_matching=0.1,
+            lpips_shift=16,
+            adversarial=0.5,
+            feature_matching=1.0,
             feature_matching_loss="l1",
         ),
         validate_every=2000,
@@ -169,8 +176,8 @@ PRESETS: dict[str, TrainConfig] = {
             batch=4,
             patch=256,
             loss="l1",
-            learning_rate=4e-4,
-            final_learning_rate=1e-6,
+            learning_rate=5e-4,
+            final_learning_rate=2e-6,
             warmup=200,
             gradient_clip=1.0,
             average=0.998,
@@ -178,21 +185,24 @@ PRESETS: dict[str, TrainConfig] = {
         ),
         adversarial=AdversarialPhase(
             steps=10_000,
+            head_start=1000,
             batch=4,
             patch=256,
-            learning_rate=1e-4,
-            final_learning_rate=1e-6,
-            discriminator_learning_rate=1e-4,
+            learning_rate=2e-4,
+            final_learning_rate=2e-6,
+            discriminator_learning_rate=3e-4,
             discriminator=(16, 32, 48, 64, 80, 96),
             warmup=200,
             betas=(0.9, 0.99),
             gradient_clip=1.0,
-            average=0.999,
+            average=0.998,
             projected=True,
+            pixel=5.0,
             pixel_loss="l1",
             lpips=1.0,
-            adversarial=5e-3,
-            feature_matching=0.1,
+            lpips_shift=16,
+            adversarial=0.5,
+            feature_matching=1.0,
             feature_matching_loss="l1",
         ),
     ),

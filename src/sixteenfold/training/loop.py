@@ -26,7 +26,7 @@ from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph, compiled, graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, pixel_step
+from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, head_start_step, pixel_step
 from sixteenfold.training.validation import ValidationPicture, read_validation, validate
 
 console = Console(stderr=True)
@@ -220,6 +220,8 @@ def _adversarial(run: Run, training: Training) -> Step:
         assert run.judges is not None
         _set_learning_rates(pace.factor, generator, *([] if critic is None else [critic]))
         parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
+        if critic is not None and pace.done < phase.head_start:
+            return head_start_step(run.fabric, generator, critic, parts, phase)
         mask = _mask(run, training.step, pace.done, phase)
         shift = _shift(run.config.seed, training.step, phase)
         return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
@@ -285,8 +287,8 @@ def _shift(seed: int, step: int, phase: AdversarialPhase) -> tuple[int, int]:
     """How much is cut off before the step's LPIPS."""
     if phase.lpips_shift == 0:
         return 0, 0
-    top, left = torch.randint(phase.lpips_shift, (2,), generator=address(seed, step, "lpips")).tolist()
-    return top, left
+    offsets = torch.randint(phase.lpips_shift, (2,), generator=address(seed, step, "lpips"))
+    return int(offsets[0]), int(offsets[1])
 
 
 def _validate(run: Run, training: Training, record: Record) -> None:

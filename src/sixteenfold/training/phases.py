@@ -73,6 +73,9 @@ class AdversarialPhase(Phase):
     batch: int = 2
     discriminator_learning_rate: float = 1e-5
     """Adam's step size of the discriminator; warm-up and decay are those of the generator."""
+    head_start: int = 0
+    """Steps at the beginning in which the discriminator alone learns. One that knows nothing yet moves the generator
+    at random, and a generator that is moved all the time is hard to learn to tell from originals."""
     discriminator: tuple[int, ...] = (64, 128, 192, 256, 320, 384)
     """Widths of the discriminator's stages; each halves the size."""
     pixel: float = 1.0
@@ -113,6 +116,10 @@ class AdversarialPhase(Phase):
         require(
             not self.has_discriminator or self.patch % divisor == 0,
             f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
+        )
+        require(
+            0 <= self.head_start < self.steps and (self.head_start == 0 or self.has_discriminator),
+            "head_start must be less than steps, and 0 where there is no discriminator",
         )
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(

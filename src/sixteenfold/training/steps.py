@@ -87,7 +87,7 @@ def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase:
     generator.optimizer.zero_grad()
     for i, batch in enumerate(parts):
         with _together(fabric, generator, i, parts):
-            sr, raw = _result(generator, batch, phase)
+            sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
         seen.append(terms)
@@ -128,6 +128,22 @@ def adversarial_step(
     return terms | _discriminator_step(fabric, discriminator, parts, results, phase, mask)
 
 
+def head_start_step(
+    fabric: Fabric, generator: Player, discriminator: Player, parts: Sequence[Batch], phase: AdversarialPhase
+) -> Losses:
+    """Move the discriminator alone one step, over what the generator makes at present.
+
+    Arguments as for `adversarial_step`.
+
+    Returns:
+        "discriminator" and "discriminator_gradient".
+    """
+    with torch.no_grad(), fabric.autocast():
+        outputs = [generator.module(batch.lr) for batch in parts]
+    results = [_result(output, batch, phase)[0] for output, batch in zip(outputs, parts, strict=True)]
+    return _discriminator_step(fabric, discriminator, parts, results, phase, None)
+
+
 def _generator_step(
     fabric: Fabric,
     generator: Player,
@@ -147,7 +163,7 @@ def _generator_step(
     generator.optimizer.zero_grad()
     for i, batch in enumerate(parts):
         with _together(fabric, generator, i, parts):
-            sr, raw = _result(generator, batch, phase)
+            sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase, shift)
             terms |= _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, weights) / len(parts))
@@ -159,9 +175,9 @@ def _generator_step(
     return _mean(seen) | {"generator_gradient": norm}, results
 
 
-def _result(generator: Player, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]:
+def _result(output: Tensor, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]:
     """What the losses see, and the network's own output, which is the same unless the phase projects."""
-    raw: Tensor = generator.network(batch.lr).float()
+    raw = output.float()
     return (project(raw, batch.lr.float()), raw) if phase.projected else (raw, raw)
 
 
