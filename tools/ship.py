@@ -3,7 +3,7 @@
     python tools/ship.py NAME WEIGHTS WORDS.json REPORT...
 
 WEIGHTS is what training left. WORDS.json is the card but for what is read off here: the shape, the figures, the
-hash. Each REPORT is the folder of a `sixteenfold evaluate --synthesize --baselines bicubic` of the float16 file,
+hash. Each REPORT is the folder of a `sixteenfold evaluate --synthesize --baseline bicubic` of the float16 file,
 which is why this is done twice: first without a report, to have the file that is to be measured.
 """
 
