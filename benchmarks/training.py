@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,6 +45,8 @@ from sixteenfold.training.state import enter
 from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
 
 Step = Callable[[int], object]
+COMPILED = ExitStack()
+"""Holds what was compiled for the rest of the process."""
 
 
 def main() -> None:
@@ -199,8 +202,9 @@ def our_step(
     """The package's own step function, with the networks, optimizers and average of the phase."""
     name = "pixel" if isinstance(phase, PixelPhase) else "adversarial"
     training = enter(name, config.generator.build(), config, fabric.device, step=0)
-    if compiling:  # for the rest of the process
-        compiled(training.generator, None if training.opponent is None else training.opponent.network).__enter__()
+    if compiling:
+        opponent = None if training.opponent is None else training.opponent.network
+        COMPILED.enter_context(compiled(training.generator, opponent))
     generator = Player(*fabric.setup(training.generator, training.optimizer))
     if graphing:
         generator = graph(generator, phase, fabric)

@@ -46,7 +46,7 @@ def figures(report: Path) -> dict[str, float]:
     for key, value in scores["mean"].items():
         if key in units:
             found[f"{units[key]}, {where}"] = round(value, 4)
-            found[f"{units[key]} of bicubic there"] = round(scores["methods"]["bicubic"]["mean"][key], 4)
+            found[f"{units[key]} of bicubic, {where}"] = round(scores["methods"]["bicubic"]["mean"][key], 4)
     return found
 
 

@@ -153,6 +153,8 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'sr'"):
         evaluate(hr, sr=sr, also={"sr": sr}, out=out)
+    with pytest.raises(SixteenfoldError, match="two methods are named 'tiny'"):
+        evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
 

@@ -80,8 +80,19 @@ def test_until_the_tiles_are_whole_nothing_is_there(tmp_path: Path, monkeypatch:
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".a.dzi.part" / "picture_files" / "0").mkdir(parents=True)
     (tmp_path / "a_files" / "0").mkdir(parents=True)  # stopped between the two renames
+    (tmp_path / "a_files" / "0" / "0_0.jpg").touch()
     write(tmp_path / "a.dzi", PHOTO[:2, :2])
     assert names(tmp_path) == ["a.dzi", "a_files"] and names(tmp_path / "a_files") == ["0", "1"]
+
+
+def test_numbered_folders_of_photographs_are_no_tiles(tmp_path: Path) -> None:
+    photo = tmp_path / "trip_files" / "0" / "beach.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.touch()
+    assert not deepzoom.holds_tiles(tmp_path / "trip_files")
+    with pytest.raises(SixteenfoldError, match="holds something else"):
+        write(tmp_path / "trip.dzi", PHOTO[:2, :2])
+    assert photo.exists()
 
 
 def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:

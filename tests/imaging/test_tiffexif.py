@@ -152,6 +152,8 @@ GOOD = entry(0x8827, 3, 1, 400)
         entry(0x9286, 99, 1, 1),  # of no known type
         entry(0xA005, 4, 1, 2**31),  # a directory outside
         entry(0xA005, 2, 1, 8),  # a directory that is text
+        entry(0xA005, 16, 1, 8),  # places of 64 bits, for which there is no room in this kind of file
+        entry(0xA005, 18, 1, 8),
     ],
 )
 def test_a_damaged_entry_is_left_out_and_said(tmp_path: Path, bad: bytes) -> None:

@@ -73,7 +73,7 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
     assert not AdversarialPhase(adversarial=0.0, feature_matching=0.0, patch=96).has_discriminator
     assert AdversarialPhase(adversarial=0.0).has_discriminator
     with pytest.raises(SixteenfoldError, match="head_start"):
-        AdversarialPhase(adversarial=0.0, feature_matching=0.0, head_start=1)
+        AdversarialPhase(steps=10, head_start=10)
     with pytest.raises(SixteenfoldError, match="must be positive"):
         AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
 

@@ -102,11 +102,11 @@ def test_lpips_alone_is_shifted(fabric: Fabric, judges: Judges) -> None:
     generator, discriminator = players(fabric)
     with torch.no_grad():
         sr = generator.module(data.lr)
-    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None, (3, 14))
+    phase = dataclasses.replace(PHASE, lpips_shift=16)
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None, (3, 14))
     assert judges.lpips is not None
-    assert losses["lpips"].item() == pytest.approx(
-        judges.lpips(sr[..., 3:, 14:], data.hr[..., 3:, 14:]).mean().item(), rel=1e-4
-    )
+    seen = judges.lpips(sr[..., 3:52, 14:63], data.hr[..., 3:52, 14:63])
+    assert losses["lpips"].item() == pytest.approx(seen.mean().item(), rel=1e-4)
     assert losses["pixel"].item() == pytest.approx((sr - data.hr).square().mean().item(), rel=1e-4)
 
 
@@ -195,6 +195,8 @@ def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
     phase = PixelPhase(steps=110, warmup=10, learning_rate=1e-3, final_learning_rate=1e-4)
     factors = [learning_rate_factor(step, phase) for step in (0, 9, 10, 60, 110)]
     assert factors == pytest.approx([0.1, 1.0, 1.0, 0.55, 0.1])
+    later = dataclasses.replace(phase, steps=130)
+    assert [learning_rate_factor(20 + step, later, 20) for step in (0, 9, 10, 60, 110)] == pytest.approx(factors)
 
 
 def test_a_projected_phase_does_not_see_what_the_projection_mends(fabric: Fabric, judges: Judges) -> None:

@@ -8,4 +8,5 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$(dirname "$run")"
 export PYTHONPATH="$root/src:${PYTHONPATH:-}"
 setsid "${PYTHON:-python3}" -m sixteenfold train --out "$run" "$@" >"$run.log" 2>&1 </dev/null &
+echo $! >"$run.pid"
 echo "training; its words are in $run.log"

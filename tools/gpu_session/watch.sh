@@ -4,7 +4,7 @@
 set -eu
 run=$1 left=$2 out=$3 what=${4:-model}
 here=$(cd "$(dirname "$0")" && pwd)
-until grep -qE '/model.safetensors$|^sixteenfold: |^[A-Za-z]*Error' "$run.log" || [ "$left" -le 0 ]; do
+until grep -qE '/model.safetensors$|^sixteenfold: |^Traceback' "$run.log" || ! kill -0 "$(cat "$run.pid")" 2>/dev/null || [ "$left" -le 0 ]; do
     sleep 5
     left=$((left - 5))
 done

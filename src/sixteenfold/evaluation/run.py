@@ -145,7 +145,8 @@ def _check_options(
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
-    names = [*baselines, *also, *([_result_name(sr)] if sr is not None else [])]
+    evaluated = _result_name(sr) if sr is not None else _engine_name(model, upscale)
+    names = [*baselines, *also, evaluated]
     if "original" in names:
         raise SixteenfoldError("no method can be named 'original'; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -186,9 +187,18 @@ def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
     ]
 
 
+def _engine_name(model: str | Path | None, upscale: Upscale | None) -> str:
+    """What the method that enlarges here is called in tables."""
+    if upscale is not None:
+        return "result"
+    from sixteenfold.networks import zoo
+
+    return Path(model).stem if model is not None else zoo.default()
+
+
 def _engine(model: str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
     if upscale is not None:
-        return Engine("result", upscale, {"model": "a function given by the caller"})
+        return Engine(_engine_name(model, upscale), upscale, {"model": "a function given by the caller"})
     from sixteenfold.networks import zoo
     from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -197,7 +207,7 @@ def _engine(model: str | Path | None, upscale: Upscale | None, device: str, prec
     for key, tensor in sorted(generator.state_dict().items()):
         digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
     upscaler = Upscaler(generator, device=device, precision=precision)
-    name = Path(model).stem if model is not None else zoo.default()
+    name = _engine_name(model, upscale)
     facts = {"model": name, "model hash": f"sha256 {digest.hexdigest()} of its weights", "engine": upscaler.description}
     return Engine(name, upscaler, facts)
 

@@ -21,14 +21,15 @@ def tiles_folder(target: Path) -> Path:
 
 
 def holds_tiles(folder: Path) -> bool:
-    """Whether a folder has a DeepZoom picture's tiles and nothing else, by its name and its levels."""
+    """Whether a folder has a DeepZoom picture's tiles and nothing else: by its name, its levels and the first level."""
     if not folder.name.endswith("_files"):
         return False
     try:
         entries = {entry.name for entry in folder.iterdir()}
+        first = [tile.stem for tile in (folder / "0").iterdir()] if "0" in entries else []
     except OSError:
         return False
-    return "0" in entries and all(name.isdecimal() for name in entries - {_PROPERTIES})
+    return first == ["0_0"] and all(name.isdecimal() for name in entries - {_PROPERTIES})
 
 
 def save(image: pyvips.Image, folder: Path) -> None:

@@ -206,7 +206,8 @@ class _Tree:
 
     def _inner(self, tag: int, entry: bytes) -> Directory:
         kind = struct.unpack_from(self.layout.order + "H", entry, 2)[0]
-        if kind not in _OFFSETS:
+        # An offset of 64 bits does not fit into an entry of the classic layout.
+        if kind not in _OFFSETS or struct.calcsize(_OFFSETS[kind]) > struct.calcsize(self.layout.offset):
             raise _Outside
         field = 4 + struct.calcsize(self.layout.offset)
         return self._directory(struct.unpack_from(self.layout.order + _OFFSETS[kind], entry, field)[0], tag, None)

@@ -83,7 +83,9 @@ class Backbone(nn.Module):
         return streams
 
     def _layer(self, conv: nn.Conv2d, run: "StripConvolver") -> "Layer":
-        mark = (conv.weight.data_ptr(), conv.weight._version)
+        if conv.weight.is_inference():  # has no count of its changes
+            return run.layer(conv)
+        mark = [(part.data_ptr(), part._version) for part in (conv.weight, conv.bias) if part is not None]
         known = self._layers.get(conv)
         if known is None or known[0] != mark:
             known = self._layers[conv] = (mark, run.layer(conv))

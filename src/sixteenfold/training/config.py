@@ -104,7 +104,7 @@ def _head_start(phase: Phase, steps: int) -> dict[str, int]:
     return {"head_start": phase.head_start * steps // phase.steps} if isinstance(phase, AdversarialPhase) else {}
 
 
-# Not tuned to the last: no preset but "compact" and "smoke" has been run to its end by us.
+# Not tuned to the last: of these only "smoke" has been run to its end as it stands.
 _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 
 PRESETS: dict[str, TrainConfig] = {
@@ -167,8 +167,8 @@ PRESETS: dict[str, TrainConfig] = {
         validate_every=2000,
         validation_crop=512,
     ),
-    # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16). What the shipped
-    # compact models came from (docs/training-log.md), in one piece and longer.
+    # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16). What the
+    # shipped compact models' runs taught (docs/training-log.md), in one piece and longer.
     "compact": TrainConfig(
         generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
         pixel=PixelPhase(

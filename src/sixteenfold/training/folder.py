@@ -17,7 +17,6 @@ import importlib.metadata
 import json
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ import torch
 
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import lock
 from sixteenfold.networks import zoo
 from sixteenfold.training import config as configuration
 from sixteenfold.training.config import TrainConfig
@@ -75,16 +75,9 @@ def locked(out: Path) -> Generator[None]:
     Raises:
         SixteenfoldError: If another process trains there.
     """
-    if sys.platform == "win32":  # no advisory locks; two runs into one folder are not noticed there
-        yield
-        return
-    import fcntl
-
-    with (out / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SixteenfoldError(f"{out}: another process trains into this folder") from None
+    with (out / "lock").open("wb") as file:
+        if not lock.locked(file):
+            raise SixteenfoldError(f"{out}: another process trains into this folder")
         yield
 
 

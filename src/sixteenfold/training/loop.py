@@ -220,7 +220,7 @@ def _adversarial(run: Run, training: Training) -> Step:
         assert run.judges is not None
         _set_learning_rates(pace.factor, generator, *([] if critic is None else [critic]))
         parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
-        if critic is not None and pace.done < phase.head_start:
+        if critic is not None and pace.waiting:
             return head_start_step(run.fabric, generator, critic, parts, phase)
         mask = _mask(run, training.step, pace.done, phase)
         shift = _shift(run.config.seed, training.step, phase)

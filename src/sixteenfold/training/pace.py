@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from sixteenfold.training.config import TrainConfig
-from sixteenfold.training.phases import Phase
+from sixteenfold.training.phases import AdversarialPhase, Phase
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import learning_rate_factor
 
@@ -44,10 +44,33 @@ class Pace:
         return self.training.seconds >= self.budget
 
     @property
+    def progress(self) -> float:
+        """How much of the phase is over, 0 to 1: of its steps, or of its time."""
+        if self.budget is None:
+            return self.done / self.phase.steps
+        return min(1.0, self.training.seconds / self.budget)
+
+    @property
+    def head_start(self) -> float:
+        """The share of the phase in which the discriminator learns alone."""
+        if not isinstance(self.phase, AdversarialPhase) or not self.phase.has_discriminator:
+            return 0.0
+        return self.phase.head_start / self.phase.steps
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the generator waits for the discriminator's head start to end."""
+        return self.progress < self.head_start
+
+    @property
     def factor(self) -> float:
-        """Share of the learning rates that the next step has."""
-        progress = None if self.budget is None else min(1.0, self.training.seconds / self.budget)
-        return learning_rate_factor(self.done, self.phase, progress)
+        """Share of the learning rates that the next step has: all of it in a head start, a new course after it."""
+        if self.waiting:
+            return 1.0
+        if self.budget is None:
+            return learning_rate_factor(self.done, self.phase, round(self.head_start * self.phase.steps))
+        along = (self.progress - self.head_start) / (1 - self.head_start)
+        return learning_rate_factor(self.done, self.phase, progress=along)
 
 
 def pace_of(config: TrainConfig, training: Training) -> Pace:

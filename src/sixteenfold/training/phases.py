@@ -74,8 +74,9 @@ class AdversarialPhase(Phase):
     discriminator_learning_rate: float = 1e-5
     """Adam's step size of the discriminator; warm-up and decay are those of the generator."""
     head_start: int = 0
-    """Steps at the beginning in which the discriminator alone learns. One that knows nothing yet moves the generator
-    at random, and a generator that is moved all the time is hard to learn to tell from originals."""
+    """Steps at the beginning in which the discriminator alone learns; by the clock, their share of the time. A
+    discriminator that knows nothing yet moves the generator at random, and a generator that is moved all the time
+    is hard to learn to tell from originals."""
     discriminator: tuple[int, ...] = (64, 128, 192, 256, 320, 384)
     """Widths of the discriminator's stages; each halves the size."""
     pixel: float = 1.0
@@ -85,9 +86,9 @@ class AdversarialPhase(Phase):
     lpips: float = 1e-3
     """Weight of LPIPS (AlexNet)."""
     lpips_shift: int = 0
-    """Up to this many pixels, less one, are cut off the top and the left before LPIPS, another number in each step.
-    AlexNet's layers look at every fourth to every sixteenth pixel; without it, a generator learns to please them on
-    just that grid, and the grid shows. 16 covers all places."""
+    """LPIPS sees a square smaller by this less one than the crop, at another of so many places in each direction in
+    each step. AlexNet's layers look at every fourth to every sixteenth pixel; at one place a generator could learn to
+    please them on just that grid. 16 covers all; 0 shows LPIPS the whole crop."""
     adversarial: float = 1e-3
     """Weight of the hinge loss on both heads of the discriminator."""
     feature_matching: float = 1.0
@@ -118,8 +119,8 @@ class AdversarialPhase(Phase):
             f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
         )
         require(
-            0 <= self.head_start < self.steps and (self.head_start == 0 or self.has_discriminator),
-            "head_start must be less than steps, and 0 where there is no discriminator",
+            0 <= self.head_start < self.steps,
+            f"head_start must lie between 0 and steps - 1, not {self.head_start}",
         )
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(

@@ -115,7 +115,7 @@ def adversarial_step(
         parts: This process's share of the step's batch, in equal pieces.
         phase: Weights and distances.
         mask: (1, 1, P, P) for a step with CutMix consistency, else None.
-        shift: Rows and columns cut off the top and the left before LPIPS.
+        shift: Row and column at which the square begins that LPIPS sees, each less than `lpips_shift`.
 
     Returns:
         The terms before the step, the generator's by their names in `AdversarialPhase`, then "generator_gradient",
@@ -200,8 +200,10 @@ def _generator_terms(
     if phase.pixel:
         terms["pixel"] = pixel_loss(sr, hr, phase.pixel_loss)
     if judges.lpips is not None:
-        top, left = shift
-        terms["lpips"] = lpips_loss(sr[..., top:, left:], hr[..., top:, left:], judges.lpips)
+        # Of one size whatever the shift: a GPU chooses its algorithms anew for each size it meets.
+        side = sr.shape[-1] - max(0, phase.lpips_shift - 1)
+        rows, columns = (slice(first, first + side) for first in shift)
+        terms["lpips"] = lpips_loss(sr[..., rows, columns], hr[..., rows, columns], judges.lpips)
     if judges.vgg is not None:
         terms["vgg"] = vgg_loss(sr, hr, judges.vgg)
     if critic is not None:
@@ -241,15 +243,16 @@ def _discriminator_step(
     return _mean(seen) | {"discriminator_gradient": norm}
 
 
-def learning_rate_factor(step: int, phase: Phase, progress: float | None = None) -> float:
+def learning_rate_factor(step: int, phase: Phase, first: int = 0, progress: float | None = None) -> float:
     """Share of the phase's learning rate at a step counted from 0: a linear rise, then a half cosine down.
 
-    `progress`, 0 to 1, says how far along the cosine; by default the share of the steps.
+    Both begin with the step `first`. `progress`, 0 to 1, says how far along the cosine; by default the share of the
+    steps.
     """
-    if step < phase.warmup:
-        return (step + 1) / phase.warmup
+    if step - first < phase.warmup:
+        return (step - first + 1) / phase.warmup
     if progress is None:
-        progress = (step - phase.warmup) / max(1, phase.steps - phase.warmup)
+        progress = (step - first - phase.warmup) / max(1, phase.steps - first - phase.warmup)
     end = phase.final_learning_rate / phase.learning_rate
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
