@@ -366,6 +366,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
         return 1
+    except OSError as error:
+        if error.filename is not None:  # a file's: whoever opened it should have said which, and what to do
+            raise
+        print(f"sixteenfold: the output cannot be written ({error.strerror})", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
     except KeyboardInterrupt:
         print("sixteenfold: interrupted", file=sys.stderr)
         return 130

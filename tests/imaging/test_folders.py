@@ -72,6 +72,21 @@ def test_two_sources_of_one_name_get_two_results(tmp_path: Path) -> None:
     }
 
 
+def test_results_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Two folders whose pictures share name and suffix, into one."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.png").touch()
+    with pytest.raises(SixteenfoldError, match="both results would be"):
+        plan_jobs([tmp_path / "one", tmp_path / "two"], tmp_path / "out", ending="_x16")
+
+
+def test_a_source_is_one_however_its_name_is_spelled(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    again = tmp_path / ".." / tmp_path.name / "a.png"
+    assert len(plan_jobs([tmp_path / "a.png", again], tmp_path / "out", ending="_x16")) == 1
+
+
 def test_suffixes_that_cannot_be_written_become_png(tmp_path: Path) -> None:
     sources = ["a.jpeg", "b.heic", "c.gif", "d"]
     found = plan(tmp_path, sources, "out", keep=True)

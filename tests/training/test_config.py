@@ -7,6 +7,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
+    GeneratorShape,
     PixelPhase,
     TrainConfig,
     from_json,
@@ -76,6 +77,15 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
         AdversarialPhase(steps=10, head_start=10)
     with pytest.raises(SixteenfoldError, match="must be positive"):
         AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
+
+
+def test_impossible_sizes_and_seeds() -> None:
+    with pytest.raises(SixteenfoldError, match="no network has the sizes"):
+        TrainConfig(generator=GeneratorShape(features=(0, 8, 8)))
+    with pytest.raises(SixteenfoldError, match="no network has the sizes"):
+        TrainConfig(generator=GeneratorShape(blocks=(-1, 1)))
+    with pytest.raises(SixteenfoldError, match="seed"):
+        TrainConfig(seed=2**64)
 
 
 def test_another_number_of_steps_keeps_the_phases_proportion() -> None:

@@ -233,6 +233,19 @@ def test_a_run_that_cannot_begin_leaves_no_folder(photographs: Path, tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_that_cannot_begin_are_refused_before_anything_is_written(photographs: Path, tmp_path: Path) -> None:
+    def begin(config: TrainConfig, **start: Path) -> None:
+        train(config, hr=[photographs], out=tmp_path / "run", device="cpu", **start)
+
+    with pytest.raises(SixteenfoldError, match="nope"):
+        begin(BOTH, init=tmp_path / "nope.safetensors")
+    with pytest.raises(SixteenfoldError, match="nope"):
+        begin(BOTH, init_discriminator=tmp_path / "nope.safetensors")
+    with pytest.raises(SixteenfoldError, match="this run has no discriminator"):
+        begin(CONFIG, init_discriminator=tmp_path / "nope.safetensors")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_every_preset_takes_both_its_steps(name: str, photographs: Path, tmp_path: Path) -> None:
     """Losses, clipping, averages and projection as they are, but sizes reduced."""

@@ -100,7 +100,7 @@ def list_pictures(path: Path) -> dict[str, Path]:
         raise SixteenfoldError(f"{path}: no such file or folder; check the name")
     found: dict[str, Path] = {}
     for file in sorted(path.rglob("*")):
-        if not (is_picture(file) and file.is_file()):
+        if file.name.startswith(".") or not (is_picture(file) and file.is_file()):
             continue
         key = _key(file.relative_to(path))
         if key in found:

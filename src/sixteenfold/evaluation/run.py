@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -169,7 +170,12 @@ def _check_out(out: Path, overwrite: bool) -> None:
 
 
 def _scoring_device(device: str) -> torch.device | None:
-    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS."""
+    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS.
+
+    Raises SixteenfoldError where CUDA is asked for and not to be had.
+    """
+    if device.startswith("cuda") and (not torch.cuda.is_available() or not re.fullmatch(r"cuda(:\d+)?", device)):
+        raise SixteenfoldError(f"device {device}: is not to be had here; use --device auto or cpu")
     if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
         return torch.device("cuda" if device == "auto" else device)
     return None

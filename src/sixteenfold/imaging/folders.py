@@ -43,11 +43,17 @@ def plan_jobs(
 
     Raises:
         SixteenfoldError: If nothing is named, a folder holds no picture, `out` is one file for several
-            pictures or contradicts the suffix, or a result would replace its own source.
+            pictures or contradicts the suffix, two results would have one name, or one would replace its
+            own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
-    placed = dict(_placed(inputs, out))
+    placed: dict[Path, Path] = {}
+    seen: set[str] = set()
+    for source, folder in _placed(inputs, out):
+        if os.path.normpath(source.absolute()) not in seen:  # whichever way its name is spelled
+            seen.add(os.path.normpath(source.absolute()))
+            placed[source] = folder
     if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
         return (_single(list(placed), out, suffix),)
     targets = {
@@ -59,6 +65,7 @@ def plan_jobs(
         Job(source, target if target not in shared else target.with_name(source.name + ending + target.suffix))
         for source, target in targets.items()
     ]
+    _check_apart(jobs)
     made = {job.target.absolute() for job in jobs if job.target.absolute() != job.source.absolute()}
     return tuple(_checked(job) for job in jobs if job.source.absolute() not in made)
 
@@ -139,6 +146,18 @@ def _writable(source: Path) -> str:
     except SixteenfoldError:
         return ".png"
     return source.suffix
+
+
+def _check_apart(jobs: Sequence[Job]) -> None:
+    """Raise SixteenfoldError if two results would have one name."""
+    sources: dict[str, Path] = {}
+    for job in jobs:
+        target = os.path.normpath(job.target.absolute())
+        if target in sources:
+            raise SixteenfoldError(
+                f"{job.source} and {sources[target]}: both results would be {job.target}; give each folder its own OUT"
+            )
+        sources[target] = job.source
 
 
 def _checked(job: Job) -> Job:

@@ -61,6 +61,9 @@ class TrainConfig:
             min(self.validate_every, self.save_every, self.log_every) >= 1,
             "validate_every, save_every and log_every must be at least 1",
         )
+        require(0 <= self.seed < 2**63, f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
+        sizes = (*self.generator.features, *self.generator.growth)
+        require(min(sizes) >= 1 and min(self.generator.blocks) >= 0, f"no network has the sizes {self.generator}")
         require(self.minutes is None or self.minutes > 0, f"minutes must be positive, not {self.minutes}")
         require(
             self.validation_crop >= 32 and self.validation_crop % 16 == 0,

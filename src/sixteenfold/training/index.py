@@ -67,7 +67,7 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
         if not folder.exists():
             raise SixteenfoldError(f"{folder}: no such file or folder")
         inside = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-        found += [path for path in inside if path.is_file() and is_picture(path)]
+        found += [path for path in inside if path.is_file() and is_picture(path) and not path.name.startswith(".")]
     if not found:
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: no pictures found")
     return found

@@ -103,6 +103,7 @@ def train(
         if fabric.is_global_zero:
             # Found once, by the first process, and kept for the others and for a resumed run.
             if not (resume and (out / folder.PHOTOGRAPHS).exists()):
+                state.check_start(config, init, init_discriminator)
                 folder.make_folder(config, out, make_index(hr, smallest_side(config.largest_patch)))
             stack.enter_context(folder.locked(out))
         fabric.barrier()

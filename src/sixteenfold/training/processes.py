@@ -41,7 +41,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
             precision=PRECISIONS[precision],  # pyright: ignore[reportArgumentType]
         )
         fabric.launch()
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise SixteenfoldError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from None
     if fabric.device.type == "cuda":
         # Crops are of one size, so cuDNN may try its algorithms out; fp32 networks (LPIPS) go by TF32 there.

@@ -84,6 +84,29 @@ class Training:
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
 
 
+def check_start(config: TrainConfig, init: Path | str | None, init_discriminator: Path | None) -> None:
+    """See that a run can begin as it is asked to, before anything is written.
+
+    Raises:
+        SixteenfoldError: If weights to start from cannot be loaded or have another shape, or if those of a
+            discriminator are given to a run that has none.
+    """
+    if init is not None:
+        _check_shape(zoo.load(init), init, config)
+    if init_discriminator is not None:
+        if config.adversarial is None or not config.adversarial.has_discriminator:
+            raise SixteenfoldError(f"{init_discriminator}: this run has no discriminator; leave it out")
+        _load_discriminator(UNetDiscriminator(config.adversarial.discriminator), init_discriminator)
+
+
+def _check_shape(generator: Generator, source: Path | str | None, config: TrainConfig) -> None:
+    if shape_of(generator) != config.generator:
+        raise SixteenfoldError(
+            f"{source}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
+            "choose the preset of that shape"
+        )
+
+
 def begin(config: TrainConfig, init: Path | str | None, device: torch.device) -> Training:
     """The start of the first phase, from fresh weights or those of a model (a shipped name or a file).
 
@@ -92,11 +115,7 @@ def begin(config: TrainConfig, init: Path | str | None, device: torch.device) ->
     """
     torch.manual_seed(config.seed)
     generator = config.generator.build() if init is None else zoo.load(init)
-    if shape_of(generator) != config.generator:
-        raise SixteenfoldError(
-            f"{init}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
-            "choose the preset of that shape"
-        )
+    _check_shape(generator, init, config)
     return enter("pixel" if config.pixel is not None else "adversarial", generator, config, device, step=0)
 
 
@@ -134,14 +153,16 @@ def load_discriminator(opponent: Opponent, path: Path) -> None:
     Raises:
         SixteenfoldError: If the file cannot be read or holds a discriminator of another shape.
     """
+    _load_discriminator(opponent.network, path)
+
+
+def _load_discriminator(network: UNetDiscriminator, path: Path) -> None:
     try:
-        opponent.network.load_state_dict(safetensors.torch.load_file(path))
+        network.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError) as error:
         raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
     except RuntimeError:
-        raise SixteenfoldError(
-            f"{path}: not a discriminator of the configuration's widths {opponent.network.widths}"
-        ) from None
+        raise SixteenfoldError(f"{path}: not a discriminator of the configuration's widths {network.widths}") from None
 
 
 class MovingAverage(nn.Module):
