@@ -234,15 +234,13 @@ def test_a_run_that_cannot_begin_leaves_no_folder(photographs: Path, tmp_path: P
 
 
 def test_weights_that_cannot_begin_are_refused_before_anything_is_written(photographs: Path, tmp_path: Path) -> None:
-    def begin(config: TrainConfig, **start: Path) -> None:
-        train(config, hr=[photographs], out=tmp_path / "run", device="cpu", **start)
-
+    run, nope = tmp_path / "run", tmp_path / "nope.safetensors"
     with pytest.raises(SixteenfoldError, match="nope"):
-        begin(BOTH, init=tmp_path / "nope.safetensors")
+        train(BOTH, hr=[photographs], out=run, device="cpu", init=nope)
     with pytest.raises(SixteenfoldError, match="nope"):
-        begin(BOTH, init_discriminator=tmp_path / "nope.safetensors")
+        train(BOTH, hr=[photographs], out=run, device="cpu", init_discriminator=nope)
     with pytest.raises(SixteenfoldError, match="this run has no discriminator"):
-        begin(CONFIG, init_discriminator=tmp_path / "nope.safetensors")
+        train(CONFIG, hr=[photographs], out=run, device="cpu", init_discriminator=nope)
     assert not (tmp_path / "run").exists()
 
 
