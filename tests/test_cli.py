@@ -466,22 +466,20 @@ def test_evaluate(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
     assert "nothing to evaluate" in refused(capsys, "evaluate", "--hr", tmp_path / "hr", "--out", tmp_path / "other")
 
 
+def finished_results(folder: Path) -> list[str]:
+    """The words that evaluate a folder's sr against its hr."""
+    return [
+        *("evaluate", "--hr", str(folder / "hr"), "--sr", str(folder / "sr")),
+        *("--metrics", "psnr", "--out", str(folder / "out")),
+    ]
+
+
 def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("hr", "sr", "first", "second"):
         write(tmp_path / folder / "a.png", 64, 64)
-    words = [
-        "evaluate",
-        "--hr",
-        tmp_path / "hr",
-        "--sr",
-        tmp_path / "sr",
-        "--metrics",
-        "psnr",
-        "--out",
-        tmp_path / "out",
-    ]
+    words = finished_results(tmp_path)
     also = ["--also", f"one={tmp_path / 'first'}", "--also", f"two={tmp_path / 'hr'}"]
-    assert main([str(word) for word in (*words, *also)]) == 0
+    assert main([*words, *also]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()[:3]] == ["sr", "one", "two"]
     assert said.err == "warning: two is the folder of originals itself; its PSNR is infinite\n"
@@ -499,17 +497,7 @@ def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.Captur
     for name in ("hr/a.png", "sr/a.png", "hr/b.png", "sr/b.png"):
         write(tmp_path / name, 64, 64)
     (tmp_path / "sr" / "b.png").write_text("no picture")
-    words = [
-        "evaluate",
-        "--hr",
-        tmp_path / "hr",
-        "--sr",
-        tmp_path / "sr",
-        "--metrics",
-        "psnr",
-        "--out",
-        tmp_path / "out",
-    ]
+    words = finished_results(tmp_path)
     assert main([str(word) for word in words]) == 1
     line, *more = capsys.readouterr().err.splitlines()
     assert line.startswith("sixteenfold: ") and "b.png" in line and more == []

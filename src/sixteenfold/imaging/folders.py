@@ -51,8 +51,8 @@ def plan_jobs(
     placed: dict[Path, Path] = {}
     seen: set[str] = set()
     for source, folder in _placed(inputs, out):
-        if os.path.normpath(source.absolute()) not in seen:  # whichever way its name is spelled
-            seen.add(os.path.normpath(source.absolute()))
+        if _spelled_out(source) not in seen:
+            seen.add(_spelled_out(source))
             placed[source] = folder
     if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
         return (_single(list(placed), out, suffix),)
@@ -148,11 +148,16 @@ def _writable(source: Path) -> str:
     return source.suffix
 
 
+def _spelled_out(path: Path) -> str:
+    """One name for a path, whichever way it was written."""
+    return os.path.normpath(path.absolute())
+
+
 def _check_apart(jobs: Sequence[Job]) -> None:
     """Raise SixteenfoldError if two results would have one name."""
     sources: dict[str, Path] = {}
     for job in jobs:
-        target = os.path.normpath(job.target.absolute())
+        target = _spelled_out(job.target)
         if target in sources:
             raise SixteenfoldError(
                 f"{job.source} and {sources[target]}: both results would be {job.target}; give each folder its own OUT"
