@@ -66,6 +66,19 @@ def test_a_change_is_judged_where_it_is() -> None:
     assert difference[..., :32, :32].mean() > 5 * difference[..., 96:, 96:].mean()
 
 
+def test_without_decoder_it_is_the_same_encoder() -> None:
+    whole, encoder = UNetDiscriminator(TINY), UNetDiscriminator(TINY, decoder=False)
+    names = {name for name in whole.state_dict() if name.startswith(("down.", "encoder_head."))}
+    assert set(encoder.state_dict()) == names
+    encoder.load_state_dict({name: whole.state_dict()[name] for name in names})
+    picture = torch.rand(1, 3, 64, 128)
+    expected, judgement = whole(picture), encoder(picture)
+    assert judgement.decoder is None
+    assert [head.shape for head in judgement.heads] == [(1, 1, 1, 2)]
+    assert torch.equal(judgement.encoder, expected.encoder)
+    assert all(torch.equal(a, b) for a, b in zip(judgement.features, expected.features[:6], strict=True))
+
+
 def test_sides_that_do_not_halve() -> None:
     with pytest.raises(ValueError, match="divisible by 64"):
         UNetDiscriminator(TINY)(torch.rand(1, 3, 96, 64))

@@ -77,6 +77,14 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
         AdversarialPhase(steps=10, head_start=10)
     with pytest.raises(SixteenfoldError, match="must be positive"):
         AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
+    with pytest.raises(SixteenfoldError, match="decoder"):
+        AdversarialPhase(decoder=False, cutmix=1.0)
+
+
+@pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,)])
+def test_scales_that_lpips_cannot_have(scales: tuple[float, ...]) -> None:
+    with pytest.raises(SixteenfoldError, match="lpips_scales must"):
+        AdversarialPhase(lpips_scales=scales)
 
 
 def test_impossible_sizes_and_seeds() -> None:

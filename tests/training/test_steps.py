@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 from lightning.fabric import Fabric
+from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
@@ -17,6 +18,7 @@ from sixteenfold.training.readings import Readings
 from sixteenfold.training.steps import (
     Judges,
     Player,
+    View,
     adversarial_step,
     head_start_step,
     learning_rate_factor,
@@ -97,17 +99,35 @@ def test_each_network_learns_from_its_own_losses_alone(fabric: Fabric, judges: J
     assert not torch.equal(weights(discriminator), before[1])
 
 
-def test_lpips_alone_is_shifted(fabric: Fabric, judges: Judges) -> None:
+@pytest.mark.parametrize("scale", [1.0, 0.75])
+def test_lpips_alone_has_a_view_of_its_own(fabric: Fabric, judges: Judges, scale: float) -> None:
     data = batch()
     generator, discriminator = players(fabric)
     with torch.no_grad():
         sr = generator.module(data.lr)
     phase = dataclasses.replace(PHASE, lpips_shift=16)
-    losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None, (3, 14))
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None, View(3, 14, scale))
     assert judges.lpips is not None
-    seen = judges.lpips(sr[..., 3:52, 14:63], data.hr[..., 3:52, 14:63])
-    assert losses["lpips"].item() == pytest.approx(seen.mean().item(), rel=1e-4)
+    side = round(49 * scale)
+    squares = [image[..., 3:52, 14:63] for image in (sr, data.hr)]
+    seen = [F.interpolate(square, (side, side), mode="bilinear", antialias=True) for square in squares]
+    assert losses["lpips"].item() == pytest.approx(judges.lpips(*seen).mean().item(), rel=1e-4)
     assert losses["pixel"].item() == pytest.approx((sr - data.hr).square().mean().item(), rel=1e-4)
+
+
+def test_a_discriminator_without_decoder_judges_by_its_encoder_alone(fabric: Fabric, judges: Judges) -> None:
+    data, phase = batch(), dataclasses.replace(PHASE, decoder=False, cutmix=0.0)
+    generator, _ = players(fabric)
+    network = UNetDiscriminator((4,) * 6, decoder=False)
+    with torch.no_grad():
+        real, made = network(data.hr), network(generator.module(data.lr))
+    discriminator = Player(*fabric.setup(network, torch.optim.SGD(network.parameters(), 1e-2)))
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None)
+    assert losses["adversarial"].item() == pytest.approx(-made.encoder.mean().item(), rel=1e-4)
+    hinge = (1 - real.encoder).relu().mean() + (1 + made.encoder).relu().mean()
+    assert losses["discriminator"].item() == pytest.approx(hinge.item(), rel=1e-4)
+    matching = torch.stack([(a - b).square().mean() for a, b in zip(made.features, real.features, strict=True)]).mean()
+    assert losses["feature_matching"].item() == pytest.approx(matching.item(), rel=1e-4)
 
 
 def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:

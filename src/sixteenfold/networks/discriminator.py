@@ -25,10 +25,15 @@ class Judgement(NamedTuple):
 
     encoder: Tensor
     """(N, 1, H/64, W/64), a logit for each place of the bottleneck."""
-    decoder: Tensor
-    """(N, 1, H, W), a logit for each pixel."""
+    decoder: Tensor | None
+    """(N, 1, H, W), a logit for each pixel; None of a discriminator without decoder."""
     features: tuple[Tensor, ...]
     """What each stage gives: going down at 1/2 to 1/64 of the size, then going up at 1/32 to 1/1."""
+
+    @property
+    def heads(self) -> list[Tensor]:
+        """The logits of each head there is."""
+        return [head for head in (self.encoder, self.decoder) if head is not None]
 
 
 class Stage(nn.Module):
@@ -61,23 +66,25 @@ class UNetDiscriminator(nn.Module):
     Args:
         widths: Channels of the stages on the way down, each halving the size. The way up mirrors them
             and ends with half of the first width.
+        decoder: Without it there is no way up: the encoder alone, as which the factsheet's section 3 knows
+            the usual discriminator.
 
     Raises:
         ValueError: If a width is less than 2.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256, 320, 384)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (64, 128, 192, 256, 320, 384), *, decoder: bool = True) -> None:
         super().__init__()
         if not widths or min(widths) < 2:
             raise ValueError(f"widths must be at least 2: {widths}")
         self.widths = widths
         self.down = nn.ModuleList(Stage(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
-        ups = (*reversed(widths[:-1]), widths[0] // 2)
+        ups = (*reversed(widths[:-1]), widths[0] // 2) if decoder else ()
         # From the second on, a stage also reads what the way down gave at its size: as wide as what comes from below.
-        inputs = (widths[-1], *(2 * width for width in ups[:-1]))
+        inputs = (widths[-1], *(2 * width for width in ups[:-1])) if decoder else ()
         self.up = nn.ModuleList(Stage(a, b) for a, b in zip(inputs, ups, strict=True))
         self.encoder_head = nn.Conv2d(widths[-1], 1, kernel_size=1)
-        self.decoder_head = nn.Conv2d(ups[-1], 1, kernel_size=1)
+        self.decoder_head = nn.Conv2d(ups[-1], 1, kernel_size=1) if decoder else None
 
     def forward(self, image: Tensor) -> Judgement:
         """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (two to the number of stages), -> `Judgement`.
@@ -94,6 +101,8 @@ class UNetDiscriminator(nn.Module):
             x = F.avg_pool2d(stage(x), 2)
             going_down.append(x)
         bottleneck = x
+        if self.decoder_head is None:
+            return Judgement(self.encoder_head(bottleneck), None, tuple(going_down))
         going_up: list[Tensor] = []
         # The bottleneck itself is the first stage's only input; the others read the rest of the way down, backwards.
         skips = [None, *reversed(going_down[:-1])]

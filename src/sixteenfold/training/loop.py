@@ -26,7 +26,7 @@ from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph, compiled, graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, head_start_step, pixel_step
+from sixteenfold.training.steps import Judges, Losses, Player, View, adversarial_step, head_start_step, pixel_step
 from sixteenfold.training.validation import ValidationPicture, read_validation, validate
 
 console = Console(stderr=True)
@@ -224,8 +224,8 @@ def _adversarial(run: Run, training: Training) -> Step:
         if critic is not None and pace.waiting:
             return head_start_step(run.fabric, generator, critic, parts, phase)
         mask = _mask(run, training.step, pace.done, phase)
-        shift = _shift(run.config.seed, training.step, phase)
-        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
+        view = _view(run.config.seed, training.step, phase)
+        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, view)
 
     return step
 
@@ -284,12 +284,12 @@ def _mask(run: Run, step: int, done: int, phase: AdversarialPhase) -> Tensor | N
     return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
 
 
-def _shift(seed: int, step: int, phase: AdversarialPhase) -> tuple[int, int]:
-    """How much is cut off before the step's LPIPS."""
-    if phase.lpips_shift == 0:
-        return 0, 0
-    offsets = torch.randint(phase.lpips_shift, (2,), generator=address(seed, step, "lpips"))
-    return int(offsets[0]), int(offsets[1])
+def _view(seed: int, step: int, phase: AdversarialPhase) -> View:
+    """What the step's LPIPS sees, drawn anew for each step."""
+    random = address(seed, step, "lpips")
+    place = torch.randint(max(1, phase.lpips_shift), (2,), generator=random)
+    scale = torch.randint(len(phase.lpips_scales), (), generator=random)
+    return View(int(place[0]), int(place[1]), phase.lpips_scales[int(scale)])
 
 
 def _validate(run: Run, training: Training, record: Record) -> None:

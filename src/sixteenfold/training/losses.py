@@ -41,21 +41,20 @@ def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
 def adversarial_loss(made: Judgement) -> Tensor:
     """What the generator is punished for when its pictures are seen through.
 
-    - mean D(sr), averaged over the encoder and the decoder head. Source: Lim and Ye, "Geometric GAN",
+    - mean D(sr), averaged over the heads. Source: Lim and Ye, "Geometric GAN",
     2017, equation 20 (hinge loss); over both heads as Schoenfeld et al., CVPR 2020, equation 4.
     """
-    return -(made.encoder.float().mean() + made.decoder.float().mean()) / 2
+    return -torch.stack([head.float().mean() for head in made.heads]).mean()
 
 
 def discriminator_loss(real: Judgement, made: Judgement) -> Tensor:
     """What the discriminator is punished for.
 
-    mean max(0, 1 - D(hr)) + mean max(0, 1 + D(sr)), averaged over the encoder and the decoder head.
+    mean max(0, 1 - D(hr)) + mean max(0, 1 + D(sr)), averaged over the heads.
     Sources as for `adversarial_loss`.
     """
-    encoder = F.relu(1 - real.encoder).mean() + F.relu(1 + made.encoder).mean()
-    decoder = F.relu(1 - real.decoder).mean() + F.relu(1 + made.decoder).mean()
-    return (encoder + decoder) / 2
+    pairs = zip(real.heads, made.heads, strict=True)
+    return torch.stack([F.relu(1 - yes.float()).mean() + F.relu(1 + no.float()).mean() for yes, no in pairs]).mean()
 
 
 def feature_matching_loss(made: Sequence[Tensor], real: Sequence[Tensor], kind: Distance) -> Tensor:
@@ -135,4 +134,5 @@ def cutmix_loss(mixed: Judgement, real: Judgement, made: Judgement, mask: Tensor
         made: Judgement of sr.
         mask: (1, 1, H, W) bool.
     """
+    assert mixed.decoder is not None and real.decoder is not None and made.decoder is not None
     return F.mse_loss(mixed.decoder, torch.where(mask, real.decoder, made.decoder))

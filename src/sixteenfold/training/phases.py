@@ -79,6 +79,8 @@ class AdversarialPhase(Phase):
     is hard to learn to tell from originals."""
     discriminator: tuple[int, ...] = (64, 128, 192, 256, 320, 384)
     """Widths of the discriminator's stages; each halves the size."""
+    decoder: bool = True
+    """Whether the discriminator is a U-net, which judges each pixel as well; without, it is its encoder alone."""
     pixel: float = 1.0
     """Weight of the pixel loss."""
     pixel_loss: Distance = "mse"
@@ -89,6 +91,9 @@ class AdversarialPhase(Phase):
     """LPIPS sees a square smaller by this less one than the crop, at another of so many places in each direction in
     each step. AlexNet's layers look at every fourth to every sixteenth pixel; at one place a generator could learn to
     please them on just that grid. 16 covers all; 0 shows LPIPS the whole crop."""
+    lpips_scales: tuple[float, ...] = (1.0,)
+    """LPIPS sees that square reduced to one of these shares of its side, another in each step. Patterns that please it
+    at one size only, such as stripes four pixels apart, then do not pay."""
     adversarial: float = 1e-3
     """Weight of the hinge loss on both heads of the discriminator."""
     feature_matching: float = 1.0
@@ -112,6 +117,7 @@ class AdversarialPhase(Phase):
         require(self.discriminator_learning_rate > 0, "discriminator_learning_rate must be positive")
         require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
         require(self.cutmix_ramp >= 1, "cutmix_ramp must be at least 1")
+        require(self.cutmix == 0 or self.decoder, "cutmix needs the discriminator's decoder")
         require(len(self.discriminator) > 0 and min(self.discriminator) >= 2, "discriminator widths must be at least 2")
         divisor = 2 ** len(self.discriminator)
         require(
@@ -127,6 +133,13 @@ class AdversarialPhase(Phase):
             0 <= self.lpips_shift <= max(0, self.patch - 31),
             f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
         )
+        require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")
+        for scale in self.lpips_scales:
+            side = round(scale * (self.patch - max(0, self.lpips_shift - 1)))
+            require(
+                scale <= 1 and (side >= 31 or self.lpips == 0),
+                f"lpips_scales must be at most 1 and leave LPIPS at least 31 pixels, not {scale:g}",
+            )
 
     @property
     def has_discriminator(self) -> bool:

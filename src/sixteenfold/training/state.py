@@ -17,7 +17,7 @@ from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig
-from sixteenfold.training.phases import Phase
+from sixteenfold.training.phases import AdversarialPhase, Phase
 
 PhaseName = Literal["pixel", "adversarial"]
 
@@ -96,7 +96,11 @@ def check_start(config: TrainConfig, init: Path | str | None, init_discriminator
     if init_discriminator is not None:
         if config.adversarial is None or not config.adversarial.has_discriminator:
             raise SixteenfoldError(f"{init_discriminator}: this run has no discriminator; leave it out")
-        _load_discriminator(UNetDiscriminator(config.adversarial.discriminator), init_discriminator)
+        _load_discriminator(_discriminator(config.adversarial), init_discriminator)
+
+
+def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
+    return UNetDiscriminator(phase.discriminator, decoder=phase.decoder)
 
 
 def _check_shape(generator: Generator, source: Path | str | None, config: TrainConfig) -> None:
@@ -130,7 +134,7 @@ def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: to
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
         torch.manual_seed(config.seed + 1)
-        network = UNetDiscriminator(config.adversarial.discriminator)
+        network = _discriminator(config.adversarial)
         _place(network, device)
         opponent = Opponent(network, _adam(network, phase, config.adversarial.discriminator_learning_rate))
     optimizer = _adam(generator, phase, phase.learning_rate)
