@@ -172,12 +172,14 @@ def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
     return Results(hr, lr, sr)
 
 
-def measured(results: Results, metrics: Sequence[str], work: Path) -> list[str]:
-    """Tables of both protocols, with how LPIPS stands to bicubic's, and the conventions."""
+def measured(
+    results: Results, metrics: Sequence[str], work: Path, protocols: Sequence[Protocol] = ("ntire2020", "full")
+) -> list[str]:
+    """Tables of each protocol, with how LPIPS stands to bicubic's, and the conventions."""
     lines: list[str] = []
     first, *others = results.sr
     conventions: list[str] = []
-    for protocol, title in TITLES.items():
+    for protocol in protocols:
         try:
             scores = evaluate(
                 results.hr,
@@ -196,7 +198,7 @@ def measured(results: Results, metrics: Sequence[str], work: Path) -> list[str]:
             continue  # all smaller than the challenge's crop
         count = len(scores.methods[0].images)
         left_out = f"; {len(scores.failures)} left out as too small or unreadable" if scores.failures else ""
-        lines += ["", f"### {title.capitalize()}", "", f"{count} pictures{left_out}.", ""]
+        lines += ["", f"### {TITLES[protocol].capitalize()}", "", f"{count} pictures{left_out}.", ""]
         lines += [*tables(scores), *to_bicubic(scores)]
         conventions = [f"- {key}: {text}" for key, text in scores.facts.items() if key not in ("protocol", "model")]
         conventions += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]

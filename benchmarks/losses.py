@@ -1,0 +1,154 @@
+"""The factsheet's comparison at a small budget: LPIPS against VGG, the U-net discriminator against its encoder.
+
+    python benchmarks/losses.py --hr DIR... --val DIR [--steps 800] [--arms a,b] [--work DIR] [--out docs/losses.md]
+    python benchmarks/losses.py --hr DIR... --norms
+
+Every arm trains on from `compact-fidelity`, which has seen the pixel loss alone: the same crops in the same order,
+as many steps, the same rates. A quarter of the steps is the discriminator's head start. The last weights count, not
+the best: choosing by a metric would favour the loss that is that metric. Then all arms enlarge the photographs in
+--val and are scored as `sixteenfold evaluate` does it, and --out is written, with strips of scikit-image's pictures.
+
+VGG and LPIPS have the same say: `--norms` gives the norm of each term's gradient at the start, by which the weight of
+VGG was set.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from results import find_model, gallery, make_photos, make_results, measured
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.metrics.lpips import LPIPS
+from sixteenfold.networks import zoo
+from sixteenfold.training.config import PRESETS, TrainConfig
+from sixteenfold.training.data import sample_batch, smallest_side
+from sixteenfold.training.index import make_index
+from sixteenfold.training.loop import train
+from sixteenfold.training.losses import VGGFeatures, lpips_loss, pixel_loss, vgg_loss
+from sixteenfold.training.phases import AdversarialPhase, DataConfig
+from sixteenfold.training.photographs import decode
+from sixteenfold.upscaling.consistency import project
+
+START = "compact-fidelity"
+METRICS = ("psnr", "ssim", "lpips", "dists", "niqe", "lr_psnr")
+
+VGG_WEIGHT = 0.15
+"""The gradient of VGG's loss at the start is about seven times as long as that of LPIPS (`--norms`)."""
+
+ADVERSARIAL = PRESETS["compact"].adversarial
+assert ADVERSARIAL is not None
+LPIPS_UNET = replace(ADVERSARIAL, patch=128, warmup=20, average=0.99, feature_matching=0.0)
+"""Adversarial + LPIPS, with the pixel loss that keeps colours, against the U-net."""
+VGG_UNET = replace(LPIPS_UNET, lpips=0.0, vgg=VGG_WEIGHT)
+MATCHING = replace(LPIPS_UNET, feature_matching=1.0)
+
+ARMS: dict[str, tuple[AdversarialPhase, DataConfig]] = {
+    # What the factsheet proposes: LPIPS with feature matching, and the U-net.
+    "matching": (MATCHING, DataConfig()),
+    # What it compares with, by halves.
+    "vgg-encoder": (replace(VGG_UNET, decoder=False), DataConfig()),
+    "vgg-unet": (VGG_UNET, DataConfig()),
+    "lpips-encoder": (replace(LPIPS_UNET, decoder=False), DataConfig()),
+    "lpips-unet": (LPIPS_UNET, DataConfig()),
+    # Beyond it: LPIPS at several sizes; crops of the flattest third drawn again.
+    "matching-scales": (replace(MATCHING, lpips_scales=(1.0, 1.0, 0.875, 0.75, 0.625, 0.5)), DataConfig()),
+    "matching-detail": (MATCHING, DataConfig(detail=3.0)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hr", type=Path, nargs="+", required=True, help="folders of photographs to train on")
+    parser.add_argument("--val", type=Path, help="photographs to score on")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--arms", default=",".join(ARMS))
+    parser.add_argument("--norms", action="store_true", help="only measure the gradients of the terms")
+    parser.add_argument("--work", type=Path, default=Path("build/losses"), help="for the runs; a stopped one goes on")
+    parser.add_argument("--out", type=Path, default=Path("docs/losses.md"))
+    options = parser.parse_args()
+    try:
+        if options.norms:
+            return norms(options.hr)
+        if options.val is None:
+            raise SixteenfoldError("name photographs to score on by --val")
+        names = options.arms.split(",")
+        if unknown := [name for name in names if name not in ARMS]:
+            raise SixteenfoldError(f"no arm is named {unknown[0]!r}; choose among {', '.join(ARMS)}")
+        files = [run(name, options.steps, options.hr, options.work / name) for name in names]
+        write(files, options.val, options.work, options.out, " ".join(sys.argv[1:]))
+    except SixteenfoldError as error:
+        sys.exit(f"losses: {error}")
+
+
+def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
+    """The arm's weights after its steps, under the arm's name."""
+    phase, data = ARMS[name]
+    config = TrainConfig(
+        generator=PRESETS["compact"].generator,
+        pixel=None,
+        adversarial=replace(phase, steps=steps, head_start=steps // 4),
+        data=data,
+        save_every=200,
+    )
+    target = folder / f"{name}.safetensors"
+    if not target.exists():
+        file = train(config, hr=hr, out=folder / "run", init=START, precision="bf16", resume=folder.exists())
+        shutil.copy(file, target)
+    return target
+
+
+def norms(hr: Sequence[Path]) -> None:
+    """Print each term and the norm of its gradient at what the start makes of eight crops."""
+    index = make_index(hr, smallest_side(LPIPS_UNET.patch))
+    pictures = [decode(entry) for entry in index.entries[:: max(1, len(index.entries) // 10)]]
+    batch = sample_batch(pictures, LPIPS_UNET.patch, seed=0, step=0, indices=range(8), whole=True)
+    with torch.no_grad():
+        sr = project(zoo.load(START)(batch.lr), batch.lr)
+    lpips, vgg = LPIPS(), VGGFeatures()
+    losses: dict[str, Callable[[Tensor], Tensor]] = {
+        "pixel (L1)": lambda sr: pixel_loss(sr, batch.hr, "l1"),
+        "lpips": lambda sr: lpips_loss(sr, batch.hr, lpips),
+        "vgg": lambda sr: vgg_loss(sr, batch.hr, vgg),
+    }
+    for name, loss in losses.items():
+        at = sr.clone().requires_grad_(True)
+        value = loss(at)
+        value.backward()
+        assert at.grad is not None
+        print(f"{name}: {value.item():.4f}, norm of its gradient {at.grad.norm().item():.4f}")
+
+
+def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -> None:
+    """Score every arm and the start, and write the document."""
+    models = [find_model(str(file)) for file in files] + [find_model(START)]
+    lines = [
+        "# Which losses, which discriminator",
+        "",
+        f"Written by `python benchmarks/losses.py {words}`; not edited.",
+        "",
+    ]
+    lines += ["| arm | pixel (L1) | LPIPS | VGG | adversarial | feature matching | discriminator | other |"]
+    lines += ["| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"]
+    for file in files:
+        phase, data = ARMS[file.stem]
+        critic = "U-net" if phase.decoder else "encoder"
+        other = [f"LPIPS at sizes of {phase.lpips_scales}"] if len(phase.lpips_scales) > 1 else []
+        other += [f"crops of detail {data.detail:g} or more"] if data.detail else []
+        weights = (phase.pixel, phase.lpips, phase.vgg, phase.adversarial, phase.feature_matching)
+        lines += [
+            f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {critic} | {', '.join(other)} |"
+        ]
+    lines += measured(make_results(val, models, work / "scored"), METRICS, work / "scored", ["ntire2020"])
+    lines += gallery(make_results(make_photos(work / "photos"), models, work / "shown"), out)
+    out.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    print(out)
+
+
+if __name__ == "__main__":
+    main()
