@@ -58,6 +58,18 @@ def test_fp32_on_a_cpu_is_the_plain_network(features, growth, blocks):
             assert relative_error(result, expected) < 1e-5, part
 
 
+@pytest.mark.skipif(engine_module.winograd_machine() is None, reason="no Winograd code for this CPU")
+def test_the_strips_of_the_last_layers_do_not_show(monkeypatch):
+    from sixteenfold.upscaling import planes_generator
+
+    engine, x = make_engine(generator(), "cpu", "fp32"), noise(1, 8, 11, 7)
+    monkeypatch.setattr(planes_generator, "STRIP", 4096)
+    whole = engine.second_trunk(x)
+    for rows in (4, 20):
+        monkeypatch.setattr(planes_generator, "STRIP", rows)
+        assert torch.equal(engine.second_trunk(x), whole)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_sizes_may_change_from_call_to_call(precision):
     network = generator()

@@ -4,6 +4,7 @@ Nothing is concatenated: a convolution reads a list of pictures and writes anoth
 convolution (activation, residual sums) happens where its result is written.
 """
 
+import copy
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -55,6 +56,14 @@ class Planes:
     def clear_border(self) -> None:
         """Set to zero what lies below and to the right of the picture."""
         self.data[:, self.height + 1 :], self.data[:, :, self.width + 1 :] = 0, 0
+
+    def rows(self, first: int, count: int) -> "Planes":
+        """A strip of the picture, in the same memory and to be read only: its border is the rows around it."""
+        strip = copy.copy(self)
+        strip.height = count
+        strip.data = self.data[:, first : first + count + 2]
+        strip.addresses = [address + first * self.row_floats * 4 for address in self.addresses]
+        return strip
 
     def fill(self, picture: Tensor) -> "Planes":
         """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself."""

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.assembly import Machine
 from sixteenfold.kernels.planes import Convolver, Layer, Planes, make_layer
-from sixteenfold.kernels.winograd import DOUBLING, Variant
+from sixteenfold.kernels.winograd import DOUBLING, PATCH, Variant
 from sixteenfold.networks.generator import NEGATIVE_SLOPE, RESIDUAL_SCALE, RRDB, DenseBlock, Generator, Trunk
+
+STRIP = 64
+"""Rows of the result that the last layers make at a time; a multiple of PATCH."""
 
 PLAIN = Variant()
 ACTIVATED = Variant(slope=NEGATIVE_SLOPE)
@@ -100,13 +103,28 @@ class PlanesGenerator:
 
     def second_trunk(self, features: Tensor) -> Tensor:
         """Second-trunk input (N, f2, h, w) -> picture (N, 3, 4h, 4w), not clamped."""
-        pictures: list[Tensor] = []
-        for x in features:
-            y = self._second(self._planes(x))
-            y = self._double(self._up4, self._double(self._up3, y))
-            y = self._same(self._refine, y)  # at x16 a picture is large: no other may be held beside these two
-            pictures.append(self._same(self._last, y).picture(3))
-        return torch.cat(pictures)
+        return torch.cat([self._finish(self._double(self._up3, self._second(self._planes(x)))) for x in features])
+
+    def _finish(self, x: Planes) -> Tensor:
+        """The layers at full size, in strips: a strip of the picture stays in the cache, all of it would not.
+
+        (1, 3, 2H, 2W) of a picture as up3 gives it.
+        """
+        height, width = 2 * x.height, 2 * x.width
+        picture = torch.empty(1, 3, height, width)
+        for first in range(0, height, STRIP):
+            end = min(first + STRIP, height)
+            # A wrong row at the edge of a strip spoils one more with each of the two layers that follow.
+            top, bottom = max(0, first - PATCH), min(height, end + PATCH)
+            y = self._strip("doubled", self._up4, x.rows(top // 2, (bottom - top) // 2), 2)
+            y = self._strip("refined", self._refine, y)
+            y = self._strip("last", self._last, y.rows(first - top, end - first))
+            y.copy_to(picture[0, :, first:end])
+        return picture
+
+    def _strip(self, purpose: str, layer: Layer, x: Planes, scale: int = 1) -> Planes:
+        """In memory that the next strip uses again."""
+        return self._run(layer, [x], self._run.planes(purpose, layer.out_channels, scale * x.height, scale * x.width))
 
     def _planes(self, x: Tensor) -> Planes:
         channels, height, width = x.shape
