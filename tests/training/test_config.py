@@ -79,6 +79,8 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
         AdversarialPhase(pixel=0.0, lpips=0.0, adversarial=0.0, feature_matching=0.0, cutmix=1.0)
     with pytest.raises(SixteenfoldError, match="decoder"):
         AdversarialPhase(decoder=False, cutmix=1.0)
+    with pytest.raises(SixteenfoldError, match="discriminator_betas"):
+        AdversarialPhase(discriminator_betas=(0.0, 1.0))
 
 
 @pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,)])

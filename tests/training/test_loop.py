@@ -165,6 +165,19 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=model, device="cpu")
 
 
+def test_the_discriminator_may_have_betas_of_its_own() -> None:
+    smoke = PRESETS["smoke"]
+    assert smoke.adversarial is not None
+    for betas, expected in ((None, smoke.adversarial.betas), ((0.0, 0.9), (0.0, 0.9))):
+        config = dataclasses.replace(
+            smoke, adversarial=dataclasses.replace(smoke.adversarial, discriminator_betas=betas)
+        )
+        training = state.enter("adversarial", config.generator.build(), config, torch.device("cpu"), step=0)
+        assert training.opponent is not None
+        assert training.opponent.optimizer.param_groups[0]["betas"] == expected
+        assert training.optimizer.param_groups[0]["betas"] == smoke.adversarial.betas
+
+
 def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
     with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")

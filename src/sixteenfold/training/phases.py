@@ -73,6 +73,9 @@ class AdversarialPhase(Phase):
     batch: int = 2
     discriminator_learning_rate: float = 1e-5
     """Adam's step size of the discriminator; warm-up and decay are those of the generator."""
+    discriminator_betas: tuple[float, float] | None = None
+    """Adam's decay rates for the discriminator; None: those of the generator. Its aim moves all the time: a first
+    moment carries it on to where the aim was, and it ends in judging everything alike (docs/training-log.md)."""
     head_start: int = 0
     """Steps at the beginning in which the discriminator alone learns; by the clock, their share of the time. A
     discriminator that knows nothing yet moves the generator at random, and a generator that is moved all the time
@@ -115,6 +118,8 @@ class AdversarialPhase(Phase):
         require(min(weights) >= 0, "weights of losses must not be negative")
         require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
         require(self.discriminator_learning_rate > 0, "discriminator_learning_rate must be positive")
+        betas = self.discriminator_betas or ()
+        require(all(0 <= beta < 1 for beta in betas), "discriminator_betas must lie between 0 and 1")
         require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
         require(self.cutmix_ramp >= 1, "cutmix_ramp must be at least 1")
         require(self.cutmix == 0 or self.decoder, "cutmix needs the discriminator's decoder")

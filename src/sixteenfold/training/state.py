@@ -17,7 +17,7 @@ from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig
-from sixteenfold.training.phases import AdversarialPhase, Phase
+from sixteenfold.training.phases import AdversarialPhase
 
 PhaseName = Literal["pixel", "adversarial"]
 
@@ -136,8 +136,9 @@ def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: to
         torch.manual_seed(config.seed + 1)
         network = _discriminator(config.adversarial)
         _place(network, device)
-        opponent = Opponent(network, _adam(network, phase, config.adversarial.discriminator_learning_rate))
-    optimizer = _adam(generator, phase, phase.learning_rate)
+        rate = config.adversarial.discriminator_learning_rate
+        opponent = Opponent(network, _adam(network, rate, config.adversarial.discriminator_betas or phase.betas))
+    optimizer = _adam(generator, phase.learning_rate, phase.betas)
     return Training(name, generator, optimizer, average, opponent, step, begun=step)
 
 
@@ -206,8 +207,8 @@ def _place(network: nn.Module, device: torch.device) -> None:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def _adam(network: nn.Module, phase: Phase, learning_rate: float) -> Optimizer:
+def _adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
     """Adam that remembers its own learning rate as the phase's highest ("peak"); one pass over all weights a step."""
     parameters = list(network.parameters())
     fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, phase.betas, fused=fused)
+    return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, betas, fused=fused)
