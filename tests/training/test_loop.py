@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training import checkpoint, folder, loop, pace
+from sixteenfold.training import checkpoint, folder, loop, pace, state
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
