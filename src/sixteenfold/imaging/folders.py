@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.deepzoom import holds_tiles
+from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.read import is_picture
 
@@ -70,6 +70,34 @@ def plan_jobs(
     return tuple(_checked(job) for job in jobs if job.source.absolute() not in made)
 
 
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """The picture files in a folder and below, by their names' endings; in the order of names.
+
+    Hidden files and folders are left out, links to folders, and the tiles of DeepZoom pictures.
+
+    Raises:
+        SixteenfoldError: If a folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not deepzoom.belongs_to_one(path):
+                yield from pictures_in(path)
+        elif is_picture(path) and (
+            entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
+            or (entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode))
+        ):
+            yield path
+
+
 def there(path: Path) -> os.stat_result | None:
     """What the system says of a path, links followed; None where it says nothing.
 
@@ -112,31 +140,11 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Pa
         if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
-        found = [file for file in _walk(path) if is_picture(file)]
+        found = list(pictures_in(path))
         if not found:
             raise SixteenfoldError(f"{path}: holds no picture of a known format; check the name")
         for file in found:
             yield file, file.parent if out is None else out / file.parent.relative_to(path)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if not holds_tiles(path):
-                yield from _walk(path)
-        elif entry.is_file(follow_symlinks=False) or (
-            entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode)
-        ):
-            yield path
 
 
 def _writable(source: Path) -> str:
