@@ -186,6 +186,21 @@ def test_format_chooses_the_suffix(tmp_path: Path, model: str) -> None:
     assert read(tmp_path / "photo_x16.webp").pixels.shape == (32, 48, 3)
 
 
+def test_a_folder_again_in_another_size_and_format(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "photo.png", 2, 3)
+    words = ["upscale", str(tmp_path), "--model", model, "--device", "cpu"]
+    for options in ([], ["--scale", "2.5"], ["--size", "20x20"], ["--format", "jpg"]):
+        assert main([*words, *options]) == 0
+    names = {"photo_x16.png", "photo_x2.5.png", "photo_20x20.png", "photo_x16.jpg"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", *names}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("3 left out, results of earlier runs") and f"{tmp_path / 'photo_'}" in said
+    assert main(["upscale", str(tmp_path / "photo_20x20.png"), *words[2:], "--scale", "2"]) == 0
+    assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
+
+
 def test_deep_zoom_and_pyramid(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "album"
     write(folder / "photo.png", 20, 30)

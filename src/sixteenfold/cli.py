@@ -49,7 +49,7 @@ class Upscale:
     """Make pictures sixteen times as large a side."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked."""
+    """Picture files, or folders, which are walked; results of earlier runs among them are left out."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
@@ -121,6 +121,11 @@ class Upscale:
         )
         if report.skipped and not self.quiet:
             _say(f"{len(report.skipped)} skipped, their results exist; --overwrite makes them anew")
+        if report.earlier and not self.quiet:
+            _say(
+                f"{len(report.earlier)} left out, results of earlier runs by their names, such as {report.earlier[0]}; "
+                "name one alone to enlarge it"
+            )
         return _status(report.failures)
 
 
@@ -138,7 +143,7 @@ class Downscale:
         from sixteenfold.imaging.folders import plan_jobs
         from sixteenfold.imaging.shrink import shrink_file
 
-        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True).jobs
         failures: list[str] = []
         for job in jobs:
             try:

@@ -162,7 +162,7 @@ def test_tiles_are_no_photographs_whatever_lies_among_them(tmp_path: Path, odd: 
 def test_tiles_are_no_photographs(tmp_path: Path) -> None:
     write(tmp_path / "b.png")
     write(tmp_path / "b_x16.dzi")
-    jobs = plan_jobs([tmp_path], None, ending="_x16", suffix=".dzi")
+    jobs = plan_jobs([tmp_path], None, ending="_x16", suffix=".dzi").jobs
     assert [job.source.name for job in jobs] == ["b.png"]
-    (job,) = plan_jobs([tmp_path / "b.png"], tmp_path / "one.dzi", ending="_x16")
+    (job,) = plan_jobs([tmp_path / "b.png"], tmp_path / "one.dzi", ending="_x16").jobs
     assert job.target == tmp_path / "one.dzi"

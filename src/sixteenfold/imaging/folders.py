@@ -1,9 +1,10 @@
 """Which picture files a command means, and where the result of each goes."""
 
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,25 @@ class Job:
     target: Path
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done."""
+
+    jobs: tuple[Job, ...]
+    """One a picture, in the order given, folders in the order of names; none twice."""
+    earlier: tuple[Path, ...]
+    """Pictures that were left out, being results of earlier runs by their names and places."""
+
+
 def plan_jobs(
-    inputs: Sequence[Path], out: Path | None, *, ending: str, suffix: str | None = None, keep_suffix: bool = False
-) -> tuple[Job, ...]:
+    inputs: Sequence[Path],
+    out: Path | None,
+    *,
+    ending: str,
+    endings: re.Pattern[str] | None = None,
+    suffix: str | None = None,
+    keep_suffix: bool = False,
+) -> Plan:
     """Pair every picture that is meant with the file of its result. Nothing is read but folders.
 
     Args:
@@ -32,14 +49,16 @@ def plan_jobs(
             again; None puts each result beside its source. It counts as a file when its name ends like
             a picture's and no folder of that name exists.
         ending: What a result's name has after its source's, before the suffix.
+        endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
+            name and such an ending, and lies beside it or where its result goes, is left out. So a picture that is
+            named alone never is.
         suffix: The results' suffix, such as ".png", if one is asked for.
         keep_suffix: Where none is asked for, take the source's if such a file can be written. Otherwise
             the results are ".png".
 
     Returns:
-        A job a picture, in the order given, folders in the order of names; none twice. Results of an
-        earlier run are no sources of this one. Where two sources would share a result, the results'
-        names keep the sources' suffixes.
+        The jobs, and what was left out. What is the result of a job is no source of another. Where two
+        sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
         SixteenfoldError: If nothing is named, a folder holds no picture, `out` is one file for several
@@ -54,8 +73,23 @@ def plan_jobs(
         if _spelled_out(source) not in seen:
             seen.add(_spelled_out(source))
             placed[source] = folder
+    earlier = [] if endings is None else _results_among(placed, endings)
+    for source in earlier:
+        del placed[source]
+    jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
+    made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
+    return Plan(
+        tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
+        tuple(path for path in earlier if _spelled_out(path) not in made),
+    )
+
+
+def _jobs(
+    placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
+) -> list[Job]:
+    """Give each picture's result its name, in the folder given."""
     if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
-        return (_single(list(placed), out, suffix),)
+        return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
@@ -66,8 +100,22 @@ def plan_jobs(
         for source, target in targets.items()
     ]
     _check_apart(jobs)
-    made = {job.target.absolute() for job in jobs if job.target.absolute() != job.source.absolute()}
-    return tuple(_checked(job) for job in jobs if job.source.absolute() not in made)
+    return jobs
+
+
+def _results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
+    """The pictures that are named like the result of another, beside it or in the folder of its result."""
+    names = {
+        (_spelled_out(place), name)
+        for source, folder in placed.items()
+        for place in (source.parent, folder)
+        for name in (source.stem, source.name)
+    }
+    return [
+        path
+        for path in placed
+        if (ending := endings.search(path.stem)) and (_spelled_out(path.parent), path.stem[: ending.start()]) in names
+    ]
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:
@@ -131,7 +179,7 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
     if suffix is not None and format_of(out) != format_of(Path(f"any{suffix}")):
         raise SixteenfoldError(f"{out}: is not what --format {suffix[1:]} asks for; leave out one of the two")
-    return _checked(Job(sources[0], out))
+    return Job(sources[0], out)
 
 
 def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
