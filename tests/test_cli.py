@@ -381,6 +381,9 @@ def test_unusable_settings(
     given = options if "--model" in options else ["--model", model, *options]
     assert hint in refused(capsys, "upscale", photo, *given)
     assert sorted(tmp_path.iterdir()) == [photo]
+    # Also when there is nothing to do.
+    (tmp_path / "photo_x16.png").touch()
+    assert hint in refused(capsys, "upscale", photo, *given)
 
 
 def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:

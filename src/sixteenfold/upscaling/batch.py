@@ -54,7 +54,7 @@ def upscale_files(
             its size and format, is left out.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
-        make_upscaler: Called once, when there is something to do.
+        make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
         format: Suffix of the results without its dot; None takes what `out` says, else png.
         overwrite: Replace results that exist; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
@@ -75,15 +75,14 @@ def upscale_files(
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
     skipped = tuple(job.target for job in jobs if there(job.target) and not overwrite)
     pending = [job for job in jobs if job.target not in skipped]
-    upscaler = make_upscaler() if pending else None
+    upscaler = make_upscaler()
     with ExitStack() as stack:
         watches = [watch] if watch else []
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
-        if upscaler is not None:
-            batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
+        batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(tuple(batch.written), skipped, tuple(batch.failures), plan.earlier)
 
 
