@@ -42,6 +42,11 @@ def test_a_folder_that_is_named_like_a_picture(tmp_path: Path) -> None:
     assert plan(tmp_path, ["a.jpg"], "large.png") == {"a.jpg": "large.png/a_x16.png"}
 
 
+@pytest.mark.parametrize("out", ["album.2024", "v1.5", "trip.new", "large.dir", "a.photos", ".hidden"])
+def test_a_folder_whose_name_has_a_dot(tmp_path: Path, out: str) -> None:
+    assert plan(tmp_path, ["a.jpg"], out) == {"a.jpg": f"{out}/a_x16.png"}
+
+
 def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
     touch(tmp_path / "in", "b.png", "a.jpg", "deep/er/c.webp", "notes.txt", ".b.png.rows", ".hidden/d.png")
     assert plan(tmp_path, ["in"], "out") == {
@@ -140,6 +145,10 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
         (["a.png"], "out.jpg", ".png", "--format png"),
+        (["a.png"], "out.bmp", None, r"out\.bmp: no format .* '\.bmp'.*\.png, .*make that folder first"),
+        (["a.png"], "out.heic", None, "called '.heic'"),
+        (["a.png"], "out.pgn", ".png", r"did you mean \.png\?"),
+        (["in"], "out.gif", None, "one file for several"),
     ],
 )
 def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:

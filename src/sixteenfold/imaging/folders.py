@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
-from sixteenfold.imaging.formats import format_of
+from sixteenfold.imaging.formats import format_of, is_like_a_picture
 from sixteenfold.imaging.read import is_picture
 
 
@@ -47,7 +47,7 @@ def plan_jobs(
         inputs: Files, taken as they are named, and folders, walked for pictures; hidden files are left out.
         out: A file for a single picture, else a folder, in which an input folder's own folders appear
             again; None puts each result beside its source. It counts as a file when its name ends like
-            a picture's and no folder of that name exists.
+            a picture's (`is_like_a_picture`) and no folder of that name exists.
         ending: What a result's name has after its source's, before the suffix.
         endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
             name and such an ending, and lies beside it or where its result goes, is left out. So a picture that is
@@ -62,8 +62,8 @@ def plan_jobs(
 
     Raises:
         SixteenfoldError: If nothing is named, a folder holds no picture, `out` is one file for several
-            pictures or contradicts the suffix, two results would have one name, or one would replace its
-            own source.
+            pictures, of no format that is written, or contradicts the suffix, two results would have one
+            name, or one would replace its own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
@@ -88,7 +88,7 @@ def _jobs(
     placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
 ) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
+    if out is not None and is_like_a_picture(out) and not _is_folder(out):
         return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
@@ -177,7 +177,11 @@ def _is_folder(path: Path) -> bool:
 def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
     if len(sources) > 1:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
-    if suffix is not None and format_of(out) != format_of(Path(f"any{suffix}")):
+    try:
+        form = format_of(out)
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{error}; if it is to be a folder, make that folder first") from None
+    if suffix is not None and form != format_of(Path(f"any{suffix}")):
         raise SixteenfoldError(f"{out}: is not what --format {suffix[1:]} asks for; leave out one of the two")
     return Job(sources[0], out)
 
