@@ -91,6 +91,8 @@ def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.Ca
     assert main([verb, "--help"]) == 0
     said = capsys.readouterr().out
     assert [option for option in options.split() if f"{option} " not in said] == []
+    # Of `--no-consistency` this would say the opposite of what is meant.
+    assert "(default: True)" not in said and "(default: False)" not in said
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,17 +104,18 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "hints"),
     [
         ("upscal a.png", ["'upscal'", "did you mean 'upscale'"]),
-        ("upscale a.png --modle x", ["--modle", "perhaps you meant --model", "--help"]),
+        ("upscale a.png --modle x", ["--modle", "perhaps you meant --model; see sixteenfold upscale --help"]),
         ("upscale a.png --precision fp64", ["fp64", "--precision", "bf16"]),
         ("upscale a.png --format gif", ["gif", "--format", "png", "avif"]),
         ("upscale a.png --tile large", ["--tile", "large"]),
-        ("upscale a.png --tile", ["--tile"]),
-        ("upscale a.png --scale much", ["--scale", "much"]),
+        ("upscale a.png --tile", ["Missing value for argument '--tile'; see sixteenfold upscale --help"]),
+        ("upscale a.png --scale much", ["--scale: 'much' is not a number; see sixteenfold upscale --help"]),
         ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
         ("convert a.pth", ["DST"]),
         ("train compact", ["--hr", "--out"]),
+        ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train --help"]),
     ],
 )
 def test_wrong_words_get_one_line(words: str, hints: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.words import (
     Count,
     Device,
+    Flag,
     Format,
     Inputs,
     Model,
@@ -62,7 +63,7 @@ class Upscale:
     """Side of a tile in input pixels; smaller needs less memory and more time."""
     format: Format = None
     """Format of the results; by default what OUT's name says, else png."""
-    pyramid: bool = False
+    pyramid: Flag = False
     """Into TIFF results, put smaller copies too, for viewers of large pictures."""
     scale: Number = None
     """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
@@ -70,17 +71,17 @@ class Upscale:
     """Reduce the x16 result to exactly this size instead."""
     fidelity: Number = None
     """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default as the model is."""
-    ensemble: bool = False
+    ensemble: Flag = False
     """Average over the eight flips and rotations: eight times the work."""
-    consistency: bool = True
+    consistency: Flag = True
     """Leave the result as the network gives it, instead of making it downscale to its input."""
-    overwrite: bool = False
+    overwrite: Flag = False
     """Make results anew that exist already; without it they are skipped, so a stopped batch goes on."""
-    allow_huge: bool = False
+    allow_huge: Flag = False
     """Read pictures too that declare more than 178 megapixels."""
-    quiet: bool = False
+    quiet: Flag = False
     """Say nothing but what goes wrong."""
-    json: bool = False
+    json: Flag = False
     """Tell the course as lines of JSON on stdout, for programs."""
 
     def run(self) -> int:
@@ -175,7 +176,7 @@ class Train:
     """Folder of photographs to validate on; the best weights by it are kept."""
     out: Annotated[Path, arg(metavar="RUN")]
     """Run folder: configuration, log, checkpoints, weights."""
-    resume: bool = False
+    resume: Flag = False
     """Go on from the run folder's newest checkpoint."""
     init: Model = None
     """Start from a shipped model's weights, or from a file's, instead of from random ones."""
@@ -187,9 +188,9 @@ class Train:
     """Where to compute."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in mixed precision; the weights stay fp32."""
-    compile: bool = False
+    compile: Flag = False
     """Compile the networks' blocks by torch.compile first: for a GPU, where it takes a minute or two."""
-    graph: bool = False
+    graph: Flag = False
     """Replay the generator's step as one CUDA graph, sparing a GPU the start of each operation; one process only."""
 
     def run(self, changes: Sequence[str] = ()) -> int:
@@ -243,7 +244,7 @@ class Evaluate:
     """Folder of finished results, paired by name."""
     lr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of small pictures to enlarge; or, with --sr, what the results were made from."""
-    synthesize: bool = False
+    synthesize: Flag = False
     """Make the small pictures from the originals, by the exact x1/16."""
     model: Model = None
     """Shipped model's name or file of weights that enlarges."""
@@ -258,9 +259,9 @@ class Evaluate:
     """Folder of another tool's results to score beside, under this name; may be given again."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the report."""
-    overwrite: bool = False
+    overwrite: Flag = False
     """Replace an earlier report there."""
-    allow_missing: bool = False
+    allow_missing: Flag = False
     """Score the pictures that are in every folder when some are not."""
     device: Device = "auto"
     """Where to compute."""
