@@ -427,6 +427,22 @@ def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
     assert not any((tmp_path / "out").glob("*"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a stream that is full, and a POSIX shell")
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("--help >&-", 0, ""),
+        ("upscale photo.png --model MODEL --json >&- 2>&- <&-", 0, ""),
+        ("--version >/dev/full", 2, "sixteenfold: the output cannot be written (No space left on device)\n"),
+    ],
+)
+def test_streams_that_take_nothing(command: str, status: int, said: str, tmp_path: Path, model: str) -> None:
+    write(tmp_path / "photo.png", 1, 1)
+    line = f"'{sys.executable}' -m sixteenfold {command.replace('MODEL', model)}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
     photo = write(tmp_path / "photo.png", 2, 2)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{broken")

@@ -355,17 +355,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         mistake of the user's, 130 when interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    if words == ["--version"]:
-        print(f"sixteenfold {__version__}")
-        return 0
+    _replace_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if "" in words:  # it would mean the current folder
-            raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
-        words, changes = split_options(words, RECIPE if words[0] == "train" else ())
-        command: Verb = parse(Verb, words, DESCRIPTION)
-        return command.run(changes) if isinstance(command, Train) else command.run()
+        status = _run(words)
+        sys.stdout.flush()  # while it can still be said that it did not work
+        return status
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 2
@@ -383,6 +379,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except SystemExit as end:  # tyro, when it has printed the help
         return int(end.code or 0)
+
+
+def _run(words: Sequence[str]) -> int:
+    if words == ["--version"]:
+        print(f"sixteenfold {__version__}")
+        return 0
+    if "" in words:  # it would mean the current folder
+        raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
+    words, changes = split_options(words, RECIPE if words[0] == "train" else ())
+    command: Verb = parse(Verb, words, DESCRIPTION)
+    return command.run(changes) if isinstance(command, Train) else command.run()
+
+
+def _replace_closed_streams() -> None:
+    """Open nowhere what was closed by who started us, as by `>&-`.
+
+    Otherwise the next file that is opened takes the stream's number, and lines of a library go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _say(line: str) -> None:
