@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -462,6 +464,22 @@ def test_an_interrupt_ends_with_130(
     photo = write(tmp_path / "photo.png", 2, 2)
     assert main(["downscale", str(photo), "-o", str(tmp_path / "result.png")]) == 130
     assert capsys.readouterr().err == "sixteenfold: interrupted\n"
+
+
+def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: str) -> None:
+    """As from somebody who holds Ctrl-C down."""
+    words = ["upscale", write(tmp_path / "photo.png", 400, 300), "--device", "cpu", "--json", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while '"rows": 256' not in process.stdout.readline():
+            pass
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
+    assert process.returncode == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", ".photo_x16.png.rows"}
 
 
 # --- the other verbs -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -375,6 +376,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except KeyboardInterrupt:
+        if argv is None:  # the process ends now; another Ctrl-C would only interrupt its tidying up, with a traceback
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("sixteenfold: interrupted", file=sys.stderr)
         return 130
     except SystemExit as end:  # tyro, when it has printed the help
