@@ -177,6 +177,14 @@ def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     with pytest.raises(SixteenfoldError, match=r"file/c\.png"):
         make_folder(tmp_path / "file" / "c.png")
+    for place in ("file/c.png", "file/deep/c.png"):
+        with pytest.raises(SixteenfoldError, match="part of its path is a file"):
+            make_folder(tmp_path / place)
+
+
+def test_a_dash_is_no_folder() -> None:
+    with pytest.raises(SixteenfoldError, match="-o -: results go into files"):
+        plan_jobs([Path("a.png")], Path("-"), ending="")
 
 
 def test_names_that_the_system_will_not_look_up_are_planned_all_the_same(tmp_path: Path) -> None:

@@ -61,12 +61,14 @@ def plan_jobs(
         sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, a folder holds no picture, `out` is one file for several
+        SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
             pictures, of no format that is written, or contradicts the suffix, two results would have one
             name, or one would replace its own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
+    if out == Path("-"):
+        raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
     placed: dict[Path, Path] = {}
     seen: set[str] = set()
     for source, folder in _placed(inputs, out):
@@ -165,6 +167,8 @@ def make_folder(target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; name another place") from None
     except OSError as error:
         raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
 
