@@ -126,6 +126,15 @@ def test_wrong_words_get_one_line(words: str, hints: list[str], capsys: pytest.C
     assert not set("╭│╰─") & set(said)
 
 
+def test_a_file_that_is_named_like_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "./" not in refused(capsys, "upscale", "-x.png")
+    Path("-x.png").touch()
+    assert refused(capsys, "upscale", "-x.png").endswith("; write ./-x.png for the file")
+
+
 def test_from_a_shell() -> None:
     done = shell("upscale", "no/such.png", "--modle", "x")
     assert done.returncode == 2
@@ -156,7 +165,9 @@ def test_upscale_a_folder_and_go_on_past_a_bad_file(
     assert [path.parent for path in made] == [Path(), Path("deeper")]
 
 
-def test_existing_results_are_skipped_unless_overwritten(tmp_path: Path, model: str) -> None:
+def test_existing_results_are_skipped_unless_overwritten(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     photo = write(tmp_path / "photo.png", 3, 3)
     target = tmp_path / "result.png"
     words = ["upscale", str(photo), "-o", str(target), "--model", model]
@@ -164,6 +175,7 @@ def test_existing_results_are_skipped_unless_overwritten(tmp_path: Path, model: 
     first = target.stat().st_mtime_ns
     assert main(words) == 0
     assert target.stat().st_mtime_ns == first
+    assert f"1 skipped, their results exist, such as {target}" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
 

@@ -122,7 +122,10 @@ class Upscale:
             allow_huge=self.allow_huge,
         )
         if report.skipped and not self.quiet:
-            _say(f"{len(report.skipped)} skipped, their results exist; --overwrite makes them anew")
+            _say(
+                f"{len(report.skipped)} skipped, their results exist, such as {report.skipped[0]}; "
+                "--overwrite makes them anew"
+            )
         if report.earlier and not self.quiet:
             _say(
                 f"{len(report.earlier)} left out, results of earlier runs by their names, such as {report.earlier[0]}; "

@@ -1,6 +1,7 @@
 """What the verbs of the command line share: how words become values, and mistakes one line each."""
 
 import io
+import os
 import re
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -111,8 +112,14 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
     if words[0] not in (*names, "--help", "-h"):
         near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(words[0], names, n=1))
         raise SixteenfoldError(f"{words[0]!r} is none of the verbs {', '.join(names)}{near}")
-    with _one_line_mistakes(f"sixteenfold {words[0]}"):
-        return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
+    try:
+        with _one_line_mistakes(f"sixteenfold {words[0]}"):
+            return tyro.cli(
+                verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,)
+            )
+    except SixteenfoldError as error:
+        files = (word for word in words if word.startswith("-") and os.access(word, os.F_OK))
+        raise SixteenfoldError("; ".join([str(error), *(f"write ./{word} for the file" for word in files)])) from None
 
 
 def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
