@@ -135,6 +135,21 @@ def test_a_file_that_is_named_like_an_option(
     assert refused(capsys, "upscale", "-x.png").endswith("; write ./-x.png for the file")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+@pytest.mark.parametrize("words", ["upscale a.png --modle x", "upscale a.png --tile large", "train compact", "upscal"])
+def test_a_terminal_gets_the_same_line(words: str) -> None:
+    """There tyro colours its box."""
+    outside, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "sixteenfold", *words.split()]
+    shown = subprocess.run(
+        command, env=environment, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    os.close(terminal)
+    os.close(outside)
+    assert shown.stderr == shell(*words.split()).stderr
+
+
 def test_from_a_shell() -> None:
     done = shell("upscale", "no/such.png", "--modle", "x")
     assert done.returncode == 2

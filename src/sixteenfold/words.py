@@ -182,6 +182,7 @@ def _one_line_mistakes(prog: str) -> Generator[None]:
 
 def _one_line(box: str, prog: str) -> str:
     """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
+    box = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, where stdout is a terminal
     # Its parts lie between rules; these are hyphens where the terminal knows no better.
     lines = (line.strip("╭╰╯│─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())
     parts = [" ".join(part) for written, part in groupby(lines, bool) if written]
