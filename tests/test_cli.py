@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,6 +93,8 @@ def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.Ca
     assert main([verb, "--help"]) == 0
     said = capsys.readouterr().out
     assert [option for option in options.split() if f"{option} " not in said] == []
+    # Of `--no-consistency` this would say the opposite of what is meant.
+    assert "(default: True)" not in said and "(default: False)" not in said
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,23 +106,48 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "hints"),
     [
         ("upscal a.png", ["'upscal'", "did you mean 'upscale'"]),
-        ("upscale a.png --modle x", ["--modle", "perhaps you meant --model", "--help"]),
+        ("upscale a.png --modle x", ["--modle", "perhaps you meant --model; see sixteenfold upscale --help"]),
         ("upscale a.png --precision fp64", ["fp64", "--precision", "bf16"]),
         ("upscale a.png --format gif", ["gif", "--format", "png", "avif"]),
         ("upscale a.png --tile large", ["--tile", "large"]),
-        ("upscale a.png --tile", ["--tile"]),
-        ("upscale a.png --scale much", ["--scale", "much"]),
+        ("upscale a.png --tile", ["Missing value for argument '--tile'; see sixteenfold upscale --help"]),
+        ("upscale a.png --scale much", ["--scale: 'much' is not a number; see sixteenfold upscale --help"]),
         ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
         ("convert a.pth", ["DST"]),
         ("train compact", ["--hr", "--out"]),
+        ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train --help"]),
     ],
 )
 def test_wrong_words_get_one_line(words: str, hints: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, *words.split())
     assert [hint for hint in hints if hint not in said] == []
     assert not set("╭│╰─") & set(said)
+
+
+def test_a_file_that_is_named_like_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "./" not in refused(capsys, "upscale", "-x.png")
+    Path("-x.png").touch()
+    assert refused(capsys, "upscale", "-x.png").endswith("; write ./-x.png for the file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+@pytest.mark.parametrize("words", ["upscale a.png --modle x", "upscale a.png --tile large", "train compact", "upscal"])
+def test_a_terminal_gets_the_same_line(words: str) -> None:
+    """There tyro colours its box."""
+    outside, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "sixteenfold", *words.split()]
+    shown = subprocess.run(
+        command, env=environment, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+    )
+    os.close(terminal)
+    os.close(outside)
+    assert shown.stderr == shell(*words.split()).stderr
 
 
 def test_from_a_shell() -> None:
@@ -151,7 +180,9 @@ def test_upscale_a_folder_and_go_on_past_a_bad_file(
     assert [path.parent for path in made] == [Path(), Path("deeper")]
 
 
-def test_existing_results_are_skipped_unless_overwritten(tmp_path: Path, model: str) -> None:
+def test_existing_results_are_skipped_unless_overwritten(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     photo = write(tmp_path / "photo.png", 3, 3)
     target = tmp_path / "result.png"
     words = ["upscale", str(photo), "-o", str(target), "--model", model]
@@ -159,6 +190,7 @@ def test_existing_results_are_skipped_unless_overwritten(tmp_path: Path, model: 
     first = target.stat().st_mtime_ns
     assert main(words) == 0
     assert target.stat().st_mtime_ns == first
+    assert f"1 skipped, their results exist, such as {target}" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
 
@@ -184,6 +216,21 @@ def test_format_chooses_the_suffix(tmp_path: Path, model: str) -> None:
     photo = write(tmp_path / "photo.png", 2, 3)
     assert main(["upscale", str(photo), "--format", "webp", "--model", model]) == 0
     assert read(tmp_path / "photo_x16.webp").pixels.shape == (32, 48, 3)
+
+
+def test_a_folder_again_in_another_size_and_format(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "photo.png", 2, 3)
+    words = ["upscale", str(tmp_path), "--model", model, "--device", "cpu"]
+    for options in ([], ["--scale", "2.5"], ["--size", "20x20"], ["--format", "jpg"]):
+        assert main([*words, *options]) == 0
+    names = {"photo_x16.png", "photo_x2.5.png", "photo_20x20.png", "photo_x16.jpg"}
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", *names}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("3 left out, results of earlier runs") and f"{tmp_path / 'photo_'}" in said
+    assert main(["upscale", str(tmp_path / "photo_20x20.png"), *words[2:], "--scale", "2"]) == 0
+    assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
 
 
 def test_deep_zoom_and_pyramid(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -366,6 +413,9 @@ def test_unusable_settings(
     given = options if "--model" in options else ["--model", model, *options]
     assert hint in refused(capsys, "upscale", photo, *given)
     assert sorted(tmp_path.iterdir()) == [photo]
+    # Also when there is nothing to do.
+    (tmp_path / "photo_x16.png").touch()
+    assert hint in refused(capsys, "upscale", photo, *given)
 
 
 def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
@@ -406,6 +456,22 @@ def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
     assert not any((tmp_path / "out").glob("*"))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a stream that is full, and a POSIX shell")
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("--help >&-", 0, ""),
+        ("upscale photo.png --model MODEL --json >&- 2>&- <&-", 0, ""),
+        ("--version >/dev/full", 2, "sixteenfold: the output cannot be written (No space left on device)\n"),
+    ],
+)
+def test_streams_that_take_nothing(command: str, status: int, said: str, tmp_path: Path, model: str) -> None:
+    write(tmp_path / "photo.png", 1, 1)
+    line = f"'{sys.executable}' -m sixteenfold {command.replace('MODEL', model)}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
     photo = write(tmp_path / "photo.png", 2, 2)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{broken")
@@ -425,6 +491,22 @@ def test_an_interrupt_ends_with_130(
     photo = write(tmp_path / "photo.png", 2, 2)
     assert main(["downscale", str(photo), "-o", str(tmp_path / "result.png")]) == 130
     assert capsys.readouterr().err == "sixteenfold: interrupted\n"
+
+
+def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: str) -> None:
+    """As from somebody who holds Ctrl-C down."""
+    words = ["upscale", write(tmp_path / "photo.png", 400, 300), "--device", "cpu", "--json", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        while '"rows": 256' not in process.stdout.readline():
+            pass
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
+    assert process.returncode == 130
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", ".photo_x16.png.rows"}
 
 
 # --- the other verbs -------------------------------------------------------------------------------------------------

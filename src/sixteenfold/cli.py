@@ -4,6 +4,7 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.words import (
     Count,
     Device,
+    Flag,
     Format,
     Inputs,
     Model,
@@ -49,7 +51,7 @@ class Upscale:
     """Make pictures sixteen times as large a side."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked."""
+    """Picture files, or folders, which are walked; results of earlier runs among them are left out."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
@@ -62,7 +64,7 @@ class Upscale:
     """Side of a tile in input pixels; smaller needs less memory and more time."""
     format: Format = None
     """Format of the results; by default what OUT's name says, else png."""
-    pyramid: bool = False
+    pyramid: Flag = False
     """Into TIFF results, put smaller copies too, for viewers of large pictures."""
     scale: Number = None
     """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
@@ -70,17 +72,17 @@ class Upscale:
     """Reduce the x16 result to exactly this size instead."""
     fidelity: Number = None
     """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default as the model is."""
-    ensemble: bool = False
+    ensemble: Flag = False
     """Average over the eight flips and rotations: eight times the work."""
-    consistency: bool = True
+    consistency: Flag = True
     """Leave the result as the network gives it, instead of making it downscale to its input."""
-    overwrite: bool = False
+    overwrite: Flag = False
     """Make results anew that exist already; without it they are skipped, so a stopped batch goes on."""
-    allow_huge: bool = False
+    allow_huge: Flag = False
     """Read pictures too that declare more than 178 megapixels."""
-    quiet: bool = False
+    quiet: Flag = False
     """Say nothing but what goes wrong."""
-    json: bool = False
+    json: Flag = False
     """Tell the course as lines of JSON on stdout, for programs."""
 
     def run(self) -> int:
@@ -120,7 +122,15 @@ class Upscale:
             allow_huge=self.allow_huge,
         )
         if report.skipped and not self.quiet:
-            _say(f"{len(report.skipped)} skipped, their results exist; --overwrite makes them anew")
+            _say(
+                f"{len(report.skipped)} skipped, their results exist, such as {report.skipped[0]}; "
+                "--overwrite makes them anew"
+            )
+        if report.earlier and not self.quiet:
+            _say(
+                f"{len(report.earlier)} left out, results of earlier runs by their names, such as {report.earlier[0]}; "
+                "name one alone to enlarge it"
+            )
         return _status(report.failures)
 
 
@@ -138,7 +148,7 @@ class Downscale:
         from sixteenfold.imaging.folders import plan_jobs
         from sixteenfold.imaging.shrink import shrink_file
 
-        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True).jobs
         failures: list[str] = []
         for job in jobs:
             try:
@@ -170,7 +180,7 @@ class Train:
     """Folder of photographs to validate on; the best weights by it are kept."""
     out: Annotated[Path, arg(metavar="RUN")]
     """Run folder: configuration, log, checkpoints, weights."""
-    resume: bool = False
+    resume: Flag = False
     """Go on from the run folder's newest checkpoint."""
     init: Model = None
     """Start from a shipped model's weights, or from a file's, instead of from random ones."""
@@ -182,9 +192,9 @@ class Train:
     """Where to compute."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in mixed precision; the weights stay fp32."""
-    compile: bool = False
+    compile: Flag = False
     """Compile the networks' blocks by torch.compile first: for a GPU, where it takes a minute or two."""
-    graph: bool = False
+    graph: Flag = False
     """Replay the generator's step as one CUDA graph, sparing a GPU the start of each operation; one process only."""
 
     def run(self, changes: Sequence[str] = ()) -> int:
@@ -238,7 +248,7 @@ class Evaluate:
     """Folder of finished results, paired by name."""
     lr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of small pictures to enlarge; or, with --sr, what the results were made from."""
-    synthesize: bool = False
+    synthesize: Flag = False
     """Make the small pictures from the originals, by the exact x1/16."""
     model: Model = None
     """Shipped model's name or file of weights that enlarges."""
@@ -253,9 +263,9 @@ class Evaluate:
     """Folder of another tool's results to score beside, under this name; may be given again."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the report."""
-    overwrite: bool = False
+    overwrite: Flag = False
     """Replace an earlier report there."""
-    allow_missing: bool = False
+    allow_missing: Flag = False
     """Score the pictures that are in every folder when some are not."""
     device: Device = "auto"
     """Where to compute."""
@@ -349,17 +359,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         mistake of the user's, 130 when interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    if words == ["--version"]:
-        print(f"sixteenfold {__version__}")
-        return 0
+    _replace_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if "" in words:  # it would mean the current folder
-            raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
-        words, changes = split_options(words, RECIPE if words[0] == "train" else ())
-        command: Verb = parse(Verb, words, DESCRIPTION)
-        return command.run(changes) if isinstance(command, Train) else command.run()
+        status = _run(words)
+        sys.stdout.flush()  # while it can still be said that it did not work
+        return status
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 2
@@ -373,10 +379,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except KeyboardInterrupt:
+        if argv is None:  # the process ends now; another Ctrl-C would only interrupt its tidying up, with a traceback
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("sixteenfold: interrupted", file=sys.stderr)
         return 130
     except SystemExit as end:  # tyro, when it has printed the help
         return int(end.code or 0)
+
+
+def _run(words: Sequence[str]) -> int:
+    if words == ["--version"]:
+        print(f"sixteenfold {__version__}")
+        return 0
+    if "" in words:  # it would mean the current folder
+        raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
+    words, changes = split_options(words, RECIPE if words[0] == "train" else ())
+    command: Verb = parse(Verb, words, DESCRIPTION)
+    return command.run(changes) if isinstance(command, Train) else command.run()
+
+
+def _replace_closed_streams() -> None:
+    """Open nowhere what was closed by who started us, as by `>&-`.
+
+    Otherwise the next file that is opened takes the stream's number, and lines of a library go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _say(line: str) -> None:

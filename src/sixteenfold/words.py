@@ -1,6 +1,7 @@
 """What the verbs of the command line share: how words become values, and mistakes one line each."""
 
 import io
+import os
 import re
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -31,10 +32,18 @@ def _width_and_height(word: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is not a number") from None
+
+
 Inputs = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
 Model = Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")]
 Device = Annotated[str, arg(metavar="auto|cpu|cuda|cuda:N|mps")]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Flag = Annotated[bool, arg(help_behavior_hint="")]  # what is so by default, its name says: "(default: True)" would not
 # The next four tell tyro themselves what they are: of `int | None` and `Literal[...] | None` it would
 # tell the user about NoneType, and offer the word None.
 Count = Annotated[
@@ -53,7 +62,7 @@ Number = Annotated[
     PrimitiveConstructorSpec[float | None](
         nargs=1,
         metavar="X",
-        instance_from_str=lambda words: float(words[0]),
+        instance_from_str=lambda words: _number(words[0]),
         is_instance=lambda value: value is None or isinstance(value, float),
         str_from_instance=lambda value: [str(value)],
     ),
@@ -103,8 +112,14 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
     if words[0] not in (*names, "--help", "-h"):
         near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(words[0], names, n=1))
         raise SixteenfoldError(f"{words[0]!r} is none of the verbs {', '.join(names)}{near}")
-    with _one_line_mistakes():
-        return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
+    try:
+        with _one_line_mistakes(f"sixteenfold {words[0]}"):
+            return tyro.cli(
+                verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,)
+            )
+    except SixteenfoldError as error:
+        files = (word for word in words if word.startswith("-") and os.access(word, os.F_OK))
+        raise SixteenfoldError("; ".join([str(error), *(f"write ./{word} for the file" for word in files)])) from None
 
 
 def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
@@ -147,14 +162,14 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
     Raises:
         SixteenfoldError: If there is no such field or it cannot have the value; on one line.
     """
-    with _one_line_mistakes():
+    with _one_line_mistakes(prog):
         return tyro.cli(
             type(default), default=default, prog=prog, args=words, config=(FlagCreatePairsOff, AvoidSubcommands)
         )
 
 
 @contextmanager
-def _one_line_mistakes() -> Generator[None]:
+def _one_line_mistakes(prog: str) -> Generator[None]:
     complaint = io.StringIO()
     try:
         with redirect_stderr(complaint):
@@ -162,17 +177,18 @@ def _one_line_mistakes() -> Generator[None]:
     except SystemExit as end:
         if not end.code:
             raise
-        raise SixteenfoldError(_one_line(complaint.getvalue())) from None
+        raise SixteenfoldError(_one_line(complaint.getvalue(), prog)) from None
 
 
-def _one_line(box: str) -> str:
+def _one_line(box: str, prog: str) -> str:
     """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
+    box = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, where stdout is a terminal
     # Its parts lie between rules; these are hyphens where the terminal knows no better.
     lines = (line.strip("╭╰╯│─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())
     parts = [" ".join(part) for written, part in groupby(lines, bool) if written]
     if len(parts) < 3:  # not as tyro draws it today
         return " ".join(parts)
-    _title, cause, *offers, further = parts
+    _title, cause, *offers, _further = parts  # the last names the program's help, where the verb's is what helps
     near = [offer.split()[3] for offer in offers if offer.startswith("Perhaps you meant:")]
-    further = re.sub("^For full helptext, (run|see):?", "see", further)
-    return "; ".join([cause.rstrip("."), *(f"perhaps you meant {option}" for option in near), further])
+    cause = cause.rstrip(".").removesuffix(". Expected 1 values")
+    return "; ".join([cause, *(f"perhaps you meant {option}" for option in near), f"see {prog} --help"])

@@ -36,6 +36,13 @@ def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
     assert len(missing) == 2
 
 
+def test_tiles_are_not_evaluated(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/a.png", "sr/a.png", "sr/a_x16_files/0/0_0.png", "sr/a_x16_files/1/0_0.png"):
+        save(name, picture(0))
+    cases, missing = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert ([case.name for case in cases], missing) == (["a"], ())
+
+
 def test_folders_that_cannot_pair(save: Save, tmp_path: Path) -> None:
     save("hr/a.png", picture(0))
     save("sr/b.png", picture(0))

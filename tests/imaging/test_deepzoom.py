@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
-from sixteenfold.imaging.folders import plan_jobs
+from sixteenfold.imaging.folders import pictures_in, plan_jobs
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
 
@@ -147,10 +148,21 @@ def test_any_name_will_do(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted([target.name, f"{target.stem}_files"])
 
 
+@pytest.mark.parametrize("odd", [".DS_Store", "Thumbs.db", "12/thumbnail.png"])
+def test_tiles_are_no_photographs_whatever_lies_among_them(tmp_path: Path, odd: str) -> None:
+    """Other programs' pictures too, which may begin at a larger level."""
+    write(tmp_path / "b.png", PHOTO[:2, :2])
+    write(tmp_path / "c.dzi", PHOTO[:300])
+    (tmp_path / "c_files" / odd).parent.mkdir(exist_ok=True)
+    (tmp_path / "c_files" / odd).touch()
+    shutil.rmtree(tmp_path / "c_files" / "0")
+    assert list(pictures_in(tmp_path)) == [tmp_path / "b.png"]
+
+
 def test_tiles_are_no_photographs(tmp_path: Path) -> None:
     write(tmp_path / "b.png")
     write(tmp_path / "b_x16.dzi")
-    jobs = plan_jobs([tmp_path], None, ending="_x16", suffix=".dzi")
+    jobs = plan_jobs([tmp_path], None, ending="_x16", suffix=".dzi").jobs
     assert [job.source.name for job in jobs] == ["b.png"]
-    (job,) = plan_jobs([tmp_path / "b.png"], tmp_path / "one.dzi", ending="_x16")
+    (job,) = plan_jobs([tmp_path / "b.png"], tmp_path / "one.dzi", ending="_x16").jobs
     assert job.target == tmp_path / "one.dzi"

@@ -1,13 +1,14 @@
 """Every picture that is meant gets one place for its result, and never its own."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, make_folder, plan_jobs
+from sixteenfold.imaging.folders import Job, Plan, make_folder, plan_jobs
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -20,7 +21,7 @@ def plan(
     folder: Path, inputs: list[str], out: str | None, *, suffix: str | None = None, keep: bool = False
 ) -> dict[str, str]:
     target = folder / out if out else None
-    jobs = plan_jobs([folder / name for name in inputs], target, ending="_x16", suffix=suffix, keep_suffix=keep)
+    jobs = plan_jobs([folder / name for name in inputs], target, ending="_x16", suffix=suffix, keep_suffix=keep).jobs
     return {str(job.source.relative_to(folder)): str(job.target.relative_to(folder)) for job in jobs}
 
 
@@ -41,6 +42,11 @@ def test_a_folder_that_is_named_like_a_picture(tmp_path: Path) -> None:
     assert plan(tmp_path, ["a.jpg"], "large.png") == {"a.jpg": "large.png/a_x16.png"}
 
 
+@pytest.mark.parametrize("out", ["album.2024", "v1.5", "trip.new", "large.dir", "a.photos", ".hidden"])
+def test_a_folder_whose_name_has_a_dot(tmp_path: Path, out: str) -> None:
+    assert plan(tmp_path, ["a.jpg"], out) == {"a.jpg": f"{out}/a_x16.png"}
+
+
 def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
     touch(tmp_path / "in", "b.png", "a.jpg", "deep/er/c.webp", "notes.txt", ".b.png.rows", ".hidden/d.png")
     assert plan(tmp_path, ["in"], "out") == {
@@ -56,6 +62,37 @@ def test_results_of_an_earlier_run_are_no_sources(tmp_path: Path, out: str | Non
     first = plan(tmp_path, ["in"], out)
     touch(tmp_path, *first.values())
     assert plan(tmp_path, ["in"], out) == first
+
+
+@pytest.mark.parametrize("out", [None, "in/large", "large"])
+def test_results_of_another_size_or_format_are_no_sources(tmp_path: Path, out: str | None) -> None:
+    touch(tmp_path / "in", "a.jpg", "b.jpg", "b.png", "deep/er/c.2024.tif", "new\nline.png")
+    endings = re.compile(r"_x\d+\Z")
+
+    def planned(ending: str, suffix: str) -> Plan:
+        goal = None if out is None else tmp_path / out
+        return plan_jobs([tmp_path / "in"], goal, ending=ending, endings=endings, suffix=suffix)
+
+    first = planned("_x16", ".png")
+    assert first.earlier == () and len(first.jobs) == 5
+    touch(tmp_path, *(str(job.target) for job in first.jobs))
+    # As results they are told of by their existence.
+    assert planned("_x16", ".png") == first
+    for ending, suffix in (("_x4", ".png"), ("_x16", ".webp")):
+        again = planned(ending, suffix)
+        assert [job.source for job in again.jobs] == [job.source for job in first.jobs]
+        assert sorted(again.earlier) == ([] if out == "large" else sorted(job.target for job in first.jobs))
+
+
+def test_what_is_named_alone_is_no_earlier_result(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a_x4.png", "b_x4.png", "deep/a_x4.png")
+    endings = re.compile(r"_x\d+\Z")
+    for name in ("a_x4.png", "b_x4.png", "deep/a_x4.png"):
+        plan = plan_jobs([tmp_path / name], None, ending="_x16", endings=endings)
+        assert [job.source for job in plan.jobs] == [tmp_path / name] and plan.earlier == ()
+    plan = plan_jobs([tmp_path], tmp_path / "out", ending="_x16", endings=endings)
+    assert plan.earlier == (tmp_path / "a_x4.png",)
+    assert [job.source.name for job in plan.jobs] == ["a.png", "b_x4.png", "a_x4.png"]
 
 
 def test_no_picture_twice(tmp_path: Path) -> None:
@@ -84,7 +121,7 @@ def test_results_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_source_is_one_however_its_name_is_spelled(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     again = tmp_path / ".." / tmp_path.name / "a.png"
-    assert len(plan_jobs([tmp_path / "a.png", again], tmp_path / "out", ending="_x16")) == 1
+    assert len(plan_jobs([tmp_path / "a.png", again], tmp_path / "out", ending="_x16").jobs) == 1
 
 
 def test_suffixes_that_cannot_be_written_become_png(tmp_path: Path) -> None:
@@ -108,6 +145,10 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
         (["a.png"], "out.jpg", ".png", "--format png"),
+        (["a.png"], "out.bmp", None, r"out\.bmp: no format .* '\.bmp'.*\.png, .*make that folder first"),
+        (["a.png"], "out.heic", None, "called '.heic'"),
+        (["a.png"], "out.pgn", ".png", r"did you mean \.png\?"),
+        (["in"], "out.gif", None, "one file for several"),
     ],
 )
 def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:
@@ -125,7 +166,7 @@ def test_a_source_is_never_replaced(tmp_path: Path, out: str) -> None:
 
 
 def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
-    assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg") == (
+    assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg").jobs == (
         Job(tmp_path / "a.png", tmp_path / "b.jpeg"),
     )
 
@@ -136,12 +177,20 @@ def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
     touch(tmp_path, "file")
     with pytest.raises(SixteenfoldError, match=r"file/c\.png"):
         make_folder(tmp_path / "file" / "c.png")
+    for place in ("file/c.png", "file/deep/c.png"):
+        with pytest.raises(SixteenfoldError, match="part of its path is a file"):
+            make_folder(tmp_path / place)
+
+
+def test_a_dash_is_no_folder() -> None:
+    with pytest.raises(SixteenfoldError, match="-o -: results go into files"):
+        plan_jobs([Path("a.png")], Path("-"), ending="")
 
 
 def test_names_that_the_system_will_not_look_up_are_planned_all_the_same(tmp_path: Path) -> None:
     """Reading or writing then says what is wrong, as of any other file."""
     long = tmp_path / f"{'n' * 300}.png"
-    assert plan_jobs([long], long.with_suffix(".tif"), ending="") == (Job(long, long.with_suffix(".tif")),)
+    assert plan_jobs([long], long.with_suffix(".tif"), ending="").jobs == (Job(long, long.with_suffix(".tif")),)
 
 
 def test_files_in_a_folder_that_may_only_be_listed(tmp_path: Path) -> None:

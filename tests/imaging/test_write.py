@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -378,6 +379,38 @@ def test_two_writers_of_one_target(tmp_path: Path) -> None:
                 writing(target, fingerprint).__enter__()
         first.write(PHOTO[9:])
     assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_who_comes_while_the_scratch_files_are_removed_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None
+) -> None:
+    """A second writer tries before each removal, and after the last: it is sent away, or finishes in peace."""
+    target = tmp_path / "a.png"
+    begun: list[BandWriter] = []
+    unlink = Path.unlink
+
+    def try_to_begin() -> None:
+        if not begun:
+            with suppress(SixteenfoldError):
+                begun.append(writing(target, "second").__enter__())
+
+    def watched(self: Path, missing_ok: bool = False) -> None:
+        try_to_begin()
+        unlink(self, missing_ok)
+
+    with suppress(RuntimeError, KeyboardInterrupt), writing(target, "first") as first:
+        first.write(PHOTO)
+        monkeypatch.setattr(Path, "unlink", watched)
+        if error:
+            raise error
+    monkeypatch.undo()
+    try_to_begin()
+    (second,) = begun
+    second.write(PHOTO[::-1])
+    second.__exit__(None, None, None)
+    assert np.array_equal(read(target).pixels, PHOTO[::-1])
     assert names(tmp_path) == ["a.png"]
 
 

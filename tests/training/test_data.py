@@ -108,6 +108,13 @@ def test_unfit_pictures_are_left_out_and_listed(tmp_path: Path) -> None:
     assert Index.load(tmp_path / "index.json") == index
 
 
+def test_tiles_are_not_trained_on(tmp_path: Path) -> None:
+    for name in ("a.png", "a_x16_files/0/0_0.png", "a_x16_files/1/0_0.png", ".hidden/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, 1, 1)
+    assert find_pictures([tmp_path, tmp_path / "a.png"]) == [tmp_path / "a.png"] * 2
+
+
 def test_no_pictures(tmp_path: Path) -> None:
     with pytest.raises(SixteenfoldError, match="no pictures found"):
         find_pictures([tmp_path])

@@ -108,16 +108,6 @@ def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:
     assert (len(again.written), len(again.skipped)) == (2, 0)
 
 
-def test_nothing_to_do_needs_no_model(tmp_path: Path) -> None:
-    photo = write(tmp_path / "a.png", noise(1, 1, 3))
-    write(tmp_path / "a_x16.png", noise(1, 1, 3))
-
-    def make_upscaler() -> Upscaler:
-        raise AssertionError("made for nothing")
-
-    assert upscale_files([photo], None, make_upscaler).skipped == (tmp_path / "a_x16.png",)
-
-
 def test_what_no_format_holds_is_said_before_any_work(tmp_path: Path, upscaler: Upscaler) -> None:
     photo = write(tmp_path / "wide.png", noise(1, 1100, 3))
     with pytest.raises(SixteenfoldError, match="16,383"):

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import is_picture, read
+from sixteenfold.imaging.folders import pictures_in
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
 
@@ -93,15 +94,13 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
 
 
 def list_pictures(path: Path) -> dict[str, Path]:
-    """The pictures of a folder and its subfolders, or one file, by the name that pairs them."""
+    """The pictures of a folder (`imaging.folders.pictures_in`), or one file, by the name that pairs them."""
     if path.is_file():
         return {_key(Path(path.name)): path}
     if not path.is_dir():
         raise SixteenfoldError(f"{path}: no such file or folder; check the name")
     found: dict[str, Path] = {}
-    for file in sorted(path.rglob("*")):
-        if file.name.startswith(".") or not (is_picture(file) and file.is_file()):
-            continue
+    for file in pictures_in(path):
         key = _key(file.relative_to(path))
         if key in found:
             raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")

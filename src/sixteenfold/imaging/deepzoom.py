@@ -32,6 +32,15 @@ def holds_tiles(folder: Path) -> bool:
     return first == ["0_0"] and all(name.isdecimal() for name in entries - {_PROPERTIES})
 
 
+def belongs_to_one(folder: Path) -> bool:
+    """Whether a folder is a DeepZoom picture's, whoever wrote it: NAME_files beside NAME.dzi, or by what it holds.
+
+    So a file that some program put among the tiles does not make photographs of them.
+    """
+    beside = folder.with_name(f"{folder.name.removesuffix('_files')}.dzi")
+    return folder.name.endswith("_files") and (beside.is_file() or holds_tiles(folder))
+
+
 def save(image: pyvips.Image, folder: Path) -> None:
     """Write the picture (8 bits, no alpha), streamed, into a new folder. Raises OSError and pyvips.Error."""
     folder.mkdir()

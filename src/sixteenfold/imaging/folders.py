@@ -1,15 +1,16 @@
 """Which picture files a command means, and where the result of each goes."""
 
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.deepzoom import holds_tiles
-from sixteenfold.imaging.formats import format_of
+from sixteenfold.imaging import deepzoom
+from sixteenfold.imaging.formats import format_of, is_like_a_picture
 from sixteenfold.imaging.read import is_picture
 
 
@@ -21,41 +22,76 @@ class Job:
     target: Path
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done."""
+
+    jobs: tuple[Job, ...]
+    """One a picture, in the order given, folders in the order of names; none twice."""
+    earlier: tuple[Path, ...]
+    """Pictures that were left out, being results of earlier runs by their names and places."""
+
+
 def plan_jobs(
-    inputs: Sequence[Path], out: Path | None, *, ending: str, suffix: str | None = None, keep_suffix: bool = False
-) -> tuple[Job, ...]:
+    inputs: Sequence[Path],
+    out: Path | None,
+    *,
+    ending: str,
+    endings: re.Pattern[str] | None = None,
+    suffix: str | None = None,
+    keep_suffix: bool = False,
+) -> Plan:
     """Pair every picture that is meant with the file of its result. Nothing is read but folders.
 
     Args:
         inputs: Files, taken as they are named, and folders, walked for pictures; hidden files are left out.
         out: A file for a single picture, else a folder, in which an input folder's own folders appear
             again; None puts each result beside its source. It counts as a file when its name ends like
-            a picture's and no folder of that name exists.
+            a picture's (`is_like_a_picture`) and no folder of that name exists.
         ending: What a result's name has after its source's, before the suffix.
+        endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
+            name and such an ending, and lies beside it or where its result goes, is left out. So a picture that is
+            named alone never is.
         suffix: The results' suffix, such as ".png", if one is asked for.
         keep_suffix: Where none is asked for, take the source's if such a file can be written. Otherwise
             the results are ".png".
 
     Returns:
-        A job a picture, in the order given, folders in the order of names; none twice. Results of an
-        earlier run are no sources of this one. Where two sources would share a result, the results'
-        names keep the sources' suffixes.
+        The jobs, and what was left out. What is the result of a job is no source of another. Where two
+        sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, a folder holds no picture, `out` is one file for several
-            pictures or contradicts the suffix, two results would have one name, or one would replace its
-            own source.
+        SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
+            pictures, of no format that is written, or contradicts the suffix, two results would have one
+            name, or one would replace its own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
+    if out == Path("-"):
+        raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
     placed: dict[Path, Path] = {}
     seen: set[str] = set()
     for source, folder in _placed(inputs, out):
         if _spelled_out(source) not in seen:
             seen.add(_spelled_out(source))
             placed[source] = folder
-    if out is not None and (is_picture(out) or out.suffix.lower() == ".dzi") and not _is_folder(out):
-        return (_single(list(placed), out, suffix),)
+    earlier = [] if endings is None else _results_among(placed, endings)
+    for source in earlier:
+        del placed[source]
+    jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
+    made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
+    return Plan(
+        tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
+        tuple(path for path in earlier if _spelled_out(path) not in made),
+    )
+
+
+def _jobs(
+    placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
+) -> list[Job]:
+    """Give each picture's result its name, in the folder given."""
+    if out is not None and is_like_a_picture(out) and not _is_folder(out):
+        return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
@@ -66,8 +102,50 @@ def plan_jobs(
         for source, target in targets.items()
     ]
     _check_apart(jobs)
-    made = {job.target.absolute() for job in jobs if job.target.absolute() != job.source.absolute()}
-    return tuple(_checked(job) for job in jobs if job.source.absolute() not in made)
+    return jobs
+
+
+def _results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
+    """The pictures that are named like the result of another, beside it or in the folder of its result."""
+    names = {
+        (_spelled_out(place), name)
+        for source, folder in placed.items()
+        for place in (source.parent, folder)
+        for name in (source.stem, source.name)
+    }
+    return [
+        path
+        for path in placed
+        if (ending := endings.search(path.stem)) and (_spelled_out(path.parent), path.stem[: ending.start()]) in names
+    ]
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    """The picture files in a folder and below, by their names' endings; in the order of names.
+
+    Hidden files and folders are left out, links to folders, and the tiles of DeepZoom pictures.
+
+    Raises:
+        SixteenfoldError: If a folder cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if not deepzoom.belongs_to_one(path):
+                yield from pictures_in(path)
+        elif is_picture(path) and (
+            entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
+            or (entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode))
+        ):
+            yield path
 
 
 def there(path: Path) -> os.stat_result | None:
@@ -89,6 +167,8 @@ def make_folder(target: Path) -> None:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; name another place") from None
     except OSError as error:
         raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
 
@@ -101,9 +181,13 @@ def _is_folder(path: Path) -> bool:
 def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
     if len(sources) > 1:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
-    if suffix is not None and format_of(out) != format_of(Path(f"any{suffix}")):
+    try:
+        form = format_of(out)
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{error}; if it is to be a folder, make that folder first") from None
+    if suffix is not None and form != format_of(Path(f"any{suffix}")):
         raise SixteenfoldError(f"{out}: is not what --format {suffix[1:]} asks for; leave out one of the two")
-    return _checked(Job(sources[0], out))
+    return Job(sources[0], out)
 
 
 def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
@@ -112,31 +196,11 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Pa
         if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
-        found = [file for file in _walk(path) if is_picture(file)]
+        found = list(pictures_in(path))
         if not found:
             raise SixteenfoldError(f"{path}: holds no picture of a known format; check the name")
         for file in found:
             yield file, file.parent if out is None else out / file.parent.relative_to(path)
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
-        path = folder / entry.name
-        if entry.is_dir(follow_symlinks=False):
-            if not holds_tiles(path):
-                yield from _walk(path)
-        elif entry.is_file(follow_symlinks=False) or (
-            entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode)
-        ):
-            yield path
 
 
 def _writable(source: Path) -> str:

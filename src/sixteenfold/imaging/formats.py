@@ -40,6 +40,23 @@ _FORMATS = (
 )
 
 
+_NOT_WRITTEN = (
+    *(".apng", ".bmp", ".gif", ".heic", ".heif", ".hif", ".ico", ".jfif", ".jp2", ".jpe", ".jxl", ".qoi", ".tga"),
+    *(".pbm", ".pgm", ".pnm", ".ppm", ".exr", ".hdr", ".psb", ".psd", ".xcf", ".eps", ".pdf", ".svg"),
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"),
+)
+"""What else pictures' names commonly end in."""
+
+
+def is_like_a_picture(name: Path) -> bool:
+    """Whether a name ends like a picture's, of a format that is written or not, or nearly so, as by a slip.
+
+    So `out.bmp` and `out.pgn` do; `album.2024`, `album.dir` and `album` do not.
+    """
+    suffix = name.suffix.lower()
+    return suffix in _NOT_WRITTEN or suffix in _known() or _meant(suffix) is not None
+
+
 def check_format(
     target: Path,
     width: int,
@@ -80,12 +97,22 @@ def check_format(
 
 def format_of(target: Path) -> Format:
     """The format that `target`'s suffix names; SixteenfoldError, with the nearest, for none."""
-    suffix = target.suffix.lower()
-    known = {name: one for one in _FORMATS for name in one.suffixes}
+    suffix, known = target.suffix.lower(), _known()
     if suffix in known:
         return known[suffix]
-    near = get_close_matches(suffix, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else "choose one of these"
+    near = _meant(suffix)
+    hint = f"did you mean {near}?" if near else "choose one of these"
     raise SixteenfoldError(
         f"{target}: no format for writing is called {suffix or 'nothing'!r}; {hint} (known: {', '.join(known)})"
     )
+
+
+def _meant(suffix: str) -> str | None:
+    """The suffix that another one may be a slip of; not .dzi, which is near to what many folders' names end in."""
+    usual = [known for known in _known() if known != ".dzi"]
+    near = [] if suffix in _NOT_WRITTEN else get_close_matches(suffix, usual, n=1, cutoff=0.75)
+    return near[0] if near else None
+
+
+def _known() -> dict[str, Format]:
+    return {suffix: form for form in _FORMATS for suffix in form.suffixes}

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
+from sixteenfold.imaging.folders import there
 from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.lock import locked
 from sixteenfold.imaging.read import Metadata
@@ -97,13 +99,11 @@ class BandWriter:
                 if self._fingerprint is not None:
                     self._key.write_text(self._fingerprint, encoding="utf-8")
         except SixteenfoldError:
-            self._close()
             # Rows that can be gone on with, once there is room, are worth keeping.
-            self._clear(rows=self._rows_found() == 0)
+            self._leave(rows=self._rows_found() == 0)
             raise
         except OSError as error:
-            self._close()
-            self._clear()
+            self._leave()
             raise self._failed(error) from error
         return self
 
@@ -116,8 +116,9 @@ class BandWriter:
                 raise SixteenfoldError(
                     f"{self.target}: another process is writing it; wait for that one, or name another OUT"
                 )
-            # The one that had it until now may have finished, and removed the name.
-            if self._scratch.exists() and os.path.samestat(os.fstat(file.fileno()), self._scratch.stat()):
+            # The one that had it until now may have finished and removed the name, which a third may have taken.
+            named = there(self._scratch)
+            if named is not None and os.path.samestat(os.fstat(file.fileno()), named):
                 return file
             file.close()
 
@@ -167,9 +168,8 @@ class BandWriter:
                 "check the free disk space or choose another format"
             ) from failure
         finally:
-            self._close()
             stopped = kind is not None and not issubclass(kind, Exception)
-            self._clear(rows=self._fingerprint is None or not stopped)
+            self._leave(rows=self._fingerprint is None or not stopped)
 
     def __str__(self) -> str:
         return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
@@ -188,12 +188,18 @@ class BandWriter:
             with suppress(OSError):  # what it still held back is not wanted any more
                 file.close()
 
-    def _clear(self, *, rows: bool = True) -> None:
-        """Remove what has another name than the target."""
+    def _leave(self, *, rows: bool = True) -> None:
+        """Remove what has another name than the target, without the rows on request; only then let go of the lock.
+
+        Whoever gets the lock after that makes files of its own, which nobody removes any more.
+        """
+        if sys.platform == "win32":  # which removes no open file, and has no lock
+            self._close()
         shutil.rmtree(self._part, ignore_errors=True)  # a DeepZoom picture's
         for left in (self._part, self._key, self._scratch) if rows else (self._part,):
             with suppress(OSError):
                 left.unlink()
+        self._close()
 
     @property
     def _row_bytes(self) -> int:

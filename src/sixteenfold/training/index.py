@@ -8,6 +8,7 @@ from pathlib import Path
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.folders import pictures_in
 from sixteenfold.imaging.read import is_picture
 
 
@@ -57,17 +58,19 @@ class Index:
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
-    """Picture files in the folders and below, in a fixed order; a file may stand for itself.
+    """Picture files in the folders (`imaging.folders.pictures_in`), in a fixed order; a file may stand for itself.
 
     Raises:
-        SixteenfoldError: If a path does not exist or no picture is found.
+        SixteenfoldError: If a path does not exist, a folder cannot be listed, or no picture is found.
     """
     found: list[Path] = []
     for folder in folders:
         if not folder.exists():
             raise SixteenfoldError(f"{folder}: no such file or folder")
-        inside = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-        found += [path for path in inside if path.is_file() and is_picture(path) and not path.name.startswith(".")]
+        if folder.is_dir():
+            found += pictures_in(folder)
+        elif folder.is_file() and is_picture(folder):
+            found.append(folder)
     if not found:
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: no pictures found")
     return found

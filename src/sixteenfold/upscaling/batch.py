@@ -11,7 +11,7 @@ from rich.console import Console
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.folders import Job, plan_jobs, there
 from sixteenfold.imaging.formats import format_of
-from sixteenfold.upscaling.picture import Picture, Size, enlarge, open_picture
+from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -26,6 +26,8 @@ class BatchReport:
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
     """A line for each picture that could not be done."""
+    earlier: tuple[Path, ...]
+    """Pictures that were not enlarged, being results of earlier runs by their names and places."""
 
 
 def upscale_files(
@@ -48,10 +50,11 @@ def upscale_files(
     enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
 
     Args:
-        inputs: Files, and folders, which are walked.
+        inputs: Files, and folders, which are walked. A picture that has the name of another's result, whatever
+            its size and format, is left out.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
-        make_upscaler: Called once, when there is something to do.
+        make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
         format: Suffix of the results without its dot; None takes what `out` says, else png.
         overwrite: Replace results that exist; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
@@ -66,21 +69,21 @@ def upscale_files(
             be made, or the only picture cannot be done.
     """
     wanted = Size(scale, size)
-    jobs = plan_jobs(inputs, out, ending=wanted.ending, suffix=f".{format}" if format else None)
+    plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
+    jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
     skipped = tuple(job.target for job in jobs if there(job.target) and not overwrite)
     pending = [job for job in jobs if job.target not in skipped]
-    upscaler = make_upscaler() if pending else None
+    upscaler = make_upscaler()
     with ExitStack() as stack:
         watches = [watch] if watch else []
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
-        if upscaler is not None:
-            batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(tuple(batch.written), skipped, tuple(batch.failures))
+        batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
+    return BatchReport(tuple(batch.written), skipped, tuple(batch.failures), plan.earlier)
 
 
 class _Batch:

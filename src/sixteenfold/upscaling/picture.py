@@ -1,6 +1,7 @@
 """One picture through the upscaler into its file: colour, alpha, size, and going on where it stopped."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.write import BandWriter, check_format
 from sixteenfold.upscaling.consistency import SCALE
 from sixteenfold.upscaling.upscaler import Upscaler
+
+ENDINGS = re.compile(r"_(x\d+(\.\d+)?|\d+x\d+)\Z")
+"""What `Size.ending` may be."""
 
 
 @dataclass(frozen=True)
