@@ -54,3 +54,9 @@ def test_nothing_is_begun_over_damaged_checkpoints(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, step, {"step": step}).write_bytes(b"")
     with pytest.raises(SixteenfoldError, match=r"all 2 checkpoints are damaged.* --init .*model\.safetensors"):
         checkpoint.load_latest(tmp_path)
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"")
+    with pytest.raises(SixteenfoldError, match="cannot save the checkpoint"):
+        checkpoint.save(tmp_path / "run" / "checkpoints", 1, {"step": 1})

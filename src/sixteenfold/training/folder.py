@@ -28,6 +28,7 @@ import torch
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import lock
+from sixteenfold.imaging.whole import write_whole
 from sixteenfold.networks import zoo
 from sixteenfold.training import config as configuration
 from sixteenfold.training.config import TrainConfig
@@ -136,12 +137,9 @@ def write_model(training: Training, out: Path) -> None:
     if training.opponent is None:
         return
     state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}
-    part = out / "discriminator.part"
     try:
-        part.write_bytes(safetensors.torch.save(state))
-        part.replace(out / "discriminator.safetensors")
+        write_whole(out / "discriminator.safetensors", safetensors.torch.save(state))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise SixteenfoldError(f"{out}: cannot save the discriminator ({error.strerror})") from None
 
 
