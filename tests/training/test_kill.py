@@ -67,7 +67,7 @@ def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None
     """Killed four times, each time resumed, and at last left alone; beside it a run that is never stopped."""
     (tmp_path / "config.json").write_text(to_json(CONFIG))
     ends = [
-        live(photographs, tmp_path, 2),  # in the first save: nothing is left but the run folder
+        live(photographs, tmp_path, 5),  # in the save after the second step: left is the one before the first
         live(photographs, tmp_path, 5, "--resume"),  # while the pixel phase's result is written
         live(photographs, tmp_path, 5, "--resume"),  # in the first step of the adversarial phase
         live(photographs, tmp_path, 3, "--resume"),  # in the save after its second step

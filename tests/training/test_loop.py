@@ -4,11 +4,13 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,6 +55,9 @@ CONFIG = TrainConfig(
     log_every=2,
 )
 BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
+
+CHECKPOINT_OF_A_STEP = "run/checkpoints/checkpoint-*[!0]-*.pt"
+"""One whose step ends in another digit than 0, as that of the start does."""
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -165,6 +170,35 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=model, device="cpu")
 
 
+def test_a_resumed_run_has_not_forgotten_what_it_began_with(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the pixel phase, and gone on with after the files are gone and without a word of them."""
+    generator, discriminator = (tmp_path / f"{name}.safetensors" for name in ("model", "discriminator"))
+    begun = partial(train, BOTH, hr=[photographs], init=generator, init_discriminator=discriminator, device="cpu")
+    for path in (generator, discriminator):
+        shutil.copy(whole / path.name, path)
+    reads: list[str] = []
+    load = zoo.load
+    monkeypatch.setattr(zoo, "load", lambda name: reads.append(name) or load(name))
+    begun(out=tmp_path / "never stopped")
+    assert len(reads) == 1
+    for cut in (1, 5):  # before the first checkpoint of a step, and after
+        run = tmp_path / f"cut {cut}"
+        with monkeypatch.context() as patch:
+            cut_after(cut, patch)
+            with pytest.raises(Killed):
+                begun(out=run)
+        for path in (generator, discriminator):
+            path.rename(path.with_suffix(".away"))
+        train(BOTH, hr=[photographs], out=run, resume=True, device="cpu")
+        for path in (generator, discriminator):
+            path.with_suffix(".away").rename(path)
+        for name in ("model", "pixel", "discriminator"):
+            one, other = (load_file(at / f"{name}.safetensors") for at in (tmp_path / "never stopped", run))
+            assert same(one, other), (cut, name)
+
+
 def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
     with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
@@ -184,7 +218,7 @@ def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, t
         try:
             # Patient, since the machine may be busy with something else.
             deadline = time.monotonic() + 300
-            while not list(tmp_path.glob("run/checkpoints/*.pt")) and time.monotonic() < deadline:
+            while not list(tmp_path.glob(CHECKPOINT_OF_A_STEP)) and time.monotonic() < deadline:
                 time.sleep(0.05)
             os.kill(process.pid, signal.SIGINT)
             said, _ = process.communicate(timeout=300)

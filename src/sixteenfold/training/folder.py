@@ -6,7 +6,8 @@ starts.jsonl            when, where and with which versions the run was started 
 metrics.jsonl           losses and validation scores by step
 tensorboard/            the same as curves, and pictures
 samples/                pictures of validations
-checkpoints/            everything a resume needs
+checkpoints/            everything a resume needs, from the run's start on
+lock                    held by the process that trains; empty
 pixel.safetensors       result of the pixel phase, once the adversarial phase has begun
 model.safetensors       the best weights by validation so far, or the last where there is none
 discriminator.safetensors   what they were trained against
@@ -30,7 +31,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import lock
 from sixteenfold.imaging.whole import write_whole
 from sixteenfold.networks import zoo
-from sixteenfold.training import config as configuration
+from sixteenfold.training import checkpoint, config as configuration
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.index import Index
 from sixteenfold.training.state import Training
@@ -55,28 +56,34 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> None:
         raise SixteenfoldError(f"{out}: not empty; go on with --resume or choose another folder")
 
 
-def make_folder(config: TrainConfig, out: Path, index: Index) -> None:
-    """Make the run folder, with what a run is: its configuration and its photographs.
+def make_folder(config: TrainConfig, out: Path, index: Index, start: Training) -> None:
+    """Write into the run folder what a run is: its configuration, its photographs, and as its first checkpoint
+    the state that it begins with.
 
     Raises:
         SixteenfoldError: If it cannot be written.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "config.json", configuration.to_json(config).encode())
         index.save(out / PHOTOGRAPHS)
-        (out / "config.json").write_text(configuration.to_json(config), encoding="utf-8")
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+    checkpoint.save(out / "checkpoints", start.step, start.state())
 
 
 @contextmanager
 def locked(out: Path) -> Generator[None]:
-    """Hold the run folder alone; the system lets go of it when the process ends, however it ends.
+    """Hold the run folder, made if there is none, alone; the system lets go of it when the process ends, however.
 
     Raises:
-        SixteenfoldError: If another process trains there.
+        SixteenfoldError: If it cannot be written, or another process trains there.
     """
-    with (out / "lock").open("wb") as file:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "lock").open("wb")
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+    with file:
         if not lock.locked(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder")
         yield

@@ -9,6 +9,7 @@ import pyvips
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.read import is_picture
+from sixteenfold.imaging.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Index:
     """A line for each picture that is left out, with the reason."""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write it as JSON. Raises OSError if that is not possible."""
         rows = [[str(entry.path), entry.height, entry.width] for entry in self.entries]
-        path.write_text(json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n", encoding="utf-8")
+        write_whole(path, (json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n").encode())
 
     @staticmethod
     def load(path: Path) -> "Index":

@@ -43,7 +43,6 @@ class Run:
     pictures: Sequence[ValidationPicture]
     judges: Judges | None
     stopped: threading.Event
-    init_discriminator: Path | None
     compiled: bool
     graph: bool
 
@@ -72,7 +71,8 @@ def train(
             by PSNR in the pixel phase, by LPIPS in the adversarial phase.
         resume: Go on from the newest whole checkpoint of the run folder. On a CPU the final weights are
             those of a run never stopped, bit for bit.
-        init: Start from a shipped model's name or a file with weights of the same shape.
+        init: Start from a shipped model's name or a file with weights of the same shape. A resumed run does not
+            look at it again, nor at the next: its checkpoints hold what it began with.
         init_discriminator: Start from the discriminator of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
@@ -101,29 +101,32 @@ def train(
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.room_left(out))
         if fabric.is_global_zero:
-            # Found once, by the first process, and kept for the others and for a resumed run.
-            if not (resume and (out / folder.PHOTOGRAPHS).exists()):
-                state.check_start(config, init, init_discriminator)
-                folder.make_folder(config, out, make_index(hr, smallest_side(config.largest_patch)))
+            # The first process sees that the run can begin before it writes anything.
+            fresh = None
+            if not (resume and checkpoint.list_checkpoints(out / "checkpoints")):
+                index = make_index(hr, smallest_side(config.largest_patch))
+                fresh = index, state.begin(config, init, init_discriminator, fabric.device)
             stack.enter_context(folder.locked(out))
+            if fresh is not None:
+                folder.make_folder(config, out, *fresh)
+            del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested())
-        run = Run(config, out, fabric, photographs, pictures, judges, stopped, init_discriminator, compiled, graph)
-        _loop(run, _start(run, index, init, resume))
+        run = Run(config, out, fabric, photographs, pictures, judges, stopped, compiled, graph)
+        _loop(run, _start(run, index))
     return out / "model.safetensors"
 
 
-def _start(run: Run, index: Index, init: Path | str | None, resume: bool) -> Training:
-    """Fresh, or as the newest whole checkpoint has it; says what the run is about to do."""
-    found, damaged = checkpoint.load_latest(run.out / "checkpoints") if resume else (None, [])
+def _start(run: Run, index: Index) -> Training:
+    """The run as its newest whole checkpoint has it; says what it is about to do."""
+    found, damaged = checkpoint.load_latest(run.out / "checkpoints")
     for line in damaged:
         console.print(line, soft_wrap=True)
+    assert found is not None
     device = run.fabric.device
-    training = state.begin(run.config, init, device) if found is None else state.resume(run.config, found, device)
-    if run.init_discriminator is not None and training.opponent is not None and found is None:
-        state.load_discriminator(training.opponent, run.init_discriminator)
+    training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
         console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
@@ -174,9 +177,8 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             return
         if run.fabric.is_global_zero:
             folder.keep_pixel_model(training, run.out)
-        training = state.enter("adversarial", training.result, config, run.fabric.device, step=training.step)
-        if run.init_discriminator is not None and training.opponent is not None:
-            state.load_discriminator(training.opponent, run.init_discriminator)
+        discriminator, device = training.discriminator, run.fabric.device
+        training = state.enter("adversarial", training.result, discriminator, config, device, step=training.step)
     yield from _phase(run, training)
 
 
