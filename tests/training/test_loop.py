@@ -199,6 +199,41 @@ def test_a_resumed_run_has_not_forgotten_what_it_began_with(
             assert same(one, other), (cut, name)
 
 
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "checkpoints")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(SixteenfoldError, match=r"none to go on from.* --init .*run.model\.safetensors"):
+        again()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    # Killed while the first checkpoint was written: nothing is lost.
+    for path in run.iterdir():
+        if path.name not in folder.BEFORE_CHECKPOINTS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / ".checkpoint-00000000-0123456789abcdef.pt.77.part").write_bytes(b"half of it")
+    capfd.readouterr()
+    again()
+    assert "killed before its first checkpoint, so it begins now" in capfd.readouterr().err
+    assert same(weights(run), weights(whole)) and not list(run.rglob("*.part"))
+
+
+def test_a_start_killed_before_its_first_file_is_in_nobody_s_way(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("lock", ".config.json.77.part"):
+        (run / name).touch()
+    with pytest.raises(SixteenfoldError, match="no run to resume here; leave --resume out"):
+        train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu")
+    train(CONFIG, hr=[photographs], out=run, device="cpu")
+    assert {path.name for path in run.iterdir()} >= {"config.json", "model.safetensors"}
+    assert not list(run.rglob("*.part"))
+
+
 def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
     with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
@@ -254,8 +289,10 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
 
 def test_a_used_folder_is_left_alone(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(SixteenfoldError, match="not empty"):
+    with pytest.raises(SixteenfoldError, match="not empty; choose another folder"):
         train(CONFIG, hr=[photographs], out=tmp_path, device="cpu")
+    with pytest.raises(SixteenfoldError, match="not a folder"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "mine.txt", device="cpu")
     with pytest.raises(SixteenfoldError, match="no run to resume"):
         train(CONFIG, hr=[photographs], out=tmp_path / "new", resume=True, device="cpu")
 

@@ -17,6 +17,7 @@ import errno
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Generator
@@ -37,23 +38,51 @@ from sixteenfold.training.index import Index
 from sixteenfold.training.state import Training
 
 PHOTOGRAPHS = "photographs.json"
+BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
+"""All that a run folder holds before the first checkpoint is written: no work is in it yet."""
+_LEFT_OVER = re.compile(r"\..+\.(json|safetensors|pt)\.\d+\.part")
+"""Name of a file of ours that a process was writing when it was killed."""
 
 
-def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> None:
+def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
     """See that the run folder is free, or holds a run of this configuration to resume.
 
+    Returns:
+        Whether the run has to begin; where there is one to resume too, if it was killed before its first checkpoint.
+
     Raises:
-        SixteenfoldError: If not.
+        SixteenfoldError: If the folder is neither, or the run's checkpoints are gone.
     """
-    known = out / "config.json"
-    if resume:
-        if not known.exists():
-            raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
-        if configuration.from_json(known) != config:
-            raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SixteenfoldError(f"{out}: not empty; go on with --resume or choose another folder")
+    known, names = out / "config.json", _names(out)
+    if not resume:
+        if names - {"lock"}:
+            way = "go on with --resume or choose another folder" if known.name in names else "choose another folder"
+            raise SixteenfoldError(f"{out}: not empty; {way}")
+        return True
+    if known.name not in names:
+        raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
+    if configuration.from_json(known) != config:
+        raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
+    if checkpoint.list_checkpoints(out / "checkpoints"):
+        return False
+    if names <= BEFORE_CHECKPOINTS:
+        return True
+    model = out / "model.safetensors"
+    weights = f", from this one's weights by --init {model}" if model.exists() else ""
+    raise SixteenfoldError(
+        f"{out / 'checkpoints'}: there is none to go on from, though the run had begun; put the last one back, "
+        f"or begin a new run folder{weights}"
+    )
+
+
+def _names(out: Path) -> set[str]:
+    """What is in the folder; none if it is not there. What a killed process was just writing does not count."""
+    try:
+        return {path.name for path in out.iterdir() if not _LEFT_OVER.fullmatch(path.name)}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: not a folder to train into ({error.strerror}); choose another") from None
 
 
 def make_folder(config: TrainConfig, out: Path, index: Index, start: Training) -> None:
@@ -75,6 +104,8 @@ def make_folder(config: TrainConfig, out: Path, index: Index, start: Training) -
 def locked(out: Path) -> Generator[None]:
     """Hold the run folder, made if there is none, alone; the system lets go of it when the process ends, however.
 
+    What a process was writing there when it was killed is removed.
+
     Raises:
         SixteenfoldError: If it cannot be written, or another process trains there.
     """
@@ -86,6 +117,9 @@ def locked(out: Path) -> Generator[None]:
     with file:
         if not lock.locked(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder")
+        for path in (*out.glob("*.part"), *out.glob("checkpoints/*.part")):
+            if _LEFT_OVER.fullmatch(path.name):
+                path.unlink()
         yield
 
 

@@ -93,8 +93,11 @@ def train(
             check_share(phase, fabric.world_size)
     if graph:
         check_graph(fabric, config)
+    begins = False
     if fabric.is_global_zero:
-        folder.check_folder(config, out, resume=resume)
+        begins = folder.check_folder(config, out, resume=resume)
+        if begins and resume:
+            console.print(f"{out}: the run was killed before its first checkpoint, so it begins now", soft_wrap=True)
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
@@ -103,7 +106,7 @@ def train(
         if fabric.is_global_zero:
             # The first process sees that the run can begin before it writes anything.
             fresh = None
-            if not (resume and checkpoint.list_checkpoints(out / "checkpoints")):
+            if begins:
                 index = make_index(hr, smallest_side(config.largest_patch))
                 fresh = index, state.begin(config, init, init_discriminator, fabric.device)
             stack.enter_context(folder.locked(out))
