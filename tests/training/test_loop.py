@@ -33,6 +33,7 @@ from sixteenfold.training.config import (
     to_json,
 )
 from sixteenfold.training.loop import train
+from sixteenfold.training.validation import Scores
 
 PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
 ADVERSARIAL = AdversarialPhase(
@@ -197,6 +198,34 @@ def test_a_resumed_run_has_not_forgotten_what_it_began_with(
         for name in ("model", "pixel", "discriminator"):
             one, other = (load_file(at / f"{name}.safetensors") for at in (tmp_path / "never stopped", run))
             assert same(one, other), (cut, name)
+
+
+def test_a_result_that_was_removed_is_written_again(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a finished run from its last checkpoint; of one that goes on at the next validation, however good it is."""
+    run = tmp_path / "run"
+    again = partial(train, BOTH, hr=[photographs], val=photographs, resume=True, device="cpu")
+    shutil.copytree(whole, run)
+    for name in ("model", "discriminator"):
+        (run / f"{name}.safetensors").unlink()
+    again(out=run)
+    assert "was gone; written again from the last checkpoint" in capfd.readouterr().err
+    last, _ = checkpoint.load_latest(whole / "checkpoints")
+    assert last is not None and last["average"] is not None
+    assert all(torch.equal(tensor, last["average"][f"module.{key}"]) for key, tensor in weights(run).items())
+    assert (run / "discriminator.safetensors").exists()
+
+    stopped = tmp_path / "stopped"
+    cut_after(13, monkeypatch)
+    with pytest.raises(Killed):
+        train(BOTH, hr=[photographs], val=photographs, out=stopped, device="cpu")
+    monkeypatch.undo()
+    (stopped / "model.safetensors").unlink()
+    monkeypatch.setattr(loop, "validate", lambda *_: Scores(-100.0, 100.0, torch.zeros(3, 1, 1)))
+    again(out=stopped)
+    with safe_open(stopped / "model.safetensors", "pt") as file:
+        assert file.metadata()["steps"] == "14"
 
 
 def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(

@@ -37,6 +37,7 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.index import Index
 from sixteenfold.training.state import Training
 
+MODEL = "model.safetensors"
 PHOTOGRAPHS = "photographs.json"
 BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
@@ -67,7 +68,7 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
         return False
     if names <= BEFORE_CHECKPOINTS:
         return True
-    model = out / "model.safetensors"
+    model = out / MODEL
     weights = f", from this one's weights by --init {model}" if model.exists() else ""
     raise SixteenfoldError(
         f"{out / 'checkpoints'}: there is none to go on from, though the run had begun; put the last one back, "
@@ -174,7 +175,7 @@ def write_model(training: Training, out: Path) -> None:
     Raises:
         SixteenfoldError: If a file cannot be written; the one before stays.
     """
-    zoo.save(training.result, out / "model.safetensors", {"steps": str(training.step), "phase": training.phase})
+    zoo.save(training.result, out / MODEL, {"steps": str(training.step), "phase": training.phase})
     if training.opponent is None:
         return
     state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}

@@ -118,8 +118,13 @@ def train(
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested())
         run = Run(config, out, fabric, photographs, pictures, judges, stopped, compiled, graph)
-        _loop(run, _start(run, index))
-    return out / "model.safetensors"
+        training = _start(run, index)
+        _loop(run, training)
+        if fabric.is_global_zero and not (out / folder.MODEL).exists():
+            # Nothing was left to do, and the result had been removed.
+            folder.write_model(training, out)
+            console.print(f"{out / folder.MODEL}: was gone; written again from the last checkpoint", soft_wrap=True)
+    return out / folder.MODEL
 
 
 def _start(run: Run, index: Index) -> Training:
@@ -306,7 +311,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     scores = validate(training.result, run.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
-    if score > training.best:
+    if score > training.best or not (run.out / folder.MODEL).exists():
         training.best = score
         folder.write_model(training, run.out)
     record.numbers(training.step, numbers, "validation")
