@@ -185,8 +185,14 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             return
         if run.fabric.is_global_zero:
             folder.keep_pixel_model(training, run.out)
-        discriminator, device = training.discriminator, run.fabric.device
-        training = state.enter("adversarial", training.result, discriminator, config, device, step=training.step)
+        training = state.enter(
+            "adversarial",
+            training.result,
+            config,
+            run.fabric.device,
+            step=training.step,
+            discriminator=training.discriminator,
+        )
     yield from _phase(run, training)
 
 

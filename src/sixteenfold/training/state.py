@@ -111,29 +111,28 @@ def begin(
             "choose the preset of that shape"
         )
     discriminator = None if init_discriminator is None else _read_discriminator(init_discriminator, config)
-    return enter(
-        "pixel" if config.pixel is not None else "adversarial", generator, discriminator, config, device, step=0
-    )
+    name = "pixel" if config.pixel is not None else "adversarial"
+    return enter(name, generator, config, device, step=0, discriminator=discriminator)
 
 
 def enter(
     name: PhaseName,
     generator: Generator,
-    discriminator: dict[str, Tensor] | None,
     config: TrainConfig,
     device: torch.device,
     *,
     step: int,
+    discriminator: dict[str, Tensor] | None = None,
 ) -> Training:
     """The start of a phase on a device: the generator as it is, a discriminator, new optimizers and average.
 
     Args:
         name: The phase.
         generator: What learns; moved to the device.
-        discriminator: Weights that it begins with, now or in a later phase; None takes fresh ones.
         config: What is to be done.
         device: Where the networks are to be.
         step: Steps done before.
+        discriminator: Weights that it begins with, now or in a later phase; None takes fresh ones.
     """
     phase = config.pixel if name == "pixel" else config.adversarial
     assert phase is not None
@@ -158,7 +157,7 @@ def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> 
     name = state.get("phase", "pixel")
     # What a checkpoint of an earlier version does not say: there a phase begins at a fixed step.
     begun = config.pixel.steps if name == "adversarial" and config.pixel is not None else 0
-    training = enter(name, config.generator.build(), None, config, device, step=begun)
+    training = enter(name, config.generator.build(), config, device, step=begun)
     training.restore(state)
     return training
 
