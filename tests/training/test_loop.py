@@ -263,6 +263,55 @@ def test_a_start_killed_before_its_first_file_is_in_nobody_s_way(photographs: Pa
     assert not list(run.rglob("*.part"))
 
 
+@pytest.mark.parametrize("name", [*folder.FILES, *folder.FOLDERS])
+def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    path = run / name
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.touch()
+    else:
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*put the run's recipe back)"):
+        train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+
+
+def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    checkpoint.list_checkpoints(run / "checkpoints")[0].unlink()  # so that there is something to do
+    (run / "checkpoints" / "checkpoint-99999999-0123456789abcdef.pt").mkdir()
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(b'\xff\xfe\n[1]\n{"step": "x"}\n{"st')
+    index = run / "photographs.json"
+    kept = index.read_bytes()
+    for damage in (kept[:-20], b"", b"\xff", b'{"photographs": [], "skipped": []}', b"[" * 100_000):
+        index.write_bytes(damage)
+        with pytest.raises(SixteenfoldError, match=r"photographs.json: .*remove it, then the same command"):
+            again()
+    index.unlink()
+    again()
+    assert index.read_bytes() == kept and same(weights(run), weights(whole))
+    assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
+    (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
+    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* put the run's recipe back there"):
+        again()
+
+
+def test_what_the_system_refuses_is_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "run/starts.jsonl")
+
+    monkeypatch.setattr(folder, "_git_state", refused)
+    with pytest.raises(SixteenfoldError, match=r"^run/starts.jsonl: Permission denied; mend that.* --resume"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+
+
 def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
     with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")

@@ -72,7 +72,8 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Checkpoint files, newest first."""
-    return sorted((path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name)), reverse=True)
+    found = (path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name) and path.is_file())
+    return sorted(found, reverse=True)
 
 
 def _digest(content: bytes | memoryview) -> str:

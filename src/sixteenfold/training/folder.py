@@ -39,6 +39,11 @@ from sixteenfold.training.state import Training
 
 MODEL = "model.safetensors"
 PHOTOGRAPHS = "photographs.json"
+FILES = (
+    *("lock", "config.json", PHOTOGRAPHS, "starts.jsonl", "metrics.jsonl"),
+    *(MODEL, "pixel.safetensors", "discriminator.safetensors"),
+)
+FOLDERS = ("checkpoints", "samples", "tensorboard")
 BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
 _LEFT_OVER = re.compile(r"\..+\.(json|safetensors|pt)\.\d+\.part")
@@ -62,7 +67,8 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
         return True
     if known.name not in names:
         raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
-    if configuration.from_json(known) != config:
+    _check_kinds(out)
+    if _recipe(known) != config:
         raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
     if checkpoint.list_checkpoints(out / "checkpoints"):
         return False
@@ -76,6 +82,21 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
     )
 
 
+def _check_kinds(out: Path) -> None:
+    """Raise SixteenfoldError where something else bears the name of what a run keeps in its folder."""
+    for names, fits, kind in ((FILES, Path.is_file, "file"), (FOLDERS, Path.is_dir, "folder")):
+        for path in (out / name for name in names):
+            if path.exists() and not fits(path):
+                raise SixteenfoldError(f"{path}: not the {kind} that a run keeps under this name; move it away")
+
+
+def _recipe(known: Path) -> TrainConfig:
+    try:
+        return configuration.from_json(known)
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{error}; put the run's recipe back there, or begin a new run folder") from None
+
+
 def _names(out: Path) -> set[str]:
     """What is in the folder; none if it is not there. What a killed process was just writing does not count."""
     try:
@@ -86,19 +107,26 @@ def _names(out: Path) -> set[str]:
         raise SixteenfoldError(f"{out}: not a folder to train into ({error.strerror}); choose another") from None
 
 
-def make_folder(config: TrainConfig, out: Path, index: Index, start: Training) -> None:
-    """Write into the run folder what a run is: its configuration, its photographs, and as its first checkpoint
-    the state that it begins with.
+def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Training | None) -> None:
+    """Write into the run folder what a run is.
+
+    Args:
+        config: Its configuration.
+        out: The folder, which must be there.
+        index: Its photographs; None where the folder has them.
+        start: The state that it begins with, as its first checkpoint; None where it has begun.
 
     Raises:
         SixteenfoldError: If it cannot be written.
     """
     try:
         write_whole(out / "config.json", configuration.to_json(config).encode())
-        index.save(out / PHOTOGRAPHS)
+        if index is not None:
+            index.save(out / PHOTOGRAPHS)
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
-    checkpoint.save(out / "checkpoints", start.step, start.state())
+    if start is not None:
+        checkpoint.save(out / "checkpoints", start.step, start.state())
 
 
 @contextmanager
@@ -125,20 +153,21 @@ def locked(out: Path) -> Generator[None]:
 
 
 @contextmanager
-def room_left(out: Path) -> Generator[None]:
-    """Whatever is written in the run folder: say in one line when the disk is full.
+def file_trouble(out: Path) -> Generator[None]:
+    """Whatever is written in the run folder: say in one line what the system refuses.
 
     Raises:
-        SixteenfoldError: Instead of the system's error.
+        SixteenfoldError: Instead of the system's error, where that is of a full disk or of a file.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        go_on = "then the same command with --resume goes on from the last checkpoint"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SixteenfoldError(f"{out}: the disk is full; free some, {go_on}") from None
+        if error.filename is None:
             raise
-        raise SixteenfoldError(
-            f"{out}: the disk is full; free some, then the same command with --resume goes on from the last checkpoint"
-        ) from None
+        raise SixteenfoldError(f"{error.filename}: {error.strerror}; mend that, {go_on}") from None
 
 
 def record_start(out: Path, **facts: str | int) -> None:

@@ -52,9 +52,14 @@ class Index:
             entries = tuple(
                 Entry(Path(name), int(height), int(width)) for name, height, width in content["photographs"]
             )
+            if not entries:
+                raise ValueError("no photograph")
             return Index(entries, tuple(map(str, content["skipped"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SixteenfoldError(f"{path}: not the run's index of photographs ({error!r})") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SixteenfoldError(
+                f"{path}: not the run's index of photographs ({error!r}); remove it, "
+                "then the same command with --resume makes it anew from --hr"
+            ) from None
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:

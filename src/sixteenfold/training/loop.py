@@ -102,16 +102,14 @@ def train(
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
-        stack.enter_context(folder.room_left(out))
+        stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
             # The first process sees that the run can begin before it writes anything.
-            fresh = None
-            if begins:
-                index = make_index(hr, smallest_side(config.largest_patch))
-                fresh = index, state.begin(config, init, init_discriminator, fabric.device)
+            known = not begins and (out / folder.PHOTOGRAPHS).exists()
+            index = None if known else make_index(hr, smallest_side(config.largest_patch))
+            fresh = state.begin(config, init, init_discriminator, fabric.device) if begins else None
             stack.enter_context(folder.locked(out))
-            if fresh is not None:
-                folder.make_folder(config, out, *fresh)
+            folder.make_folder(config, out, index, fresh)
             del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
