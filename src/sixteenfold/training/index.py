@@ -11,6 +11,8 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.whole import write_whole
 
+CROP = "a crop with its surroundings (a smaller patch needs fewer)"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -66,27 +68,40 @@ def find_pictures(folders: Sequence[Path]) -> list[Path]:
     """Picture files in the folders and below, in a fixed order; a file may stand for itself.
 
     Raises:
-        SixteenfoldError: If a path does not exist or no picture is found.
+        SixteenfoldError: If a path does not exist or holds no picture.
     """
-    found: list[Path] = []
-    for folder in folders:
-        if not folder.exists():
-            raise SixteenfoldError(f"{folder}: no such file or folder")
-        inside = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-        found += [path for path in inside if path.is_file() and is_picture(path) and not path.name.startswith(".")]
+    return [path for folder in folders for path in _pictures_in(folder)]
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    if not folder.exists():
+        raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
+    if not folder.is_dir():
+        if not is_picture(folder):
+            raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+        return [folder]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    found = [path for path in files if is_picture(path)]
     if not found:
-        raise SixteenfoldError(f"{', '.join(map(str, folders))}: no pictures found")
+        others = f"{len(files)} files, none of them a picture" if files else "empty"
+        raise SixteenfoldError(f"{folder}: {others}; name a folder of photographs")
     return found
 
 
-def make_index(folders: Sequence[Path], smallest: int) -> Index:
+def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
+
+    Args:
+        folders: Where to look.
+        smallest: Least height and width in pixels.
+        need: What takes as many, for the message when no picture has them.
 
     Raises:
         SixteenfoldError: If none is left.
     """
     entries: list[Entry] = []
     skipped: list[str] = []
+    small: list[tuple[int, str]] = []
     for path in find_pictures(folders):
         try:
             header = pyvips.Image.new_from_file(str(path), access="sequential")
@@ -95,9 +110,16 @@ def make_index(folders: Sequence[Path], smallest: int) -> Index:
             skipped.append(f"{path}: cannot be read as a picture")
             continue
         if min(height, width) < smallest:
-            skipped.append(f"{path}: {width}x{height} is smaller than the {smallest}-pixel crop")
+            skipped.append(f"{path}: {width}x{height} is smaller than {smallest}x{smallest}")
+            small.append((min(height, width), f"{width}x{height}"))
         else:
             entries.append(Entry(path.resolve(), height, width))
     if not entries:
-        raise SixteenfoldError(f"no usable picture; the first of {len(skipped)}: {skipped[0]}")
+        largest = f"; the largest is {max(small)[1]}" if small else ""
+        broken = len(skipped) - len(small)
+        unread = f"; {broken} cannot be read" if broken else ""
+        raise SixteenfoldError(
+            f"{', '.join(map(str, folders))}: none of {len(skipped)} pictures has the {smallest}x{smallest} pixels "
+            f"of {need}{largest}{unread}"
+        )
     return Index(tuple(entries), tuple(skipped))
