@@ -45,8 +45,9 @@ class TrainConfig:
     seed: int = 0
     """Chooses the start weights and every crop."""
     minutes: float | None = None
-    """Time for the whole run, validations included; None goes by steps. With it the phases' `steps` say only how
-    they share the time, learning rates fall with the clock, and no two runs are the same."""
+    """Time for both phases, the validations and checkpoints within them included; None goes by steps. Reading the
+    photographs, and the last validation and checkpoint of each phase, come on top. With it whatever a phase has in
+    steps, `warmup`, `head_start` and `cutmix_ramp` too, is a share of the time, and no two runs are the same."""
     validate_every: int = 1000
     """Steps between two validations."""
     validation_crop: int = 1024

@@ -237,7 +237,7 @@ def _adversarial(run: Run, training: Training) -> Step:
         parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
         if critic is not None and pace.waiting:
             return head_start_step(run.fabric, generator, critic, parts, phase)
-        mask = _mask(run, training.step, pace.done, phase)
+        mask = _mask(run, training.step, pace.place, phase)
         shift = _shift(run.config.seed, training.step, phase)
         return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, shift)
 
@@ -288,12 +288,12 @@ def _set_learning_rates(factor: float, *players: Player) -> None:
             group["lr"] = group["peak"] * factor
 
 
-def _mask(run: Run, step: int, done: int, phase: AdversarialPhase) -> Tensor | None:
+def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor | None:
     """The step's CutMix mask, for the share of the steps that has one by now."""
     if phase.cutmix == 0 or not phase.has_discriminator:
         return None
     random = address(run.config.seed, step, "cutmix")
-    if float(torch.rand((), generator=random)) >= min(done / phase.cutmix_ramp, phase.cutmix_probability):
+    if float(torch.rand((), generator=random)) >= min(place / phase.cutmix_ramp, phase.cutmix_probability):
         return None
     return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
 

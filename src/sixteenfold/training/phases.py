@@ -30,7 +30,7 @@ class Phase:
     final_learning_rate: float = 1e-5
     """Adam's step size at the last step, reached along a half cosine."""
     warmup: int = 0
-    """Steps over which the learning rate rises linearly from zero."""
+    """Steps over which the learning rate rises linearly from zero; by the clock, their share of the time."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of the first and second moment."""
     gradient_clip: float | None = None
