@@ -41,7 +41,7 @@ def test_a_failed_save_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SixteenfoldError, match="No space left"):
+    with pytest.raises(SixteenfoldError, match=r"No space left.*mend that.* --resume goes on"):
         checkpoint.save(tmp_path, 2, {"step": 2})
     monkeypatch.undo()
     assert checkpoint.load_latest(tmp_path) == ({"step": 1}, [])

@@ -114,7 +114,7 @@ def test_no_pictures(tmp_path: Path) -> None:
         path.mkdir()
     save(good / "good.png", 160, 170)
     # One that is wrong is told, whatever else there is.
-    with pytest.raises(SixteenfoldError, match="folder: empty; name a folder of photographs"):
+    with pytest.raises(SixteenfoldError, match="folder: an empty folder; name a folder of photographs"):
         find_pictures([good, folder])
     (folder / "notes.txt").write_text("no picture")
     with pytest.raises(SixteenfoldError, match="folder: 1 files, none of them a picture; name"):

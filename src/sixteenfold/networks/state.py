@@ -137,4 +137,5 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
     try:
         write_whole(path, safetensors.torch.save(state, {**metadata, "shape": shape}))
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+        way = "mend that or choose another place"
+        raise SixteenfoldError(f"{path}: cannot be written ({error.strerror}); {way}") from None

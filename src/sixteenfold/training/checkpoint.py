@@ -38,7 +38,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
         write_whole(target, content)
     except OSError as error:
         raise SixteenfoldError(
-            f"{target}: cannot save the checkpoint ({error.strerror}); the earlier ones are kept"
+            f"{target}: cannot save the checkpoint ({error.strerror}); "
+            "mend that, then the same command with --resume goes on"
         ) from None
     for old in list_checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)

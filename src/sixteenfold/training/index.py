@@ -83,7 +83,7 @@ def _pictures_in(folder: Path) -> list[Path]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     found = [path for path in files if is_picture(path)]
     if not found:
-        others = f"{len(files)} files, none of them a picture" if files else "empty"
+        others = f"{len(files)} files, none of them a picture" if files else "an empty folder"
         raise SixteenfoldError(f"{folder}: {others}; name a folder of photographs")
     return found
 
