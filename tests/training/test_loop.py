@@ -441,8 +441,20 @@ def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Pa
 
 def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path) -> None:
     train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
-    with pytest.raises(SixteenfoldError, match="another configuration"):
-        train(dataclasses.replace(CONFIG, seed=1), hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+    for other, said in (
+        (dataclasses.replace(CONFIG, seed=1), r"\(seed 0, not 1\)"),
+        (dataclasses.replace(CONFIG.with_steps(9), seed=1), r"\(pixel\.steps 8, not 9, and 1 more\)"),
+        (BOTH, r"\(adversarial\.steps None, not 6, and \d+ more\)"),
+    ):
+        with pytest.raises(SixteenfoldError, match=f"another configuration than this command {said}"):
+            train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_the_best_weights_are_not_replaced_by_the_last(photographs: Path, whole: Path) -> None:
+    before = (whole / "model.safetensors").read_bytes()
+    with pytest.raises(SixteenfoldError, match="give --val again"):
+        train(BOTH, hr=[photographs], out=whole, resume=True, device="cpu")
+    assert (whole / "model.safetensors").read_bytes() == before
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Path) -> None:

@@ -248,6 +248,26 @@ def to_json(config: TrainConfig) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """What differs, each under its name on the command line: "pixel.steps 5, not 6"."""
+    values, others = (_flat(dataclasses.asdict(config)) for config in (one, other))
+    names = dict.fromkeys([*values, *others])
+    return [
+        f"{name} {values.get(name)}, not {others.get(name)}" for name in names if values.get(name) != others.get(name)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values within values under names with dots; a phase that is left out stays one value."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(typing.cast(dict[str, Any], value), f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def from_json(path: Path) -> TrainConfig:
     """Read a configuration file.
 

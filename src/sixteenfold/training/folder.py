@@ -50,8 +50,14 @@ _LEFT_OVER = re.compile(r"\..+\.(json|safetensors|pt)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
 
 
-def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
+def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: bool) -> bool:
     """See that the run folder is free, or holds a run of this configuration to resume.
+
+    Args:
+        config: What is to be done.
+        out: The folder, which need not be there.
+        resume: Whether to go on with what it holds.
+        validated: Whether there are pictures to choose the best weights by.
 
     Returns:
         Whether the run has to begin; where there is one to resume too, if it was killed before its first checkpoint.
@@ -68,8 +74,17 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> bool:
     if known.name not in names:
         raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
     _check_kinds(out)
-    if _recipe(known) != config:
-        raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
+    differ = configuration.differences(_recipe(known), config)
+    if differ:
+        more = f", and {len(differ) - 1} more" if differ[1:] else ""
+        raise SixteenfoldError(
+            f"{known}: the run has another configuration than this command ({differ[0]}{more}); "
+            f"resume it with --config {known} alone, or choose another folder"
+        )
+    if not validated and (out / "samples").exists():
+        raise SixteenfoldError(
+            f"{out}: this run keeps its best weights by validation; give --val again, or the last would replace them"
+        )
     if checkpoint.list_checkpoints(out / "checkpoints"):
         return False
     if names <= BEFORE_CHECKPOINTS:

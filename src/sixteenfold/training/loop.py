@@ -95,7 +95,7 @@ def train(
         check_graph(fabric, config)
     begins = False
     if fabric.is_global_zero:
-        begins = folder.check_folder(config, out, resume=resume)
+        begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
         if begins and resume:
             console.print(f"{out}: the run was killed before its first checkpoint, so it begins now", soft_wrap=True)
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
@@ -138,7 +138,7 @@ def _start(run: Run, index: Index) -> Training:
         console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
     console.print(
         f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
-        f"{_course(run.config, training.step)} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
+        f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
         soft_wrap=True,
     )
     if run.fabric.is_global_zero:
@@ -334,6 +334,8 @@ def _last_phase(config: TrainConfig) -> str:
 
 
 def _course(config: TrainConfig, step: int) -> str:
+    if step == config.steps and config.minutes is None:
+        return f"all {step} steps are done"
     if config.minutes is None:
         return f"steps {step} to {config.steps}"
     return f"from step {step}, for {config.minutes:g} minutes in all"
