@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +19,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
@@ -278,6 +280,18 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
         train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
 
 
+def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As os.access tells them; who runs the tests may be allowed everything."""
+    closed = whole / "checkpoints"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    with pytest.raises(SixteenfoldError, match="checkpoints: cannot be read and written; change its permissions"):
+        train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
+    closed = photographs
+    with pytest.raises(SixteenfoldError, match="cannot be listed; change its permissions"):
+        train(BOTH, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)
@@ -352,6 +366,21 @@ def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch:
         train(dataclasses.replace(CONFIG, save_every=1), hr=[photographs], out=tmp_path / "run", device="cpu")
     found, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert found is not None and found["step"] == 1  # losses are noted after the second
+
+
+def test_a_disk_that_is_full_for_tensorboard_is_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails in a thread; pytest takes what Python would show of that for an error."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    before = threading.excepthook
+    with pytest.raises(SixteenfoldError, match=r"the disk is full; free some.* --resume"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert threading.excepthook == before
 
 
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:

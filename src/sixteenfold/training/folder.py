@@ -16,6 +16,7 @@ discriminator.safetensors   what they were trained against
 import errno
 import importlib.metadata
 import json
+import os
 import platform
 import re
 import subprocess
@@ -98,11 +99,13 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
 
 
 def _check_kinds(out: Path) -> None:
-    """Raise SixteenfoldError where something else bears the name of what a run keeps in its folder."""
+    """Raise SixteenfoldError where something else bears the name of what a run keeps in its folder, or is closed."""
     for names, fits, kind in ((FILES, Path.is_file, "file"), (FOLDERS, Path.is_dir, "folder")):
         for path in (out / name for name in names):
             if path.exists() and not fits(path):
                 raise SixteenfoldError(f"{path}: not the {kind} that a run keeps under this name; move it away")
+            if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise SixteenfoldError(f"{path}: cannot be read and written; change its permissions")
 
 
 def _recipe(known: Path) -> TrainConfig:

@@ -1,6 +1,7 @@
 """Which photographs a run trains on: found and measured once, kept in the run folder."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ def _pictures_in(folder: Path) -> list[Path]:
         if not is_picture(folder):
             raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
         return [folder]
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise SixteenfoldError(f"{folder}: cannot be listed; change its permissions")
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     found = [path for path in files if is_picture(path)]
     if not found:
