@@ -126,19 +126,20 @@ def _names(out: Path) -> set[str]:
 
 
 def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Training | None) -> None:
-    """Write into the run folder what a run is.
+    """Write into the run folder what it does not have yet of what a run is.
 
     Args:
-        config: Its configuration.
+        config: The run's configuration; the folder has it where the run has begun.
         out: The folder, which must be there.
-        index: Its photographs; None where the folder has them.
-        start: The state that it begins with, as its first checkpoint; None where it has begun.
+        index: The run's photographs; None where the folder has them.
+        start: The state that the run begins with, as its first checkpoint; None where it has begun.
 
     Raises:
         SixteenfoldError: If it cannot be written.
     """
     try:
-        write_whole(out / "config.json", configuration.to_json(config).encode())
+        if start is not None:
+            write_whole(out / "config.json", configuration.to_json(config).encode())
         if index is not None:
             index.save(out / PHOTOGRAPHS)
     except OSError as error:
