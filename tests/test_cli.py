@@ -596,6 +596,18 @@ def test_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo.load(run / "model.safetensors").features == (16, 8, 8)
 
 
+def test_one_process_of_many_names_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sixteenfold.training import loop
+
+    monkeypatch.setattr(loop, "train", lambda recipe, **others: tmp_path / "model.safetensors")
+    for rank, said in (("0", f"{tmp_path / 'model.safetensors'}\n"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert main(["train", "smoke", "--hr", str(tmp_path), "--out", str(tmp_path / "run")]) == 0
+        assert capsys.readouterr().out == said
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

@@ -181,7 +181,7 @@ class Train:
     out: Annotated[Path, arg(metavar="RUN")]
     """Run folder: configuration, log, checkpoints, weights."""
     resume: Flag = False
-    """Go on from the run folder's newest checkpoint."""
+    """Go on from the run folder's newest checkpoint; weights to start from are not looked at again."""
     init: Model = None
     """Start from a shipped model's weights, or from a file's, instead of from random ones."""
     init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
@@ -216,7 +216,8 @@ class Train:
             compiled=self.compile,
             graph=self.graph,
         )
-        print(weights)
+        if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; the first speaks for all
+            print(weights)
         return 0
 
     def _recipe(self, changes: Sequence[str]) -> "TrainConfig":

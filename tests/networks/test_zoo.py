@@ -130,6 +130,8 @@ def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.M
             zoo.save(tiny, target, {})
     with pytest.raises(SixteenfoldError, match="cannot be written"):
         zoo.save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
+    with pytest.raises(SixteenfoldError, match=r"cannot be written \(Not a directory\)"):
+        zoo.save(tiny, target / "a.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"end the name in \.safetensors"):
         zoo.save(tiny, tmp_path / "a.pth", {})
     with torch.no_grad():

@@ -41,7 +41,7 @@ def test_a_failed_save_leaves_the_earlier_ones(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(SixteenfoldError, match="No space left"):
+    with pytest.raises(SixteenfoldError, match=r"No space left.*mend that.* --resume goes on"):
         checkpoint.save(tmp_path, 2, {"step": 2})
     monkeypatch.undo()
     assert checkpoint.load_latest(tmp_path) == ({"step": 1}, [])
@@ -54,3 +54,9 @@ def test_nothing_is_begun_over_damaged_checkpoints(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, step, {"step": step}).write_bytes(b"")
     with pytest.raises(SixteenfoldError, match=r"all 2 checkpoints are damaged.* --init .*model\.safetensors"):
         checkpoint.load_latest(tmp_path)
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"")
+    with pytest.raises(SixteenfoldError, match="cannot save the checkpoint"):
+        checkpoint.save(tmp_path / "run" / "checkpoints", 1, {"step": 1})

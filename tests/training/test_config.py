@@ -52,9 +52,19 @@ def test_wrong_values_are_named(values: object, says: str, tmp_path: Path) -> No
 
 def test_not_json(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text("{")
-    with pytest.raises(SixteenfoldError, match="not a readable JSON"):
-        from_json(path)
+    for text in ("{", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(SixteenfoldError, match="not a readable JSON"):
+            from_json(path)
+
+
+def test_a_long_or_deep_value_is_told_in_brief(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    for value in ("[" * 500 + "]" * 500, str(list(range(10_000)))):
+        path.write_text(f'{{"seed": {value}}}')
+        with pytest.raises(SixteenfoldError, match=r"seed: expected int, found \[.*\.\.\..*\]") as caught:
+            from_json(path)
+        assert len(str(caught.value)) < 300
 
 
 def test_the_factsheet_s_recipe() -> None:

@@ -100,10 +100,10 @@ def test_unfit_pictures_are_left_out_and_listed(tmp_path: Path) -> None:
     save(tmp_path / "small.png", 40, 300)
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "notes.txt").write_text("no picture's name")
-    index = make_index([tmp_path], 128)
+    index = make_index([tmp_path], 128, "a crop")
     assert [(entry.path.name, entry.height, entry.width) for entry in index.entries] == [("good.png", 160, 170)]
     assert len(index.skipped) == 2
-    assert any("300x40 is smaller than the 128-pixel crop" in line for line in index.skipped)
+    assert any("300x40 is smaller than 128x128" in line for line in index.skipped)
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
 
@@ -116,13 +116,27 @@ def test_tiles_are_not_trained_on(tmp_path: Path) -> None:
 
 
 def test_no_pictures(tmp_path: Path) -> None:
-    with pytest.raises(SixteenfoldError, match="no pictures found"):
-        find_pictures([tmp_path])
-    with pytest.raises(SixteenfoldError, match="no such file"):
+    good, folder = tmp_path / "good", tmp_path / "folder"
+    for path in (good, folder):
+        path.mkdir()
+    save(good / "good.png", 160, 170)
+    # One that is wrong is told, whatever else there is.
+    with pytest.raises(SixteenfoldError, match="folder: an empty folder; name a folder of photographs"):
+        find_pictures([good, folder])
+    (folder / "notes.txt").write_text("no picture")
+    with pytest.raises(SixteenfoldError, match="folder: no picture among its files; name"):
+        find_pictures([folder, good])
+    with pytest.raises(SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture; name"):
+        find_pictures([folder / "notes.txt"])
+    with pytest.raises(SixteenfoldError, match="missing: no such folder; name"):
         find_pictures([tmp_path / "missing"])
-    save(tmp_path / "small.png", 20, 20)
-    with pytest.raises(SixteenfoldError, match="no usable picture"):
-        make_index([tmp_path], 128)
+    assert find_pictures([good / "good.png"]) == [good / "good.png"]
+    save(folder / "small.png", 20, 30)
+    save(folder / "smaller.png", 10, 900)
+    (folder / "broken.jpg").write_text("no picture")
+    said = r"folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 cannot be read"
+    with pytest.raises(SixteenfoldError, match=said):
+        make_index([folder], 128, "a crop")
 
 
 def test_an_index_of_something_else(tmp_path: Path) -> None:

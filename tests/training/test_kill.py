@@ -64,16 +64,17 @@ def live(photographs: Path, base: Path, until: int, *more: str) -> list[str]:
 
 
 def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None:
-    """Killed four times, each time resumed, and at last left alone; beside it a run that is never stopped."""
+    """Killed five times, each time resumed, and at last left alone; beside it a run that is never stopped."""
     (tmp_path / "config.json").write_text(to_json(CONFIG))
     ends = [
-        live(photographs, tmp_path, 2),  # in the first save: nothing is left but the run folder
+        live(photographs, tmp_path, 2),  # in the save before the first step
+        live(photographs, tmp_path, 5, "--resume"),  # in the save after the second
         live(photographs, tmp_path, 5, "--resume"),  # while the pixel phase's result is written
         live(photographs, tmp_path, 5, "--resume"),  # in the first step of the adversarial phase
         live(photographs, tmp_path, 3, "--resume"),  # in the save after its second step
         live(photographs, tmp_path, 1000, "--resume"),
     ]
-    assert [places[-1] for places in ends] == ["save", "save", "step", "save", "done"]
+    assert [places[-1] for places in ends] == ["save", "save", "save", "step", "save", "done"]
     whole = tmp_path / "whole"
     train(CONFIG, hr=[photographs], out=whole, device="cpu")
     for name in ("model", "pixel", "discriminator"):

@@ -4,11 +4,14 @@ import dataclasses
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +19,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
@@ -31,6 +35,7 @@ from sixteenfold.training.config import (
     to_json,
 )
 from sixteenfold.training.loop import train
+from sixteenfold.training.validation import Scores
 
 PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
 ADVERSARIAL = AdversarialPhase(
@@ -53,6 +58,9 @@ CONFIG = TrainConfig(
     log_every=2,
 )
 BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
+
+CHECKPOINT_OF_A_STEP = "run/checkpoints/checkpoint-*[!0]-*.pt"
+"""One whose step ends in another digit than 0, as that of the start does."""
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -178,6 +186,159 @@ def test_the_discriminator_may_have_betas_of_its_own() -> None:
         assert training.optimizer.param_groups[0]["betas"] == smoke.adversarial.betas
 
 
+def test_a_resumed_run_has_not_forgotten_what_it_began_with(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the pixel phase, and gone on with after the files are gone and without a word of them."""
+    generator, discriminator = (tmp_path / f"{name}.safetensors" for name in ("model", "discriminator"))
+    begun = partial(train, BOTH, hr=[photographs], init=generator, init_discriminator=discriminator, device="cpu")
+    for path in (generator, discriminator):
+        shutil.copy(whole / path.name, path)
+    reads: list[str] = []
+    load = zoo.load
+    monkeypatch.setattr(zoo, "load", lambda name: reads.append(name) or load(name))
+    begun(out=tmp_path / "never stopped")
+    assert len(reads) == 1
+    for cut in (1, 5):  # before the first checkpoint of a step, and after
+        run = tmp_path / f"cut {cut}"
+        with monkeypatch.context() as patch:
+            cut_after(cut, patch)
+            with pytest.raises(Killed):
+                begun(out=run)
+        for path in (generator, discriminator):
+            path.rename(path.with_suffix(".away"))
+        train(BOTH, hr=[photographs], out=run, resume=True, device="cpu")
+        for path in (generator, discriminator):
+            path.with_suffix(".away").rename(path)
+        for name in ("model", "pixel", "discriminator"):
+            one, other = (load_file(at / f"{name}.safetensors") for at in (tmp_path / "never stopped", run))
+            assert same(one, other), (cut, name)
+
+
+def test_a_result_that_was_removed_is_written_again(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a finished run from its last checkpoint; of one that goes on at the next validation, however good it is."""
+    run = tmp_path / "run"
+    again = partial(train, BOTH, hr=[photographs], val=photographs, resume=True, device="cpu")
+    shutil.copytree(whole, run)
+    for name in ("model", "discriminator"):
+        (run / f"{name}.safetensors").unlink()
+    again(out=run)
+    assert "was gone; written again from the last checkpoint" in capfd.readouterr().err
+    last, _ = checkpoint.load_latest(whole / "checkpoints")
+    assert last is not None and last["average"] is not None
+    assert all(torch.equal(tensor, last["average"][f"module.{key}"]) for key, tensor in weights(run).items())
+    assert (run / "discriminator.safetensors").exists()
+
+    stopped = tmp_path / "stopped"
+    cut_after(13, monkeypatch)
+    with pytest.raises(Killed):
+        train(BOTH, hr=[photographs], val=photographs, out=stopped, device="cpu")
+    monkeypatch.undo()
+    (stopped / "model.safetensors").unlink()
+    monkeypatch.setattr(loop, "validate", lambda *_: Scores(-100.0, 100.0, torch.zeros(3, 1, 1)))
+    again(out=stopped)
+    with safe_open(stopped / "model.safetensors", "pt") as file:
+        assert file.metadata()["steps"] == "14"
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "checkpoints")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(SixteenfoldError, match=r"none to go on from.* --init .*run.model\.safetensors"):
+        again()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    # Killed while the first checkpoint was written: nothing is lost.
+    for path in run.iterdir():
+        if path.name not in folder.BEFORE_CHECKPOINTS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / ".checkpoint-00000000-0123456789abcdef.pt.77.part").write_bytes(b"half of it")
+    capfd.readouterr()
+    again()
+    assert "killed before its first checkpoint, so it begins now" in capfd.readouterr().err
+    assert same(weights(run), weights(whole)) and not list(run.rglob("*.part"))
+
+
+def test_a_start_killed_before_its_first_file_is_in_nobody_s_way(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("lock", ".config.json.77.part"):
+        (run / name).touch()
+    with pytest.raises(SixteenfoldError, match="no run to resume here; leave --resume out"):
+        train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu")
+    train(CONFIG, hr=[photographs], out=run, device="cpu")
+    assert {path.name for path in run.iterdir()} >= {"config.json", "model.safetensors"}
+    assert not list(run.rglob("*.part"))
+
+
+@pytest.mark.parametrize("name", [*folder.FILES, *folder.FOLDERS])
+def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    path = run / name
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.touch()
+    else:
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*put the run's recipe back)"):
+        train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+
+
+def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As os.access tells them; who runs the tests may be allowed everything."""
+    closed = whole / "checkpoints"
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
+    with pytest.raises(SixteenfoldError, match="checkpoints: cannot be read and written; change its permissions"):
+        train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
+    closed = photographs
+    with pytest.raises(SixteenfoldError, match="cannot be listed; change its permissions"):
+        train(BOTH, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    checkpoint.list_checkpoints(run / "checkpoints")[0].unlink()  # so that there is something to do
+    (run / "checkpoints" / "checkpoint-99999999-0123456789abcdef.pt").mkdir()
+    with (run / "metrics.jsonl").open("ab") as file:
+        file.write(b'\xff\xfe\n[1]\n{"step": "x"}\n{"st')
+    index = run / "photographs.json"
+    kept = index.read_bytes()
+    for damage in (kept[:-20], b"", b"\xff", b'{"photographs": [], "skipped": []}', b"[" * 100_000):
+        index.write_bytes(damage)
+        with pytest.raises(SixteenfoldError, match=r"photographs.json: .*remove it, then the same command"):
+            again()
+    index.unlink()
+    again()
+    assert index.read_bytes() == kept and same(weights(run), weights(whole))
+    assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
+    (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
+    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* put the run's recipe back there"):
+        again()
+
+
+def test_what_the_system_refuses_is_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "run/starts.jsonl")
+
+    monkeypatch.setattr(folder, "_git_state", refused)
+    with pytest.raises(SixteenfoldError, match=r"^run/starts.jsonl: Permission denied; mend that.* --resume"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+
+
 def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
     with folder.locked(whole), pytest.raises(SixteenfoldError, match="another process trains"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
@@ -197,7 +358,7 @@ def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, t
         try:
             # Patient, since the machine may be busy with something else.
             deadline = time.monotonic() + 300
-            while not list(tmp_path.glob("run/checkpoints/*.pt")) and time.monotonic() < deadline:
+            while not list(tmp_path.glob(CHECKPOINT_OF_A_STEP)) and time.monotonic() < deadline:
                 time.sleep(0.05)
             os.kill(process.pid, signal.SIGINT)
             said, _ = process.communicate(timeout=300)
@@ -220,6 +381,21 @@ def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch:
     assert found is not None and found["step"] == 1  # losses are noted after the second
 
 
+def test_a_disk_that_is_full_for_tensorboard_is_one_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails in a thread; pytest takes what Python would show of that for an error."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RecordWriter, "write", full)
+    before = threading.excepthook
+    with pytest.raises(SixteenfoldError, match=r"the disk is full; free some.* --resume"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert threading.excepthook == before
+
+
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
     one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9))
     first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
@@ -233,15 +409,17 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
 
 def test_a_used_folder_is_left_alone(photographs: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(SixteenfoldError, match="not empty"):
+    with pytest.raises(SixteenfoldError, match="not empty; choose another folder"):
         train(CONFIG, hr=[photographs], out=tmp_path, device="cpu")
+    with pytest.raises(SixteenfoldError, match="not a folder"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "mine.txt", device="cpu")
     with pytest.raises(SixteenfoldError, match="no run to resume"):
         train(CONFIG, hr=[photographs], out=tmp_path / "new", resume=True, device="cpu")
 
 
 def test_a_run_that_cannot_begin_leaves_no_folder(photographs: Path, tmp_path: Path) -> None:
     large = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, patch=256))
-    with pytest.raises(SixteenfoldError, match="150x140 is smaller than the 320-pixel crop"):
+    with pytest.raises(SixteenfoldError, match=r"none of 3 pictures has the 320x320 .* the largest is 150x140$"):
         train(large, hr=[photographs], out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
@@ -305,8 +483,20 @@ def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Pa
 
 def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path) -> None:
     train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
-    with pytest.raises(SixteenfoldError, match="another configuration"):
-        train(dataclasses.replace(CONFIG, seed=1), hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+    for other, said in (
+        (dataclasses.replace(CONFIG, seed=1), r"\(seed 0, not 1\)"),
+        (dataclasses.replace(CONFIG.with_steps(9), seed=1), r"\(pixel\.steps 8, not 9, and 1 more\)"),
+        (BOTH, r"\(adversarial\.steps None, not 6, and \d+ more\)"),
+    ):
+        with pytest.raises(SixteenfoldError, match=f"another configuration than this command {said}"):
+            train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_the_best_weights_are_not_replaced_by_the_last(photographs: Path, whole: Path) -> None:
+    before = (whole / "model.safetensors").read_bytes()
+    with pytest.raises(SixteenfoldError, match="give --val again"):
+        train(BOTH, hr=[photographs], out=whole, resume=True, device="cpu")
+    assert (whole / "model.safetensors").read_bytes() == before
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(photographs: Path
     config = dataclasses.replace(CONFIG, pixel=PixelPhase(steps=100_000, batch=4, patch=32), adversarial=None)
     first, second = job(tmp_path, photographs, config)
     deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("run/checkpoints/*.pt")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("run/checkpoints/checkpoint-*[!0]-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(second.pid, signal.SIGKILL)
     said, _ = ends([first, second])

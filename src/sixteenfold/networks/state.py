@@ -1,7 +1,6 @@
 """A generator's weights as named tensors: its shape read off them, its network built, its file written."""
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.whole import write_whole
 from sixteenfold.networks.generator import Generator
 
 
@@ -134,19 +134,8 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
         if not tensor.isfinite().all():
             raise SixteenfoldError(f"{path}: not written, {name!r} has values that are not finite in {dtype}")
     shape = json.dumps(asdict(shape_of(generator)))
-    _replace(path, safetensors.torch.save(state, {**metadata, "shape": shape}))
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: nobody ever sees half a file."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, safetensors.torch.save(state, {**metadata, "shape": shape}))
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
-    finally:
-        part.unlink(missing_ok=True)
+        way = "mend that or choose another place"
+        raise SixteenfoldError(f"{path}: cannot be written ({error.strerror}); {way}") from None

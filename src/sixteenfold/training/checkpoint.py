@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import pickle
 import re
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.whole import write_whole
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")
@@ -33,18 +33,13 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     torch.save(state, buffer)
     content = buffer.getbuffer()
     target = folder / f"checkpoint-{step:08d}-{_digest(content)}.pt"
-    temporary = folder / "checkpoint.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        write_whole(target, content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SixteenfoldError(
-            f"{target}: cannot save the checkpoint ({error.strerror}); the earlier ones are kept"
+            f"{target}: cannot save the checkpoint ({error.strerror}); "
+            "mend that, then the same command with --resume goes on"
         ) from None
     for old in list_checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
@@ -78,7 +73,8 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
 
 def list_checkpoints(folder: Path) -> list[Path]:
     """Checkpoint files, newest first."""
-    return sorted((path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name)), reverse=True)
+    found = (path for path in folder.glob("checkpoint-*.pt") if _NAME.fullmatch(path.name) and path.is_file())
+    return sorted(found, reverse=True)
 
 
 def _digest(content: bytes | memoryview) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import reprlib
 import types
 import typing
 from collections.abc import Iterator
@@ -44,8 +45,9 @@ class TrainConfig:
     seed: int = 0
     """Chooses the start weights and every crop."""
     minutes: float | None = None
-    """Time for the whole run, validations included; None goes by steps. With it the phases' `steps` say only how
-    they share the time, learning rates fall with the clock, and no two runs are the same."""
+    """Time for both phases, the validations and checkpoints within them included; None goes by steps. Reading the
+    photographs, and the last validation and checkpoint of each phase, come on top. With it whatever a phase has in
+    steps, `warmup`, `head_start` and `cutmix_ramp` too, is a share of the time, and no two runs are the same."""
     validate_every: int = 1000
     """Steps between two validations."""
     validation_crop: int = 1024
@@ -248,6 +250,26 @@ def to_json(config: TrainConfig) -> str:
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
 
 
+def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """What differs, each under its name on the command line: "pixel.steps 5, not 6"."""
+    values, others = (_flat(dataclasses.asdict(config)) for config in (one, other))
+    names = dict.fromkeys([*values, *others])
+    return [
+        f"{name} {values.get(name)}, not {others.get(name)}" for name in names if values.get(name) != others.get(name)
+    ]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values within values under names with dots; a phase that is left out stays one value."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= _flat(typing.cast(dict[str, Any], value), f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
 def from_json(path: Path) -> TrainConfig:
     """Read a configuration file.
 
@@ -259,7 +281,7 @@ def from_json(path: Path) -> TrainConfig:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
     return _build(TrainConfig, values, str(path))
 
@@ -270,7 +292,7 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _build(kind: type[T], values: Any, where: str) -> T:
-    _require(isinstance(values, dict), f"{where}: expected an object with named values, found {values!r}")
+    _require(isinstance(values, dict), f"{where}: expected an object with named values, found {reprlib.repr(values)}")
     known: dict[str, Any] = typing.get_type_hints(kind)
     given = typing.cast(dict[str, Any], values)
     for key in given:
@@ -286,11 +308,11 @@ def _build(kind: type[T], values: Any, where: str) -> T:
 
 def _items(choices: tuple[Any, ...], value: Any, where: str) -> Iterator[Any]:
     """The items of a JSON list as the declared types of a tuple."""
-    _require(isinstance(value, list), f"{where}: expected a list, found {value!r}")
+    _require(isinstance(value, list), f"{where}: expected a list, found {reprlib.repr(value)}")
     items = typing.cast(list[Any], value)
     if choices[-1] is Ellipsis:
         choices = choices[:1] * len(items)
-    _require(len(items) == len(choices), f"{where}: expected {len(choices)} values, found {value!r}")
+    _require(len(items) == len(choices), f"{where}: expected {len(choices)} values, found {reprlib.repr(value)}")
     for choice, item in zip(choices, items, strict=True):
         yield _value(choice, item, where)
 
@@ -305,12 +327,14 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if typing.get_origin(kind) is tuple:
         return tuple(_items(choices, value, where))
     if typing.get_origin(kind) is Literal:
-        _require(value in choices, f"{where}: expected one of {', '.join(map(str, choices))}, found {value!r}")
+        _require(
+            value in choices, f"{where}: expected one of {', '.join(map(str, choices))}, found {reprlib.repr(value)}"
+        )
         return value
     allowed = choices or (kind,)
     # JSON does not tell 1 from 1.0; Python takes True for 1, which is never meant.
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     fits = isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed)
-    _require(fits, f"{where}: expected {getattr(kind, '__name__', kind)}, found {value!r}")
+    _require(fits, f"{where}: expected {getattr(kind, '__name__', kind)}, found {reprlib.repr(value)}")
     return value

@@ -6,7 +6,8 @@ starts.jsonl            when, where and with which versions the run was started 
 metrics.jsonl           losses and validation scores by step
 tensorboard/            the same as curves, and pictures
 samples/                pictures of validations
-checkpoints/            everything a resume needs
+checkpoints/            everything a resume needs, from the run's start on
+lock                    held by the process that trains; empty
 pixel.safetensors       result of the pixel phase, once the adversarial phase has begun
 model.safetensors       the best weights by validation so far, or the last where there is none
 discriminator.safetensors   what they were trained against
@@ -15,7 +16,9 @@ discriminator.safetensors   what they were trained against
 import errno
 import importlib.metadata
 import json
+import os
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Generator
@@ -28,74 +31,162 @@ import torch
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import lock
+from sixteenfold.imaging.whole import write_whole
 from sixteenfold.networks import zoo
-from sixteenfold.training import config as configuration
+from sixteenfold.training import checkpoint, config as configuration
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.index import Index
 from sixteenfold.training.state import Training
 
+MODEL = "model.safetensors"
 PHOTOGRAPHS = "photographs.json"
+FILES = (
+    *("lock", "config.json", PHOTOGRAPHS, "starts.jsonl", "metrics.jsonl"),
+    *(MODEL, "pixel.safetensors", "discriminator.safetensors"),
+)
+FOLDERS = ("checkpoints", "samples", "tensorboard")
+BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
+"""All that a run folder holds before the first checkpoint is written: no work is in it yet."""
+_LEFT_OVER = re.compile(r"\..+\.(json|safetensors|pt)\.\d+\.part")
+"""Name of a file of ours that a process was writing when it was killed."""
 
 
-def check_folder(config: TrainConfig, out: Path, *, resume: bool) -> None:
+def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: bool) -> bool:
     """See that the run folder is free, or holds a run of this configuration to resume.
 
+    Args:
+        config: What is to be done.
+        out: The folder, which need not be there.
+        resume: Whether to go on with what it holds.
+        validated: Whether there are pictures to choose the best weights by.
+
+    Returns:
+        Whether the run has to begin; where there is one to resume too, if it was killed before its first checkpoint.
+
     Raises:
-        SixteenfoldError: If not.
+        SixteenfoldError: If the folder is neither, or the run's checkpoints are gone.
     """
-    known = out / "config.json"
-    if resume:
-        if not known.exists():
-            raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
-        if configuration.from_json(known) != config:
-            raise SixteenfoldError(f"{known}: the run has another configuration; resume it with --config {known}")
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SixteenfoldError(f"{out}: not empty; go on with --resume or choose another folder")
+    known, names = out / "config.json", _names(out)
+    if not resume:
+        if names - {"lock"}:
+            way = "go on with --resume or choose another folder" if known.name in names else "choose another folder"
+            raise SixteenfoldError(f"{out}: not empty; {way}")
+        return True
+    if known.name not in names:
+        raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
+    _check_kinds(out)
+    differ = configuration.differences(_recipe(known), config)
+    if differ:
+        more = f", and {len(differ) - 1} more" if differ[1:] else ""
+        raise SixteenfoldError(
+            f"{known}: the run has another configuration than this command ({differ[0]}{more}); "
+            f"resume it with --config {known} alone, or choose another folder"
+        )
+    if not validated and (out / "samples").exists():
+        raise SixteenfoldError(
+            f"{out}: this run keeps its best weights by validation; give --val again, or the last would replace them"
+        )
+    if checkpoint.list_checkpoints(out / "checkpoints"):
+        return False
+    if names <= BEFORE_CHECKPOINTS:
+        return True
+    model = out / MODEL
+    weights = f", from this one's weights by --init {model}" if model.exists() else ""
+    raise SixteenfoldError(
+        f"{out / 'checkpoints'}: there is none to go on from, though the run had begun; put the last one back, "
+        f"or begin a new run folder{weights}"
+    )
 
 
-def make_folder(config: TrainConfig, out: Path, index: Index) -> None:
-    """Make the run folder, with what a run is: its configuration and its photographs.
+def _check_kinds(out: Path) -> None:
+    """Raise SixteenfoldError where something else bears the name of what a run keeps in its folder, or is closed."""
+    for names, fits, kind in ((FILES, Path.is_file, "file"), (FOLDERS, Path.is_dir, "folder")):
+        for path in (out / name for name in names):
+            if path.exists() and not fits(path):
+                raise SixteenfoldError(f"{path}: not the {kind} that a run keeps under this name; move it away")
+            if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise SixteenfoldError(f"{path}: cannot be read and written; change its permissions")
+
+
+def _recipe(known: Path) -> TrainConfig:
+    try:
+        return configuration.from_json(known)
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{error}; put the run's recipe back there, or begin a new run folder") from None
+
+
+def _names(out: Path) -> set[str]:
+    """What is in the folder; none if it is not there. What a killed process was just writing does not count."""
+    try:
+        return {path.name for path in out.iterdir() if not _LEFT_OVER.fullmatch(path.name)}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: not a folder to train into ({error.strerror}); choose another") from None
+
+
+def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Training | None) -> None:
+    """Write into the run folder what it does not have yet of what a run is.
+
+    Args:
+        config: The run's configuration; the folder has it where the run has begun.
+        out: The folder, which must be there.
+        index: The run's photographs; None where the folder has them.
+        start: The state that the run begins with, as its first checkpoint; None where it has begun.
 
     Raises:
         SixteenfoldError: If it cannot be written.
     """
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        index.save(out / PHOTOGRAPHS)
-        (out / "config.json").write_text(configuration.to_json(config), encoding="utf-8")
+        if start is not None:
+            write_whole(out / "config.json", configuration.to_json(config).encode())
+        if index is not None:
+            index.save(out / PHOTOGRAPHS)
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+    if start is not None:
+        checkpoint.save(out / "checkpoints", start.step, start.state())
 
 
 @contextmanager
 def locked(out: Path) -> Generator[None]:
-    """Hold the run folder alone; the system lets go of it when the process ends, however it ends.
+    """Hold the run folder, made if there is none, alone; the system lets go of it when the process ends, however.
+
+    What a process was writing there when it was killed is removed.
 
     Raises:
-        SixteenfoldError: If another process trains there.
+        SixteenfoldError: If it cannot be written, or another process trains there.
     """
-    with (out / "lock").open("wb") as file:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / "lock").open("wb")
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+    with file:
         if not lock.locked(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder")
+        for path in (*out.glob("*.part"), *out.glob("checkpoints/*.part")):
+            if _LEFT_OVER.fullmatch(path.name):
+                path.unlink()
         yield
 
 
 @contextmanager
-def room_left(out: Path) -> Generator[None]:
-    """Whatever is written in the run folder: say in one line when the disk is full.
+def file_trouble(out: Path) -> Generator[None]:
+    """Whatever is written in the run folder: say in one line what the system refuses.
 
     Raises:
-        SixteenfoldError: Instead of the system's error.
+        SixteenfoldError: Instead of the system's error, where that is of a full disk or of a file.
     """
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        go_on = "then the same command with --resume goes on from the last checkpoint"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise SixteenfoldError(f"{out}: the disk is full; free some, {go_on}") from None
+        if error.filename is None:
             raise
-        raise SixteenfoldError(
-            f"{out}: the disk is full; free some, then the same command with --resume goes on from the last checkpoint"
-        ) from None
+        raise SixteenfoldError(f"{error.filename}: {error.strerror}; mend that, {go_on}") from None
 
 
 def record_start(out: Path, **facts: str | int) -> None:
@@ -132,16 +223,13 @@ def write_model(training: Training, out: Path) -> None:
     Raises:
         SixteenfoldError: If a file cannot be written; the one before stays.
     """
-    zoo.save(training.result, out / "model.safetensors", {"steps": str(training.step), "phase": training.phase})
+    zoo.save(training.result, out / MODEL, {"steps": str(training.step), "phase": training.phase})
     if training.opponent is None:
         return
     state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}
-    part = out / "discriminator.part"
     try:
-        part.write_bytes(safetensors.torch.save(state))
-        part.replace(out / "discriminator.safetensors")
+        write_whole(out / "discriminator.safetensors", safetensors.torch.save(state))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise SixteenfoldError(f"{out}: cannot save the discriminator ({error.strerror})") from None
 
 

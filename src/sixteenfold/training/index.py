@@ -10,6 +10,9 @@ import pyvips
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.folders import pictures_in
 from sixteenfold.imaging.read import is_picture
+from sixteenfold.imaging.whole import write_whole
+
+CROP = "a crop with its surroundings (a smaller patch needs fewer)"
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Index:
     """A line for each picture that is left out, with the reason."""
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write it as JSON. Raises OSError if that is not possible."""
         rows = [[str(entry.path), entry.height, entry.width] for entry in self.entries]
-        path.write_text(json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n", encoding="utf-8")
+        write_whole(path, (json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n").encode())
 
     @staticmethod
     def load(path: Path) -> "Index":
@@ -52,38 +55,53 @@ class Index:
             entries = tuple(
                 Entry(Path(name), int(height), int(width)) for name, height, width in content["photographs"]
             )
+            if not entries:
+                raise ValueError("no photograph")
             return Index(entries, tuple(map(str, content["skipped"])))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SixteenfoldError(f"{path}: not the run's index of photographs ({error!r})") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise SixteenfoldError(
+                f"{path}: not the run's index of photographs ({error!r}); remove it, "
+                "then the same command with --resume makes it anew from --hr"
+            ) from None
 
 
 def find_pictures(folders: Sequence[Path]) -> list[Path]:
     """Picture files in the folders (`imaging.folders.pictures_in`), in a fixed order; a file may stand for itself.
 
     Raises:
-        SixteenfoldError: If a path does not exist, a folder cannot be listed, or no picture is found.
+        SixteenfoldError: If a path does not exist or holds no picture, or a folder cannot be listed.
     """
-    found: list[Path] = []
-    for folder in folders:
-        if not folder.exists():
-            raise SixteenfoldError(f"{folder}: no such file or folder")
-        if folder.is_dir():
-            found += pictures_in(folder)
-        elif folder.is_file() and is_picture(folder):
-            found.append(folder)
+    return [path for folder in folders for path in _pictures_of(folder)]
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    if not folder.exists():
+        raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
+    if not folder.is_dir():
+        if not is_picture(folder):
+            raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+        return [folder]
+    found = list(pictures_in(folder))
     if not found:
-        raise SixteenfoldError(f"{', '.join(map(str, folders))}: no pictures found")
+        held = "no picture among its files" if any(folder.iterdir()) else "an empty folder"
+        raise SixteenfoldError(f"{folder}: {held}; name a folder of photographs")
     return found
 
 
-def make_index(folders: Sequence[Path], smallest: int) -> Index:
+def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
+
+    Args:
+        folders: Where to look.
+        smallest: Least height and width in pixels.
+        need: What takes as many, for the message when no picture has them.
 
     Raises:
         SixteenfoldError: If none is left.
     """
     entries: list[Entry] = []
     skipped: list[str] = []
+    small: list[tuple[int, str]] = []
     for path in find_pictures(folders):
         try:
             header = pyvips.Image.new_from_file(str(path), access="sequential")
@@ -92,9 +110,16 @@ def make_index(folders: Sequence[Path], smallest: int) -> Index:
             skipped.append(f"{path}: cannot be read as a picture")
             continue
         if min(height, width) < smallest:
-            skipped.append(f"{path}: {width}x{height} is smaller than the {smallest}-pixel crop")
+            skipped.append(f"{path}: {width}x{height} is smaller than {smallest}x{smallest}")
+            small.append((min(height, width), f"{width}x{height}"))
         else:
             entries.append(Entry(path.resolve(), height, width))
     if not entries:
-        raise SixteenfoldError(f"no usable picture; the first of {len(skipped)}: {skipped[0]}")
+        largest = f"; the largest is {max(small)[1]}" if small else ""
+        broken = len(skipped) - len(small)
+        unread = f"; {broken} cannot be read" if broken else ""
+        raise SixteenfoldError(
+            f"{', '.join(map(str, folders))}: none of {len(skipped)} pictures has the {smallest}x{smallest} pixels "
+            f"of {need}{largest}{unread}"
+        )
     return Index(tuple(entries), tuple(skipped))

@@ -43,7 +43,6 @@ class Run:
     pictures: Sequence[ValidationPicture]
     judges: Judges | None
     stopped: threading.Event
-    init_discriminator: Path | None
     compiled: bool
     graph: bool
 
@@ -72,7 +71,8 @@ def train(
             by PSNR in the pixel phase, by LPIPS in the adversarial phase.
         resume: Go on from the newest whole checkpoint of the run folder. On a CPU the final weights are
             those of a run never stopped, bit for bit.
-        init: Start from a shipped model's name or a file with weights of the same shape.
+        init: Start from a shipped model's name or a file with weights of the same shape. A resumed run does not
+            look at it again, nor at the next: its checkpoints hold what it began with.
         init_discriminator: Start from the discriminator of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
@@ -93,43 +93,52 @@ def train(
             check_share(phase, fabric.world_size)
     if graph:
         check_graph(fabric, config)
+    begins = False
     if fabric.is_global_zero:
-        folder.check_folder(config, out, resume=resume)
+        begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
+        if begins and resume:
+            console.print(f"{out}: the run was killed before its first checkpoint, so it begins now", soft_wrap=True)
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
-        stack.enter_context(folder.room_left(out))
+        stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
-            # Found once, by the first process, and kept for the others and for a resumed run.
-            if not (resume and (out / folder.PHOTOGRAPHS).exists()):
-                state.check_start(config, init, init_discriminator)
-                folder.make_folder(config, out, make_index(hr, smallest_side(config.largest_patch)))
+            # The first process sees that the run can begin before it writes anything.
+            known = not begins and (out / folder.PHOTOGRAPHS).exists()
+            index = None if known else make_index(hr, smallest_side(config.largest_patch))
+            fresh = state.begin(config, init, init_discriminator, fabric.device) if begins else None
             stack.enter_context(folder.locked(out))
+            folder.make_folder(config, out, index, fresh)
+            del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested())
-        run = Run(config, out, fabric, photographs, pictures, judges, stopped, init_discriminator, compiled, graph)
-        _loop(run, _start(run, index, init, resume))
-    return out / "model.safetensors"
+        run = Run(config, out, fabric, photographs, pictures, judges, stopped, compiled, graph)
+        training = _start(run, index)
+        _loop(run, training)
+        if fabric.is_global_zero and not (out / folder.MODEL).exists():
+            # Nothing was left to do, and the result had been removed.
+            folder.write_model(training, out)
+            console.print(f"{out / folder.MODEL}: was gone; written again from the last checkpoint", soft_wrap=True)
+    return out / folder.MODEL
 
 
-def _start(run: Run, index: Index, init: Path | str | None, resume: bool) -> Training:
-    """Fresh, or as the newest whole checkpoint has it; says what the run is about to do."""
-    found, damaged = checkpoint.load_latest(run.out / "checkpoints") if resume else (None, [])
+def _start(run: Run, index: Index) -> Training:
+    """The run as its newest whole checkpoint has it; says what it is about to do."""
+    found, damaged = checkpoint.load_latest(run.out / "checkpoints")
     for line in damaged:
         console.print(line, soft_wrap=True)
+    assert found is not None
     device = run.fabric.device
-    training = state.begin(run.config, init, device) if found is None else state.resume(run.config, found, device)
-    if run.init_discriminator is not None and training.opponent is not None and found is None:
-        state.load_discriminator(training.opponent, run.init_discriminator)
+    training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
         console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
     console.print(
         f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
-        f"{_course(run.config, training.step)} on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
+        f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
         soft_wrap=True,
     )
     if run.fabric.is_global_zero:
@@ -174,9 +183,14 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             return
         if run.fabric.is_global_zero:
             folder.keep_pixel_model(training, run.out)
-        training = state.enter("adversarial", training.result, config, run.fabric.device, step=training.step)
-        if run.init_discriminator is not None and training.opponent is not None:
-            state.load_discriminator(training.opponent, run.init_discriminator)
+        training = state.enter(
+            "adversarial",
+            training.result,
+            config,
+            run.fabric.device,
+            step=training.step,
+            discriminator=training.discriminator,
+        )
     yield from _phase(run, training)
 
 
@@ -223,7 +237,7 @@ def _adversarial(run: Run, training: Training) -> Step:
         parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
         if critic is not None and pace.waiting:
             return head_start_step(run.fabric, generator, critic, parts, phase)
-        mask = _mask(run, training.step, pace.done, phase)
+        mask = _mask(run, training.step, pace.place, phase)
         view = _view(run.config.seed, training.step, phase)
         return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, view)
 
@@ -274,12 +288,12 @@ def _set_learning_rates(factor: float, *players: Player) -> None:
             group["lr"] = group["peak"] * factor
 
 
-def _mask(run: Run, step: int, done: int, phase: AdversarialPhase) -> Tensor | None:
+def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor | None:
     """The step's CutMix mask, for the share of the steps that has one by now."""
     if phase.cutmix == 0 or not phase.has_discriminator:
         return None
     random = address(run.config.seed, step, "cutmix")
-    if float(torch.rand((), generator=random)) >= min(done / phase.cutmix_ramp, phase.cutmix_probability):
+    if float(torch.rand((), generator=random)) >= min(place / phase.cutmix_ramp, phase.cutmix_probability):
         return None
     return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
 
@@ -301,7 +315,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     scores = validate(training.result, run.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
-    if score > training.best:
+    if score > training.best or not (run.out / folder.MODEL).exists():
         training.best = score
         folder.write_model(training, run.out)
     record.numbers(training.step, numbers, "validation")
@@ -320,6 +334,8 @@ def _last_phase(config: TrainConfig) -> str:
 
 
 def _course(config: TrainConfig, step: int) -> str:
+    if step == config.steps and config.minutes is None:
+        return f"all {step} steps are done"
     if config.minutes is None:
         return f"steps {step} to {config.steps}"
     return f"from step {step}, for {config.minutes:g} minutes in all"

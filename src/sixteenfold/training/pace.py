@@ -1,5 +1,6 @@
 """How far a phase is, and when it is over: by its steps, or by the clock."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -44,33 +45,36 @@ class Pace:
         return self.training.seconds >= self.budget
 
     @property
-    def progress(self) -> float:
-        """How much of the phase is over, 0 to 1: of its steps, or of its time."""
+    def place(self) -> float:
+        """How far the phase is, counted in the steps of the recipe: those done, or as many as the time spent is worth.
+
+        By the clock a recipe's steps are shares of the phase's time: warm-up, head start and ramps keep their
+        proportions, however many steps the machine takes in it.
+        """
         if self.budget is None:
-            return self.done / self.phase.steps
-        return min(1.0, self.training.seconds / self.budget)
+            return self.done
+        return min(1.0, self.training.seconds / self.budget) * self.phase.steps
 
     @property
-    def head_start(self) -> float:
-        """The share of the phase in which the discriminator learns alone."""
+    def head_start(self) -> int:
+        """Where the discriminator stops to learn alone, in steps of the recipe."""
         if not isinstance(self.phase, AdversarialPhase) or not self.phase.has_discriminator:
-            return 0.0
-        return self.phase.head_start / self.phase.steps
+            return 0
+        return self.phase.head_start
 
     @property
     def waiting(self) -> bool:
         """Whether the generator waits for the discriminator's head start to end."""
-        return self.progress < self.head_start
+        return self.place < self.head_start
 
     @property
     def factor(self) -> float:
         """Share of the learning rates that the next step has: all of it in a head start, a new course after it."""
         if self.waiting:
             return 1.0
-        if self.budget is None:
-            return learning_rate_factor(self.done, self.phase, round(self.head_start * self.phase.steps))
-        along = (self.progress - self.head_start) / (1 - self.head_start)
-        return learning_rate_factor(self.done, self.phase, progress=along)
+        begun = self.head_start + self.phase.warmup
+        along = (self.place - begun) / max(1, self.phase.steps - begun)
+        return learning_rate_factor(math.floor(self.place), self.phase, self.head_start, progress=along)
 
 
 def pace_of(config: TrainConfig, training: Training) -> Pace:

@@ -30,7 +30,7 @@ class Phase:
     final_learning_rate: float = 1e-5
     """Adam's step size at the last step, reached along a half cosine."""
     warmup: int = 0
-    """Steps over which the learning rate rises linearly from zero."""
+    """Steps over which the learning rate rises linearly from zero; by the clock, their share of the time."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's decay rates of the first and second moment."""
     gradient_clip: float | None = None
@@ -110,7 +110,7 @@ class AdversarialPhase(Phase):
     cutmix_probability: float = 0.5
     """Highest share of the steps that have the CutMix consistency."""
     cutmix_ramp: int = 100_000
-    """Steps in which that share would rise from 0 to 1; it stops at the highest."""
+    """Steps in which that share would rise from 0 to 1; it stops at the highest. By the clock, their share of the time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -73,8 +73,8 @@ def lost_process(fabric: Fabric) -> Generator[None]:
         if fabric.world_size == 1 or not known:
             raise
         raise SixteenfoldError(
-            f"process {fabric.global_rank} of {fabric.world_size} lost another one, so the job ends; "
-            "the same command with --resume goes on from the last checkpoint, with any number of processes"
+            f"process {fabric.global_rank} of {fabric.world_size} lost another one, so the job ends; unless that one "
+            "says why, the same command with --resume goes on from the last checkpoint, with any number of processes"
         ) from None
 
 

@@ -1,9 +1,10 @@
 """What a run tells while it goes on: a line or a bar for the eye, metrics.jsonl and TensorBoard for later."""
 
 import json
+import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -30,17 +31,20 @@ class Record:
     Args:
         out: The run folder.
         step: Steps done; what the files hold of later ones, from before the run was stopped, is removed.
+
+    Raises:
+        OSError: From any of its methods, if a file cannot be written.
     """
 
     def __init__(self, out: Path, step: int) -> None:
         self._folder = out
         path = out / "metrics.jsonl"
-        try:
-            _keep_until(path, step)
-            self._lines = path.open("a", encoding="utf-8")
-            self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
-        except OSError as error:
-            raise SixteenfoldError(f"{out}: cannot write the run's record ({error.strerror})") from None
+        _keep_until(path, step)
+        with ExitStack() as stack:
+            stack.enter_context(_writer_thread())
+            self._lines = stack.enter_context(path.open("a", encoding="utf-8"))
+            self._board = stack.enter_context(closing(SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)))
+            self._open = stack.pop_all()
 
     def __enter__(self) -> "Record":
         return self
@@ -48,8 +52,7 @@ class Record:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lines.close()
-        self._board.close()
+        self._open.close()
 
     def numbers(self, step: int, values: Mapping[str, float], group: str) -> None:
         """Note values of a step; `group` is their heading in TensorBoard."""
@@ -70,12 +73,29 @@ class Record:
             raise SixteenfoldError(f"{path}: cannot write the picture of a validation; is the disk full?") from None
 
 
+@contextmanager
+def _writer_thread() -> Generator[None]:
+    """TensorBoard writes in a thread. What the system refuses there its next call raises here; Python would show it
+    at once as well, with a traceback."""
+    before = threading.excepthook
+
+    def unless_refused(failure: threading.ExceptHookArgs) -> None:
+        if not isinstance(failure.exc_value, OSError):
+            before(failure)
+
+    threading.excepthook = unless_refused
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def _keep_until(path: Path, step: int) -> None:
     """Drop lines of steps that a resumed run does again, and a line that was cut short."""
     if not path.exists():
         return
     kept: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line + "\n")

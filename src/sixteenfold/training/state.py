@@ -39,6 +39,8 @@ class Training:
     optimizer: Optimizer
     average: "MovingAverage | None"
     opponent: Opponent | None
+    discriminator: dict[str, Tensor] | None = None
+    """In the pixel phase the weights that the discriminator will begin with; None takes fresh ones."""
     step: int = 0
     """Steps done, of both phases."""
     best: float = float("-inf")
@@ -63,7 +65,7 @@ class Training:
             "generator": self.generator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "discriminator": None if opponent is None else opponent.network.state_dict(),
+            "discriminator": self.discriminator if opponent is None else opponent.network.state_dict(),
             "discriminator_optimizer": None if opponent is None else opponent.optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
@@ -77,54 +79,61 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        if self.opponent is not None:
+        if self.opponent is None:
+            self.discriminator = state["discriminator"]
+        else:
             self.opponent.network.load_state_dict(state["discriminator"])
             self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
 
 
-def check_start(config: TrainConfig, init: Path | str | None, init_discriminator: Path | None) -> None:
-    """See that a run can begin as it is asked to, before anything is written.
+def begin(
+    config: TrainConfig, init: Path | str | None, init_discriminator: Path | None, device: torch.device
+) -> Training:
+    """The start of the first phase. Writes nothing.
+
+    Args:
+        config: What is to be done.
+        init: A shipped model's name or a file of weights; None takes fresh ones, drawn by the seed.
+        init_discriminator: Weights of the discriminator, from an earlier run; None takes fresh ones.
+        device: Where the networks are to be.
 
     Raises:
-        SixteenfoldError: If weights to start from cannot be loaded or have another shape, or if those of a
-            discriminator are given to a run that has none.
-    """
-    if init is not None:
-        _check_shape(zoo.load(init), init, config)
-    if init_discriminator is not None:
-        if config.adversarial is None or not config.adversarial.has_discriminator:
-            raise SixteenfoldError(f"{init_discriminator}: this run has no discriminator; leave it out")
-        _load_discriminator(_discriminator(config.adversarial), init_discriminator)
-
-
-def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
-    return UNetDiscriminator(phase.discriminator, decoder=phase.decoder)
-
-
-def _check_shape(generator: Generator, source: Path | str | None, config: TrainConfig) -> None:
-    if shape_of(generator) != config.generator:
-        raise SixteenfoldError(
-            f"{source}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
-            "choose the preset of that shape"
-        )
-
-
-def begin(config: TrainConfig, init: Path | str | None, device: torch.device) -> Training:
-    """The start of the first phase, from fresh weights or those of a model (a shipped name or a file).
-
-    Raises:
-        SixteenfoldError: If the model cannot be loaded or has another shape.
+        SixteenfoldError: If weights cannot be loaded or have another shape, or if those of a discriminator are
+            given to a run that has none.
     """
     torch.manual_seed(config.seed)
     generator = config.generator.build() if init is None else zoo.load(init)
-    _check_shape(generator, init, config)
-    return enter("pixel" if config.pixel is not None else "adversarial", generator, config, device, step=0)
+    if shape_of(generator) != config.generator:
+        raise SixteenfoldError(
+            f"{init}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
+            "choose the preset of that shape"
+        )
+    discriminator = None if init_discriminator is None else _read_discriminator(init_discriminator, config)
+    name = "pixel" if config.pixel is not None else "adversarial"
+    return enter(name, generator, config, device, step=0, discriminator=discriminator)
 
 
-def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: torch.device, *, step: int) -> Training:
-    """The start of a phase on a device: the generator as it is, a new discriminator, optimizers and average."""
+def enter(
+    name: PhaseName,
+    generator: Generator,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    step: int,
+    discriminator: dict[str, Tensor] | None = None,
+) -> Training:
+    """The start of a phase on a device: the generator as it is, a discriminator, new optimizers and average.
+
+    Args:
+        name: The phase.
+        generator: What learns; moved to the device.
+        config: What is to be done.
+        device: Where the networks are to be.
+        step: Steps done before.
+        discriminator: Weights that it begins with, now or in a later phase; None takes fresh ones.
+    """
     phase = config.pixel if name == "pixel" else config.adversarial
     assert phase is not None
     generator = generator.requires_grad_(True).train()
@@ -135,11 +144,17 @@ def enter(name: PhaseName, generator: Generator, config: TrainConfig, device: to
         # Its start depends on the seed alone, not on what came before.
         torch.manual_seed(config.seed + 1)
         network = _discriminator(config.adversarial)
+        if discriminator is not None:
+            network.load_state_dict(discriminator)
         _place(network, device)
         rate = config.adversarial.discriminator_learning_rate
         opponent = Opponent(network, _adam(network, rate, config.adversarial.discriminator_betas or phase.betas))
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
-    return Training(name, generator, optimizer, average, opponent, step, begun=step)
+    return Training(name, generator, optimizer, average, opponent, discriminator, step, begun=step)
+
+
+def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
+    return UNetDiscriminator(phase.discriminator, decoder=phase.decoder)
 
 
 def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> Training:
@@ -152,22 +167,18 @@ def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> 
     return training
 
 
-def load_discriminator(opponent: Opponent, path: Path) -> None:
-    """Start the discriminator from the file that an earlier run wrote.
-
-    Raises:
-        SixteenfoldError: If the file cannot be read or holds a discriminator of another shape.
-    """
-    _load_discriminator(opponent.network, path)
-
-
-def _load_discriminator(network: UNetDiscriminator, path: Path) -> None:
+def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
+    """The weights that an earlier run's discriminator has in the file."""
+    if config.adversarial is None or not config.adversarial.has_discriminator:
+        raise SixteenfoldError(f"{path}: this run has no discriminator; leave it out")
+    network = _discriminator(config.adversarial)
     try:
         network.load_state_dict(safetensors.torch.load_file(path))
     except (OSError, SafetensorError) as error:
         raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
     except RuntimeError:
         raise SixteenfoldError(f"{path}: not a discriminator of the configuration's widths {network.widths}") from None
+    return network.state_dict()
 
 
 class MovingAverage(nn.Module):

@@ -53,7 +53,7 @@ def read_validation(folder: Path, crop: int) -> list[ValidationPicture]:
         SixteenfoldError: If no picture of at least 32 pixels a side is found.
     """
     pairs: list[ValidationPicture] = []
-    for entry in make_index([folder], SMALLEST).entries:
+    for entry in make_index([folder], SMALLEST, "a validation picture").entries:
         try:
             picture = decode(entry)
         except SixteenfoldError:

@@ -1,0 +1,91 @@
+"""On a GPU: what makes a step faster there changes nothing but rounding. Written where there was none to run it on."""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from torch.nn.utils import parameters_to_vector
+
+from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.generator import RRDB, Generator
+from sixteenfold.training.config import AdversarialPhase, PixelPhase
+from sixteenfold.training.data import Batch
+from sixteenfold.training.speedup import compiled, graph
+from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # What a version of PyTorch warns of on its way to a graph or a program is not in question.
+    pytest.mark.filterwarnings("default"),
+]
+PIXEL = PixelPhase(batch=2, patch=64, loss="l1", gradient_clip=1.0, projected=True)
+ADVERSARIAL = AdversarialPhase(batch=2, patch=64, lpips=0.0, adversarial=0.1, discriminator=(4,) * 6, gradient_clip=1.0)
+STEPS = 4
+
+
+@pytest.fixture
+def fabric() -> Iterator[Fabric]:
+    """With convolutions that are exact to fp32 and repeat themselves, so that what is left is the speedup's."""
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield Fabric(accelerator="cuda", devices=1)
+
+
+@pytest.fixture
+def generator() -> Generator:
+    """With larger weights than a training begins with, so that what a step does depends on what it sees."""
+    torch.manual_seed(0)
+    made = Generator((8, 8, 8), (4, 4), (2, 1))
+    for parameter in made.parameters():
+        if parameter.dim() == 4:
+            torch.nn.init.kaiming_normal_(parameter)
+    return made
+
+
+def batches(fabric: Fabric) -> list[Batch]:
+    """Another for each step, so that a result or gradient that is left over from the step before would show."""
+    random = torch.Generator().manual_seed(5)
+    made: list[Batch] = []
+    for _ in range(STEPS):
+        lr, hr = (torch.rand(2, 3, side, side, generator=random) for side in (4, 64))
+        made.append(Batch(lr, hr).to(fabric.device))
+    return made
+
+
+def player(fabric: Fabric, network: torch.nn.Module) -> Player:
+    return Player(*fabric.setup(network, torch.optim.SGD(network.parameters(), 0.05)))
+
+
+def weights_after(fabric: Fabric, network: Generator, speedup: Callable[[Player], Player]) -> torch.Tensor:
+    """All weights in a row, as some pixel steps leave them."""
+    learner = speedup(player(fabric, network))
+    for batch in batches(fabric):
+        pixel_step(fabric, learner, [batch], PIXEL)
+    return parameters_to_vector(network.parameters()).detach().cpu()
+
+
+def test_a_graphed_step_is_the_step(fabric: Fabric, generator: Generator) -> None:
+    start, twin = parameters_to_vector(generator.parameters()).detach(), copy.deepcopy(generator)
+    plain = weights_after(fabric, generator, lambda learner: learner)
+    fast = weights_after(fabric, twin, lambda learner: graph(learner, PIXEL, fabric))
+    assert (plain - fast).norm() < 0.01 * (plain - start).norm()
+
+
+def test_compiled_networks_learn_the_same(fabric: Fabric, generator: Generator) -> None:
+    """Compiled in earnest, where the test on a CPU only traces."""
+    critic = UNetDiscriminator((4,) * 6)
+    seen: list[list[dict[str, float]]] = []
+    for fast in (False, True):
+        made, judge = copy.deepcopy(generator), copy.deepcopy(critic)
+        with compiled(made, judge) if fast else nullcontext():
+            first, second = player(fabric, made), player(fabric, judge)
+            steps = [
+                adversarial_step(fabric, first, second, Judges(None, None), [batch], ADVERSARIAL, None)
+                for batch in batches(fabric)
+            ]
+        seen.append([{name: value.item() for name, value in step.items()} for step in steps])
+        assert all(block._compiled_call_impl is None for block in made.modules() if isinstance(block, RRDB))
+    for plain, fast in zip(*seen, strict=True):
+        assert plain == pytest.approx(fast, rel=0.01)
