@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from sixteenfold.evaluation import plots
+from sixteenfold.evaluation.folder import write_whole
 from sixteenfold.evaluation.pictures import Exhibit
 from sixteenfold.evaluation.report import best_of, difference_text, number
 from sixteenfold.evaluation.scores import MethodScores, Scores, worst_first
@@ -40,10 +41,7 @@ class Gallery:
 
 def write_page(scores: Scores, gallery: Gallery, target: Path) -> None:
     """Write the page, worst pictures first, whole or not at all."""
-    scratch = target.with_name(f".{target.name}.part")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.writelines(_page(scores, gallery))
-    scratch.replace(target)
+    write_whole(target, _page(scores, gallery))
 
 
 def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:

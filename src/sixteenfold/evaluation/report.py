@@ -7,22 +7,16 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from sixteenfold.evaluation.folder import write_whole
 from sixteenfold.evaluation.scores import Interval, MethodScores, Scores, finite
 from sixteenfold.evaluation.scoring import Metric
 
 
 def write_tables(scores: Scores, out: Path) -> None:
     """Write the three files into the folder `out`, each whole or not at all."""
-    write_whole(out / "scores.json", to_json(scores))
-    write_whole(out / "scores.csv", to_csv(scores))
-    write_whole(out / "report.md", to_markdown(scores))
-
-
-def write_whole(target: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
-    scratch = target.with_name(f".{target.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(target)
+    write_whole(out / "scores.json", [to_json(scores)])
+    write_whole(out / "scores.csv", [to_csv(scores)])
+    write_whole(out / "report.md", [to_markdown(scores)])
 
 
 def to_json(scores: Scores) -> str:

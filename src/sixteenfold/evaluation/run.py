@@ -17,15 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
+from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
 from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
-
-OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
-LEFT_OVER = {f".{name}.part" for name in OURS}
-"""What a killed evaluation may leave."""
 
 
 def evaluate(
@@ -75,28 +72,26 @@ def evaluate(
     """
     also = also or {}
     _check_options(sr, lr, synthesize, baselines, also, model, upscale)
-    _check_out(out, overwrite)
-    chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
     results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
-    cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
-    engine = None if sr is not None else _engine(model, upscale, device, precision)
-    order = [engine.name if engine else _result_name(sr), *baselines, *also]
-    scorer = Scorer(chosen, _scoring_device(device))
-    comparer = Comparer(protocol, order, engine, scorer)
-    rows: list[_Row] = []
-    failures: list[str] = []
-    notes: list[str] = []
-    gallery = Gallery()
-    with closing(gallery), _progress(console) as progress:
-        task = progress.add_task("evaluating", total=len(cases))
-        for outcome in compare_all(cases, comparer, synthesize=synthesize):
-            if isinstance(outcome, Compared):
-                rows.append(_Row(outcome.name, outcome.values))
-                notes.extend(outcome.notes)
-                gallery.add(outcome.exhibit)
-            else:
-                failures.append(str(outcome))
-            progress.advance(task)
+    with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
+        chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
+        cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
+        engine = None if sr is not None else _engine(model, upscale, device, precision)
+        order = [engine.name if engine else _result_name(sr), *baselines, *also]
+        scorer = Scorer(chosen, _scoring_device(device))
+        rows: list[_Row] = []
+        failures: list[str] = []
+        notes: list[str] = []
+        with _progress(console) as progress:
+            task = progress.add_task("evaluating", total=len(cases))
+            for outcome in compare_all(cases, Comparer(protocol, order, engine, scorer), synthesize=synthesize):
+                if isinstance(outcome, Compared):
+                    rows.append(_Row(outcome.name, outcome.values))
+                    notes.extend(outcome.notes)
+                    gallery.add(outcome.exhibit)
+                else:
+                    failures.append(str(outcome))
+                progress.advance(task)
         if not rows:
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
@@ -109,7 +104,7 @@ def evaluate(
             write_tables(scores, out)
             write_page(scores, gallery, out / "report.html")
         except OSError as error:
-            raise SixteenfoldError(f"{out}: cannot be written: {error.strerror}; name another folder") from error
+            raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error
     return scores
 
 
@@ -153,20 +148,6 @@ def _check_options(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise SixteenfoldError(f"{out}: is a file; name a folder for the report")
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if others := held - OURS - LEFT_OVER:
-        raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
-    if held & OURS and not overwrite:
-        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
 
 
 def _scoring_device(device: str) -> torch.device | None:
