@@ -28,7 +28,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES, enlarge
 from sixteenfold.evaluation.pictures import find_places
 from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load, to_8_bits
-from sixteenfold.evaluation.report import number, table, tables
+from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.read import Metadata
@@ -143,7 +143,7 @@ def head(models: Sequence[Model]) -> list[str]:
     """How the document begins."""
     names = ",".join(model.name for model in models)
     lines = ["# Results", "", f"Written by `python benchmarks/results.py --hr DIR --models {names}`; not edited.", ""]
-    rows = [(model.name, model.description, f"`{model.digest[:16]}`") for model in models]
+    rows = [(in_markdown(model.name), in_markdown(model.description), f"`{model.digest[:16]}`") for model in models]
     text = table(["model", "what", "SHA-256 of its weights"], rows)
     return [*lines, *(line.replace("---:", "---") for line in text)]
 
@@ -223,14 +223,14 @@ def to_bicubic(scores: Scores) -> list[str]:
     if metric is None:
         return []
     means = {method.name: method.mean("lpips") for method in scores.methods}
-    parts = [f"{name} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
+    parts = [f"{in_markdown(name)} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
     return ["", f"LPIPS over bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 
 
 def gallery(results: Results, document: Path) -> list[str]:
     """A row of panels a photograph, as JPEG beside the document; gives the lines that show them."""
     folder = document.with_suffix("")
-    names = ["the input, each pixel a square", "bicubic", *results.sr, "the original"]
+    names = ["the input, each pixel a square", "bicubic", *map(in_markdown, results.sr), "the original"]
     lines = [
         "",
         f"Where the results differ most, {PANEL} pixels of them 1:1. From left to right: {', '.join(names)}.",
@@ -245,7 +245,7 @@ def gallery(results: Results, document: Path) -> list[str]:
         row = [squares, bicubic, *(pictures.results[name] for name in results.sr), pictures.hr]
         file = folder / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', case.name)}.jpg"
         save(file, pixels(sheet(row)))
-        lines += [f"![{case.name}: {', '.join(names)}]({folder.name}/{file.name})", ""]
+        lines += [f"![{in_markdown(case.name)}: {', '.join(names)}]({folder.name}/{file.name})", ""]
     return lines
 
 

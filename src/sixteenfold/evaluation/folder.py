@@ -40,7 +40,8 @@ def write_whole(target: Path, parts: Iterable[str]) -> None:
     """Write under a temporary name, then rename. OSError passes through, and leaves nothing behind."""
     scratch = target.with_name(f".{target.name}.part")
     try:
-        with scratch.open("w", encoding="utf-8") as file:
+        # The bytes of a file's name need not be text: those that are not appear as escapes.
+        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(parts)
         scratch.replace(target)
     finally:
