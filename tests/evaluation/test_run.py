@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,26 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"protocol": "foo"}, "protocol 'foo': unknown; choose among full, ntire2020"),
+        ({"precision": "fp8"}, "precision fp8: not known; choose auto, fp32, bf16, fp16"),
+        ({"device": "gpu"}, "device gpu: not known; choose auto, cpu, cuda, cuda:N or mps"),
+        ({"device": "cuda:99"}, "device cuda:99: PyTorch finds no such device here"),
+        ({"baselines": ["cubic"]}, "baseline 'cubic': unknown; choose among bicubic, lanczos"),
+        ({"metrics": ["pnsr"]}, "metric 'pnsr': unknown; nearest: psnr"),
+    ],
+    ids=str,
+)
+def test_words_that_are_not_known(save: Save, tmp_path: Path, wrong: dict[str, Any], hint: str) -> None:
+    """Though nothing is enlarged here, so that neither device nor precision would be asked."""
+    pairs(save, 1)
+    options: dict[str, Any] = {"metrics": ["psnr"], **wrong}
+    with pytest.raises(SixteenfoldError, match=f"^{hint}"):
+        evaluate(tmp_path / "hr", sr=tmp_path / "sr", synthesize=True, out=tmp_path / "out", **options)
 
 
 def test_pictures_scored_at_once_or_alone_come_out_the_same(

@@ -2,13 +2,13 @@
 
 import hashlib
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -23,6 +23,7 @@ from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
+from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
 def evaluate(
@@ -67,10 +68,11 @@ def evaluate(
         All scores. A picture that cannot be read or compared is left out and named in `failures`.
 
     Raises:
-        SixteenfoldError: If the options contradict each other, `out` is in use or cannot be written,
-            names do not pair, or not one picture could be compared.
+        SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
+            use or cannot be written, names do not pair, or not one picture could be compared.
     """
     also = also or {}
+    _check_words(protocol, device, precision)
     _check_options(sr, lr, synthesize, baselines, also, model, upscale)
     results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
     with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
@@ -150,16 +152,18 @@ def _check_options(
         raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
 
 
-def _scoring_device(device: str) -> torch.device | None:
-    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS.
+def _check_words(protocol: str, device: str, precision: str) -> None:
+    """The command line has offered the choices already, a caller in Python has not."""
+    if protocol not in get_args(Protocol):
+        raise SixteenfoldError(f"protocol {protocol!r}: unknown; choose among {', '.join(get_args(Protocol))}")
+    check_precision(precision)
+    choose_device(device)
 
-    Raises SixteenfoldError where CUDA is asked for and not to be had.
-    """
-    if device.startswith("cuda") and (not torch.cuda.is_available() or not re.fullmatch(r"cuda(:\d+)?", device)):
-        raise SixteenfoldError(f"device {device}: is not to be had here; use --device auto or cpu")
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda" if device == "auto" else device)
-    return None
+
+def _scoring_device(device: str) -> torch.device | None:
+    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS."""
+    chosen = choose_device(device)
+    return chosen if chosen.type == "cuda" else None
 
 
 def _result_name(sr: Path | None) -> str:
