@@ -1,5 +1,7 @@
 """Pairing, sizes, the challenge's crop."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, load
+from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, list_pictures, load
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
 
 from .conftest import Save, picture
@@ -45,6 +47,36 @@ def test_folders_that_cannot_pair(save: Save, tmp_path: Path) -> None:
     for folder, words in (("sr", "namesake"), ("twice", "same name"), ("empty", "no pictures"), ("none", "no such")):
         with pytest.raises(SixteenfoldError, match=words):
             find_cases(Sources(tmp_path / "hr", None, False, {"x": tmp_path / folder}), allow_missing=True)
+
+
+def test_folders_that_cannot_be_read(save: Save) -> None:
+    """None is passed over as if it were empty. As root every folder is open, so the test steps down."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("half", "half/shut", "deep/shut", "deep/.hidden"):
+            (folder / part).mkdir(parents=True)
+            save("a.png", picture(0)).rename(folder / part / f"{part[:4]}.png")
+        (folder / "loop").symlink_to("loop")
+        (folder / "half/shut").chmod(0)
+        user, group = os.geteuid(), os.getegid()
+        if user == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        try:
+            assert list(list_pictures(folder / "deep")) == ["shut/deep"]
+            for path, words in (
+                ("half", "half/shut: cannot be listed"),
+                ("half/shut", "half/shut: cannot be listed"),
+                ("half/shut/half.png", r"half\.png: Permission denied; check the name"),
+                ("loop", "loop: Too many levels"),
+                ("n" * 300, "n: File name too long"),
+            ):
+                with pytest.raises(SixteenfoldError, match=words):
+                    list_pictures(folder / path)
+        finally:
+            os.seteuid(user)
+            os.setegid(group)
 
 
 def test_synthesized_pictures_are_matlabs(save: Save) -> None:

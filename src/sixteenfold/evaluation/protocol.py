@@ -4,6 +4,7 @@ Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it 
 """
 
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
+from sixteenfold.imaging.folders import walk
 from sixteenfold.imaging.read import is_picture, read
 from sixteenfold.imaging.resample import round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
@@ -93,14 +95,21 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
 
 
 def list_pictures(path: Path) -> dict[str, Path]:
-    """The pictures of a folder and its subfolders, or one file, by the name that pairs them."""
-    if path.is_file():
+    """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
+
+    Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
+    picture, or when two pictures have the same name.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
+        raise SixteenfoldError(f"{path}: {reason}; check the name") from error
+    if not stat.S_ISDIR(mode):
         return {_key(Path(path.name)): path}
-    if not path.is_dir():
-        raise SixteenfoldError(f"{path}: no such file or folder; check the name")
     found: dict[str, Path] = {}
-    for file in sorted(path.rglob("*")):
-        if file.name.startswith(".") or not (is_picture(file) and file.is_file()):
+    for file in walk(path):
+        if not is_picture(file):
             continue
         key = _key(file.relative_to(path))
         if key in found:

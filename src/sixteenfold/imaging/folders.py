@@ -112,14 +112,19 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Pa
         if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
-        found = [file for file in _walk(path) if is_picture(file)]
+        found = [file for file in walk(path) if is_picture(file)]
         if not found:
             raise SixteenfoldError(f"{path}: holds no picture of a known format; check the name")
         for file in found:
             yield file, file.parent if out is None else out / file.parent.relative_to(path)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
+    """The files of a folder and its subfolders, in order of name; hidden ones are left out.
+
+    Raises:
+        SixteenfoldError: If one of the folders cannot be listed.
+    """
     try:
         with os.scandir(folder) as listed:
             entries = sorted(listed, key=lambda entry: entry.name)
@@ -132,7 +137,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             if not holds_tiles(path):
-                yield from _walk(path)
+                yield from walk(path)
         elif entry.is_file(follow_symlinks=False) or (
             entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode)
         ):
