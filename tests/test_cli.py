@@ -477,7 +477,7 @@ def finished_results(folder: Path) -> list[str]:
 def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("hr", "sr", "first", "second"):
         write(tmp_path / folder / "a.png", 64, 64)
-    words = finished_results(tmp_path)
+    words = [word.replace("psnr", "psnr, ssim") for word in finished_results(tmp_path)]
     also = ["--also", f"one={tmp_path / 'first'}", "--also", f"two={tmp_path / 'hr'}"]
     assert main([*words, *also]) == 0
     said = capsys.readouterr()

@@ -277,7 +277,7 @@ class Evaluate:
             synthesize=self.synthesize,
             model=self.model,
             protocol=self.protocol,
-            metrics=self.metrics.split(",") if self.metrics else None,
+            metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics else None,
             baselines=self.baseline,
             also=named_folders("--also", self.also),
             allow_missing=self.allow_missing,

@@ -27,6 +27,13 @@ def test_pairs_by_name_whatever_the_suffix(save: Save, tmp_path: Path) -> None:
     ]
 
 
+def test_a_name_keeps_at_least_a_letter(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/x16.png", "hr/deep/x16.png", "sr/x16_x16.png", "sr/deep/x16.png"):
+        save(name, picture(0))
+    cases, _ = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert [case.name for case in cases] == ["deep/x16", "x16"]
+
+
 def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
     for name in ("hr/a.png", "hr/b.png", "hr/b2.png", "sr/a.png", "sr/c.png"):
         save(name, picture(0))

@@ -137,6 +137,18 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "hr/0.png")
 
 
+def test_a_method_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs(save, 1)
+    (tmp_path / "theirs").symlink_to("sr")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path / "sr")
+    for i, (sr, name) in enumerate((("../theirs", "theirs"), (".", "sr"), ("../other/../sr", "sr"))):
+        scores = evaluate(Path("../hr"), sr=Path(sr), metrics=["psnr"], out=tmp_path / f"out{i}")
+        assert scores.methods[0].name == name
+    with pytest.raises(SixteenfoldError, match="loop: Too many levels"):
+        evaluate(Path("../hr"), sr=Path("../loop"), metrics=["psnr"], out=tmp_path / "out")
+
+
 def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
     pairs(save, 1)
     hr, sr, out = tmp_path / "hr", tmp_path / "sr", tmp_path / "out"
@@ -152,6 +164,8 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, metrics=["lr_psnr"], out=out)
     with pytest.raises(SixteenfoldError, match="nearest: psnr"):
         evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
+    with pytest.raises(SixteenfoldError, match="a method has an empty name"):
+        evaluate(hr, sr=sr, also={" ": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'sr'"):
         evaluate(hr, sr=sr, also={"sr": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'tiny'"):

@@ -121,7 +121,8 @@ def list_pictures(path: Path) -> dict[str, Path]:
 
 
 def _key(file: Path) -> str:
-    return (file.parent / re.sub(r"[_-]?x16$", "", file.stem)).as_posix()
+    # Something has to be left of the name.
+    return (file.parent / re.sub(r"(?<=.)[_-]?x16$", "", file.stem)).as_posix()
 
 
 def load(case: Case, *, synthesize: bool) -> Pictures:

@@ -1,6 +1,7 @@
 """`evaluate`: results against originals, from folders to files."""
 
 import hashlib
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -145,6 +146,8 @@ def _check_options(
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
     evaluated = _result_name(sr) if sr is not None else _engine_name(model, upscale)
     names = [*baselines, *also, evaluated]
+    if not all(name.strip() for name in names):
+        raise SixteenfoldError("a method has an empty name; give it one that can be seen")
     if "original" in names:
         raise SixteenfoldError("no method can be named 'original'; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -167,7 +170,8 @@ def _scoring_device(device: str) -> torch.device | None:
 
 
 def _result_name(sr: Path | None) -> str:
-    return sr.resolve().name if sr is not None else ""
+    # The folder's own name, though "." or ".." be typed; where it is a link, the link's.
+    return Path(os.path.normpath(sr.absolute())).name if sr is not None else ""
 
 
 def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
