@@ -111,6 +111,10 @@ def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
     hr, other = save("hr/a.png", picture(1, 64, 80)), save("sr/a.png", picture(1, 64, 64))
     with pytest.raises(SixteenfoldError, match=r"sr/a\.png: 64x64 differs from the 80x64 of .*hr/a\.png"):
         load(Case("a", hr, None, {"sr": other}), synthesize=False)
+    large = save("large/a.png", picture(1, 70, 95))
+    words = r"sr/a\.png: 64x64 differs from the 95x70 of .*large/a\.png, and from its compared part, 80x64"
+    with pytest.raises(SixteenfoldError, match=words):
+        load(Case("a", large, None, {"sr": other}), synthesize=True)
     with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
         load(Case("a", hr, other, {}), synthesize=False)
     with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
@@ -122,8 +126,9 @@ def test_grey_is_spread_and_alpha_named(save: Save) -> None:
     loaded = load(Case("a", save("hr/a.png", grey), None, {}), synthesize=False)
     assert np.array_equal(loaded.hr[0, 2], grey[..., 0])
     with_alpha = np.concatenate((picture(1), grey), axis=-1)
-    loaded = load(Case("b", save("hr/b.png", with_alpha), None, {}), synthesize=False)
-    assert "b.png: transparency ignored" in loaded.notes
+    files = save("hr/b.png", with_alpha), save("sr/b.png", with_alpha)
+    loaded = load(Case("b", files[0], None, {"sr": files[1]}), synthesize=False)
+    assert loaded.notes == tuple(f"{file}: transparency ignored" for file in files)
 
 
 def test_the_centre() -> None:

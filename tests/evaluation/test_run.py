@@ -95,9 +95,17 @@ def test_usual_metrics(save: Save, tmp_path: Path) -> None:
 
 def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
     pairs(save)
-    scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["psnr"], out=tmp_path / "out")
-    assert "originals itself" in scores.warnings[0]
-    assert "originals itself" in (tmp_path / "out/report.html").read_text()
+    (tmp_path / "linked").symlink_to("hr")
+    (tmp_path / "other/1.png").unlink()
+    (tmp_path / "other/1.png").symlink_to(tmp_path / "hr/1.png")
+    also = {name: tmp_path / name for name in ("linked", "other", "sr")}
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", also=also, metrics=["psnr"], out=tmp_path / "out")
+    assert scores.warnings == (
+        "hr: 3 of 3 pictures are the originals themselves; PSNR is infinite",
+        "linked: 3 of 3 pictures are the originals themselves; PSNR is infinite",
+        "other: 1 of 3 pictures are the originals themselves; PSNR is infinite",
+    )
+    assert all(warning in (tmp_path / "out/report.html").read_text() for warning in scores.warnings)
     assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
     assert "∞" in (tmp_path / "out/report.md").read_text()
 
@@ -111,7 +119,7 @@ def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
     assert "sr/0.png" in scores.failures[0]
     assert "32x32 differs from the 80x64" in scores.failures[1]
     save("sr/2.png", picture(1, 32, 32))
-    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png"):
+    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png.*; nor 2 others"):
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
 

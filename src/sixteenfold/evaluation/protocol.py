@@ -61,7 +61,7 @@ class Pictures:
     lr: Tensor | None
     results: Mapping[str, Tensor]
     notes: tuple[str, ...]
-    """What was converted on the way, one phrase each, with the file's name."""
+    """What was converted on the way, one phrase each, with the file."""
 
 
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
@@ -157,7 +157,10 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         size = tuple(picture.shape[2:])
         enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
-            raise SixteenfoldError(f"{file}: {_size(picture)} differs from the {width}x{height} of {case.hr}")
+            part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
+            raise SixteenfoldError(
+                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair other pictures"
+            )
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
 
@@ -183,13 +186,13 @@ def to_8_bits(picture: Tensor) -> Tensor:
 
 def _read(file: Path, notes: list[str]) -> Tensor:
     image = read(file)
-    notes += [f"{file.name}: {note}" for note in image.notes]
+    notes += [f"{file}: {note}" for note in image.notes]
     pixels = image.pixels
     if pixels.dtype != "uint8":
         pixels = to_pixels(to_tensor(pixels), np.uint8)
-        notes.append(f"{file.name}: rounded to 8 bits")
+        notes.append(f"{file}: rounded to 8 bits")
     if image.alpha is not None:
-        notes.append(f"{file.name}: transparency ignored")
+        notes.append(f"{file}: transparency ignored")
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
 
 

@@ -20,10 +20,11 @@ from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
 from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
-from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases
+from sixteenfold.evaluation.protocol import Case, Protocol, Sources, find_cases
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
+from sixteenfold.imaging.folders import there
 from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
@@ -96,12 +97,13 @@ def evaluate(
                     failures.append(str(outcome))
                 progress.advance(task)
         if not rows:
-            raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
+            others = f"; nor {len(failures) - 1} others" if len(failures) > 1 else ""
+            raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
         facts = _facts(protocol, lr, synthesize, engine)
         if scorer.sources:
             facts["weights of LPIPS"] = ", ".join(scorer.sources)
-        warnings = (*missing, *_same_folder(hr, results))
+        warnings = (*missing, *_compared_with_themselves(cases))
         scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures), warnings)
         try:
             write_tables(scores, out)
@@ -174,12 +176,19 @@ def _result_name(sr: Path | None) -> str:
     return Path(os.path.normpath(sr.absolute())).name if sr is not None else ""
 
 
-def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
-    return [
-        f"{name} is the folder of originals itself; its PSNR is infinite"
-        for name, path in results.items()
-        if path.resolve() == hr.resolve()
-    ]
+def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
+    """A warning a method whose results are the originals' own files, whichever way they were named."""
+    warnings: list[str] = []
+    for name in cases[0].results:
+        count = sum(_same_file(case.hr, case.results[name]) for case in cases)
+        if count:
+            warnings.append(f"{name}: {count} of {len(cases)} pictures are the originals themselves; PSNR is infinite")
+    return warnings
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    first, second = there(one), there(other)
+    return first is not None and second is not None and os.path.samestat(first, second)
 
 
 def _engine_name(model: str | Path | None, upscale: Upscale | None) -> str:
