@@ -46,6 +46,7 @@ def write_page(scores: Scores, gallery: Gallery, target: Path) -> None:
 def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     here = files("sixteenfold.evaluation")
     count = len(scores.methods[0].images)
+    pictures = f"{count} picture{'s' if count != 1 else ''}"
     title = f"Evaluation of {scores.methods[0].name}"
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -53,7 +54,7 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
     yield " style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
     yield f"<title>{in_html(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
-    yield f"<h1>{in_html(title)}</h1><p class=faint>{count} pictures, protocol {in_html(scores.protocol)}</p>"
+    yield f"<h1>{in_html(title)}</h1><p class=faint>{pictures}, protocol {in_html(scores.protocol)}</p>"
     yield from (f'<p class="warning">{in_html(warning)}</p>' for warning in (*scores.warnings, *scores.failures))
     yield from _tables(scores)
     yield '<h2>Picture by picture</h2><div class="plots">'
@@ -123,7 +124,8 @@ def _picture_html(shown: Exhibit) -> str:
     images = "".join(f'<img alt="{in_html(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
     rows = "".join(_row_html(crop.images, crop.left, crop.top) for crop in shown.crops)
     return (
-        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
+        f'<div class="split"><div class="pair" style="--ratio: {min(1, shown.width / shown.height):.3f}">'
+        f'<div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
         '<span class="tag right"></span></div>'
         '<input type="range" min="0" max="100" value="50" aria-label="where the two pictures meet"><br>'
         f"{_select('left', methods, min(1, len(methods) - 1))} {_select('right', methods, 0)}</div>"
