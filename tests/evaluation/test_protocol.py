@@ -34,6 +34,15 @@ def test_a_name_keeps_at_least_a_letter(save: Save, tmp_path: Path) -> None:
     assert [case.name for case in cases] == ["deep/x16", "x16"]
 
 
+def test_accents_pair_whichever_way_they_are_written(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/\u00fc.png", "sr/u\u0308.png"):
+        save("a.png", picture(0))
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / "a.png").rename(tmp_path / name)
+    cases, _ = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert [case.name for case in cases] == ["\u00fc"]
+
+
 def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
     for name in ("hr/a.png", "hr/b.png", "hr/b2.png", "sr/a.png", "sr/c.png"):
         save(name, picture(0))

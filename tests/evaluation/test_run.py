@@ -174,6 +174,9 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
     with pytest.raises(SixteenfoldError, match="a method has an empty name"):
         evaluate(hr, sr=sr, also={" ": sr}, out=out)
+    for name in ("original", "the folder of small pictures"):
+        with pytest.raises(SixteenfoldError, match=f"no method can be named '{name}'"):
+            evaluate(hr, sr=sr, also={name: sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'sr'"):
         evaluate(hr, sr=sr, also={"sr": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'tiny'"):

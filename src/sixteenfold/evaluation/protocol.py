@@ -5,6 +5,7 @@ Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it 
 
 import re
 import stat
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +122,9 @@ def list_pictures(path: Path) -> dict[str, Path]:
 
 
 def _key(file: Path) -> str:
-    # Something has to be left of the name.
-    return (file.parent / re.sub(r"(?<=.)[_-]?x16$", "", file.stem)).as_posix()
+    # Something has to be left of the name. An accent may be a letter's part or stand by itself: systems differ.
+    name = (file.parent / re.sub(r"(?<=.)[_-]?x16$", "", file.stem)).as_posix()
+    return unicodedata.normalize("NFC", name)
 
 
 def load(case: Case, *, synthesize: bool) -> Pictures:

@@ -20,7 +20,7 @@ from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
 from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
-from sixteenfold.evaluation.protocol import Case, Protocol, Sources, find_cases
+from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find_cases
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
@@ -150,8 +150,8 @@ def _check_options(
     names = [*baselines, *also, evaluated]
     if not all(name.strip() for name in names):
         raise SixteenfoldError("a method has an empty name; give it one that can be seen")
-    if "original" in names:
-        raise SixteenfoldError("no method can be named 'original'; give it another name")
+    if taken := {"original", SMALL}.intersection(names):
+        raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
