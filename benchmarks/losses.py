@@ -144,7 +144,7 @@ def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -
         lines += [
             f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {critic} | {', '.join(other)} |"
         ]
-    lines += measured(make_results(val, models, work / "scored"), METRICS, work / "scored", ["ntire2020"])
+    lines += measured(make_results(val, models, work / "scored"), METRICS, ["ntire2020"])
     lines += gallery(make_results(make_photos(work / "photos"), models, work / "shown"), out)
     out.write_text("\n".join([*lines, ""]), encoding="utf-8")
     print(out)

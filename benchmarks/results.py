@@ -5,12 +5,13 @@
 DIR holds held-out photographs, of which only scores are written down. Pictures are shown of --photos
 alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
 Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
-enlarges anew what a changed model had made. Then `sixteenfold evaluate` scores the results, by both
+enlarges anew where the model or the pictures have changed. Then `sixteenfold evaluate` scores the results, by both
 protocols where the pictures are large enough.
 """
 
 import argparse
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ from sixteenfold import cli
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES, enlarge
 from sixteenfold.evaluation.pictures import find_places
-from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, load, to_8_bits
-from sixteenfold.evaluation.report import number, table, tables
+from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load, to_8_bits
+from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.read import Metadata
@@ -83,9 +84,10 @@ class Results:
     """A folder of originals, and what was made from their x1/16."""
 
     hr: Path
-    lr: Path
     sr: dict[str, Path]
     """By model."""
+    work: Path
+    """Where they lie: a folder for these originals alone."""
 
 
 def main() -> None:
@@ -105,19 +107,19 @@ def main() -> None:
         metrics = options.metrics.split(",")
         parts = [*head(models)]
         for i, hr in enumerate(options.hr):
-            results = make_results(hr, models, options.work / f"set{i}")
+            results = make_results(hr, models, options.work)
             about = options.about[i] if i < len(options.about) else "Photographs that no model has seen in training."
-            parts += ["", "## Held-out photographs", "", about, *measured(results, metrics, options.work / f"set{i}")]
+            parts += ["", "## Held-out photographs", "", about, *measured(results, metrics)]
         photos = options.photos or make_photos(options.work / "photos")
-        results = make_results(photos, models, options.work / "shown")
+        results = make_results(photos, models, options.work)
         parts += ["", "## Photographs that may be shown", ""]
         if options.photos is None:
             parts += [
                 "scikit-image's ([credits](../examples/photos/CREDITS.md)), small: the input is a few dozen pixels."
             ]
-        parts += measured(results, metrics, options.work / "shown")
+        parts += measured(results, metrics)
         parts += gallery(results, options.out)
-    except SixteenfoldError as error:
+    except (SixteenfoldError, OSError) as error:
         sys.exit(f"results: {error}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join([*parts, "", PUBLISHED]), encoding="utf-8")
@@ -141,7 +143,7 @@ def head(models: Sequence[Model]) -> list[str]:
     """How the document begins."""
     names = ",".join(model.name for model in models)
     lines = ["# Results", "", f"Written by `python benchmarks/results.py --hr DIR --models {names}`; not edited.", ""]
-    rows = [(model.name, model.description, f"`{model.digest[:16]}`") for model in models]
+    rows = [(in_markdown(model.name), in_markdown(model.description), f"`{model.digest[:16]}`") for model in models]
     text = table(["model", "what", "SHA-256 of its weights"], rows)
     return [*lines, *(line.replace("---:", "---") for line in text)]
 
@@ -155,8 +157,13 @@ def make_photos(folder: Path) -> Path:
 
 
 def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
-    """The x1/16 of every original, and every model's enlargement of it; what exists already is kept."""
-    lr = work / "lr"
+    """The x1/16 of every original, and every model's enlargement of it; what exists already is kept.
+
+    The hashes of the originals and of the model are in the path, so that what was made of others does
+    not count as made of these.
+    """
+    originals = work / digest_of(hr)[:16]
+    lr = originals / "lr"
     for case in find_cases(Sources(hr, None, True, {}), allow_missing=False)[0]:
         target = lr / f"{case.name}.png"
         small = load(case, synthesize=True).lr
@@ -164,16 +171,23 @@ def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
         save(target, pixels(small))
     sr: dict[str, Path] = {}
     for model in models:
-        # The hash is in the path, so that an old model's results do not count as the new one's.
-        sr[model.name] = work / model.digest[:16] / model.name
+        sr[model.name] = originals / model.digest[:16] / model.name
         words = ["upscale", str(lr), "-o", str(sr[model.name]), "--model", model.source]
         if cli.main(words) != 0:
             raise SixteenfoldError(f"{model.name} could not enlarge {lr}; see above")
-    return Results(hr, lr, sr)
+    return Results(hr, sr, originals)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of a folder's pictures: of their names and bytes."""
+    digest = hashlib.sha256()
+    for name, file in sorted(list_pictures(folder).items()):
+        digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def measured(
-    results: Results, metrics: Sequence[str], work: Path, protocols: Sequence[Protocol] = ("ntire2020", "full")
+    results: Results, metrics: Sequence[str], protocols: Sequence[Protocol] = ("ntire2020", "full")
 ) -> list[str]:
     """Tables of each protocol, with how LPIPS stands to bicubic's, and the conventions."""
     lines: list[str] = []
@@ -189,7 +203,7 @@ def measured(
                 baselines=BASELINES,
                 metrics=metrics,
                 protocol=protocol,
-                out=work / protocol,
+                out=results.work / protocol,
                 overwrite=True,
             )
         except SixteenfoldError as error:
@@ -211,14 +225,14 @@ def to_bicubic(scores: Scores) -> list[str]:
     if metric is None:
         return []
     means = {method.name: method.mean("lpips") for method in scores.methods}
-    parts = [f"{name} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
+    parts = [f"{in_markdown(name)} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
     return ["", f"LPIPS over bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 
 
 def gallery(results: Results, document: Path) -> list[str]:
     """A row of panels a photograph, as JPEG beside the document; gives the lines that show them."""
     folder = document.with_suffix("")
-    names = ["the input, each pixel a square", "bicubic", *results.sr, "the original"]
+    names = ["the input, each pixel a square", "bicubic", *map(in_markdown, results.sr), "the original"]
     lines = [
         "",
         f"Where the results differ most, {PANEL} pixels of them 1:1. From left to right: {', '.join(names)}.",
@@ -233,7 +247,7 @@ def gallery(results: Results, document: Path) -> list[str]:
         row = [squares, bicubic, *(pictures.results[name] for name in results.sr), pictures.hr]
         file = folder / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', case.name)}.jpg"
         save(file, pixels(sheet(row)))
-        lines += [f"![{case.name}: {', '.join(names)}]({folder.name}/{file.name})", ""]
+        lines += [f"![{in_markdown(case.name)}: {', '.join(names)}]({folder.name}/{file.name})", ""]
     return lines
 
 

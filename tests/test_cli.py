@@ -559,12 +559,12 @@ def finished_results(folder: Path) -> list[str]:
 def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("hr", "sr", "first", "second"):
         write(tmp_path / folder / "a.png", 64, 64)
-    words = finished_results(tmp_path)
+    words = [word.replace("psnr", "psnr, ssim") for word in finished_results(tmp_path)]
     also = ["--also", f"one={tmp_path / 'first'}", "--also", f"two={tmp_path / 'hr'}"]
     assert main([*words, *also]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()[:3]] == ["sr", "one", "two"]
-    assert said.err == "warning: two is the folder of originals itself; its PSNR is infinite\n"
+    assert said.err == "warning: two: 1 of 1 pictures are the originals themselves; PSNR is infinite\n"
     (tmp_path / "first" / "a.png").write_text("no picture")
     write(tmp_path / "hr" / "b.png", 64, 64)
     assert "sr has no b; one has no b" in refused(capsys, *words, "--overwrite", *also[:2])

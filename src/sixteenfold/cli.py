@@ -288,7 +288,7 @@ class Evaluate:
             synthesize=self.synthesize,
             model=self.model,
             protocol=self.protocol,
-            metrics=self.metrics.split(",") if self.metrics else None,
+            metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics else None,
             baselines=self.baseline,
             also=named_folders("--also", self.also),
             allow_missing=self.allow_missing,
@@ -298,11 +298,11 @@ class Evaluate:
             console=Console(stderr=True),
         )
         for warning in scores.warnings:
-            _say(f"warning: {warning}")
+            _say(one_line(f"warning: {warning}"))
         for method in scores.methods:
             means = (f"{metric.label} {number(method.mean(metric.key), metric)}" for metric in scores.metrics)
-            print(f"{method.name}: {', '.join(means)}")
-        print(self.out / "report.html")
+            print(one_line(f"{method.name}: {', '.join(means)}"))
+        print(one_line(str(self.out / "report.html")))
         return _status(scores.failures)
 
 

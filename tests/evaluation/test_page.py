@@ -16,10 +16,12 @@ from .browser import CHROMIUM, Browser
 from .conftest import picture
 
 
-def page(target: Path, methods: tuple[str, ...] = ("ours", "bicubic"), count: int = 2) -> str:
+def page(
+    target: Path, methods: tuple[str, ...] = ("ours", "bicubic"), count: int = 2, size: tuple[int, int] = (64, 80)
+) -> str:
     gallery = Gallery()
     for i in range(count):
-        shown = {name: torch.from_numpy(picture(i + j)) for j, name in enumerate(("original", *methods))}
+        shown = {name: torch.from_numpy(picture(i + j, *size)) for j, name in enumerate(("original", *methods))}
         gallery.add(exhibit(f"<p{i}>", {name: pixels.permute(2, 0, 1)[None] for name, pixels in shown.items()}))
     scored = tuple(
         MethodScores(
@@ -28,7 +30,8 @@ def page(target: Path, methods: tuple[str, ...] = ("ours", "bicubic"), count: in
         for j, name in enumerate(methods)
     )
     metrics = find_metrics(["psnr", "lpips"], has_lr=False)
-    write_page(Scores("full", metrics, scored, {"rounding": "8 bits"}, ("a note",), ()), gallery, target)
+    facts = {"rounding": "8 bits", "model hash": 8 * "0123abcd"}
+    write_page(Scores("full", metrics, scored, facts, ("a note",), ()), gallery, target)
     gallery.close()
     return target.read_text()
 
@@ -48,6 +51,7 @@ def test_one_method_alone(tmp_path: Path) -> None:
     text = page(tmp_path / "report.html", methods=("ours",), count=1)
     assert "minus the other" not in text
     assert "PSNR, picture by picture" in text
+    assert "1 picture, protocol full" in text
 
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
@@ -175,3 +179,19 @@ def test_light_and_dark_wide_and_narrow(opened: tuple[Browser, Path], scheme: st
         assert browser.run("document.documentElement.scrollWidth") <= width
     browser.size(1100, 900)
     assert browser.troubles() == []
+
+
+@needs_chromium
+def test_long_names_and_a_tall_picture_keep_their_place(tmp_path: Path) -> None:
+    page(tmp_path / "report.html", methods=(100 * "long_", 20 * "and longer "), count=1, size=(600, 8))
+    with Browser(tmp_path / "profile") as browser:
+        for width in (340, 1100):
+            browser.size(width, 900)
+            browser.open(tmp_path / "report.html")
+            assert browser.run("document.documentElement.scrollWidth") <= width
+            means = "document.querySelector('.wide').getBoundingClientRect().right"
+            assert browser.run(f"document.querySelector('td:nth-child(2)').getBoundingClientRect().right <= {means}")
+            assert box(browser, ".slider")[3] <= 800
+            assert (
+                browser.run("Math.max(...[...document.querySelectorAll('svg text')].map(e => e.getBBox().width))") < 300
+            )

@@ -1,5 +1,7 @@
 """Pairing, sizes, the challenge's crop."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, load
+from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, list_pictures, load
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
 
 from .conftest import Save, picture
@@ -23,6 +25,22 @@ def test_pairs_by_name_whatever_the_suffix(save: Save, tmp_path: Path) -> None:
         ("a", "ax16.png", "a_x16.jpg"),
         ("deep/b", "b.png", "b.tif"),
     ]
+
+
+def test_a_name_keeps_at_least_a_letter(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/x16.png", "hr/deep/x16.png", "sr/x16_x16.png", "sr/deep/x16.png"):
+        save(name, picture(0))
+    cases, _ = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert [case.name for case in cases] == ["deep/x16", "x16"]
+
+
+def test_accents_pair_whichever_way_they_are_written(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/\u00fc.png", "sr/u\u0308.png"):
+        save("a.png", picture(0))
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / "a.png").rename(tmp_path / name)
+    cases, _ = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert [case.name for case in cases] == ["\u00fc"]
 
 
 def test_unpaired_names_are_listed(save: Save, tmp_path: Path) -> None:
@@ -54,6 +72,36 @@ def test_folders_that_cannot_pair(save: Save, tmp_path: Path) -> None:
             find_cases(Sources(tmp_path / "hr", None, False, {"x": tmp_path / folder}), allow_missing=True)
 
 
+def test_folders_that_cannot_be_read(save: Save) -> None:
+    """None is passed over as if it were empty. As root every folder is open, so the test steps down."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for part in ("half", "half/shut", "deep/shut", "deep/.hidden"):
+            (folder / part).mkdir(parents=True)
+            save("a.png", picture(0)).rename(folder / part / f"{part[:4]}.png")
+        (folder / "loop").symlink_to("loop")
+        (folder / "half/shut").chmod(0)
+        user, group = os.geteuid(), os.getegid()
+        if user == 0:
+            os.setegid(65534)
+            os.seteuid(65534)
+        try:
+            assert list(list_pictures(folder / "deep")) == ["shut/deep"]
+            for path, words in (
+                ("half", "half/shut: cannot be listed"),
+                ("half/shut", "half/shut: cannot be listed"),
+                ("half/shut/half.png", r"half\.png: Permission denied; check the name"),
+                ("loop", "loop: Too many levels"),
+                ("n" * 300, "n: File name too long"),
+            ):
+                with pytest.raises(SixteenfoldError, match=words):
+                    list_pictures(folder / path)
+        finally:
+            os.seteuid(user)
+            os.setegid(group)
+
+
 def test_synthesized_pictures_are_matlabs(save: Save) -> None:
     pixels = picture(1, 70, 95)
     file = save("hr/a.png", pixels)
@@ -79,6 +127,10 @@ def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
     hr, other = save("hr/a.png", picture(1, 64, 80)), save("sr/a.png", picture(1, 64, 64))
     with pytest.raises(SixteenfoldError, match=r"sr/a\.png: 64x64 differs from the 80x64 of .*hr/a\.png"):
         load(Case("a", hr, None, {"sr": other}), synthesize=False)
+    large = save("large/a.png", picture(1, 70, 95))
+    words = r"sr/a\.png: 64x64 differs from the 95x70 of .*large/a\.png, and from its compared part, 80x64"
+    with pytest.raises(SixteenfoldError, match=words):
+        load(Case("a", large, None, {"sr": other}), synthesize=True)
     with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
         load(Case("a", hr, other, {}), synthesize=False)
     with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
@@ -90,8 +142,9 @@ def test_grey_is_spread_and_alpha_named(save: Save) -> None:
     loaded = load(Case("a", save("hr/a.png", grey), None, {}), synthesize=False)
     assert np.array_equal(loaded.hr[0, 2], grey[..., 0])
     with_alpha = np.concatenate((picture(1), grey), axis=-1)
-    loaded = load(Case("b", save("hr/b.png", with_alpha), None, {}), synthesize=False)
-    assert "b.png: transparency ignored" in loaded.notes
+    files = save("hr/b.png", with_alpha), save("sr/b.png", with_alpha)
+    loaded = load(Case("b", files[0], None, {"sr": files[1]}), synthesize=False)
+    assert loaded.notes == tuple(f"{file}: transparency ignored" for file in files)
 
 
 def test_the_centre() -> None:

@@ -55,6 +55,12 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     assert run() != text
     assert {file: file.stat().st_mtime_ns for file in made} == times
     assert len(list((tmp_path / "work").rglob("*_x16.png"))) == 9
+    # Another picture of the same name: what was made of the first does not count as made of it.
+    before = set((tmp_path / "work").rglob("*_x16.png"))
+    save("held-out/small.png", picture(5, 70, 80))
+    run()
+    new = set((tmp_path / "work").rglob("*_x16.png")) - before
+    assert sorted(file.name for file in new) == ["secret_x16.png", "secret_x16.png", "small_x16.png", "small_x16.png"]
     monkeypatch.setitem(words, "--models", "nothing.safetensors")
     with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
         run()

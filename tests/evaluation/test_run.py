@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,9 +95,17 @@ def test_usual_metrics(save: Save, tmp_path: Path) -> None:
 
 def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
     pairs(save)
-    scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", metrics=["psnr"], out=tmp_path / "out")
-    assert "originals itself" in scores.warnings[0]
-    assert "originals itself" in (tmp_path / "out/report.html").read_text()
+    (tmp_path / "linked").symlink_to("hr")
+    (tmp_path / "other/1.png").unlink()
+    (tmp_path / "other/1.png").symlink_to(tmp_path / "hr/1.png")
+    also = {name: tmp_path / name for name in ("linked", "other", "sr")}
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "hr", also=also, metrics=["psnr"], out=tmp_path / "out")
+    assert scores.warnings == (
+        "hr: 3 of 3 pictures are the originals themselves; PSNR is infinite",
+        "linked: 3 of 3 pictures are the originals themselves; PSNR is infinite",
+        "other: 1 of 3 pictures are the originals themselves; PSNR is infinite",
+    )
+    assert all(warning in (tmp_path / "out/report.html").read_text() for warning in scores.warnings)
     assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
     assert "∞" in (tmp_path / "out/report.md").read_text()
 
@@ -110,9 +119,9 @@ def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
     assert "sr/0.png" in scores.failures[0]
     assert "32x32 differs from the 80x64" in scores.failures[1]
     save("sr/2.png", picture(1, 32, 32))
-    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png"):
+    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png.*; nor 2 others"):
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
-    assert not list((tmp_path / "out2").iterdir())
+    assert not (tmp_path / "out2").exists()
 
 
 def test_too_small_for_a_metric(save: Save, tmp_path: Path) -> None:
@@ -136,6 +145,18 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "hr/0.png")
 
 
+def test_a_method_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs(save, 1)
+    (tmp_path / "theirs").symlink_to("sr")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.chdir(tmp_path / "sr")
+    for i, (sr, name) in enumerate((("../theirs", "theirs"), (".", "sr"), ("../other/../sr", "sr"))):
+        scores = evaluate(Path("../hr"), sr=Path(sr), metrics=["psnr"], out=tmp_path / f"out{i}")
+        assert scores.methods[0].name == name
+    with pytest.raises(SixteenfoldError, match="loop: Too many levels"):
+        evaluate(Path("../hr"), sr=Path("../loop"), metrics=["psnr"], out=tmp_path / "out")
+
+
 def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
     pairs(save, 1)
     hr, sr, out = tmp_path / "hr", tmp_path / "sr", tmp_path / "out"
@@ -151,12 +172,37 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, metrics=["lr_psnr"], out=out)
     with pytest.raises(SixteenfoldError, match="nearest: psnr"):
         evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
+    with pytest.raises(SixteenfoldError, match="a method has an empty name"):
+        evaluate(hr, sr=sr, also={" ": sr}, out=out)
+    for name in ("original", "the folder of small pictures"):
+        with pytest.raises(SixteenfoldError, match=f"no method can be named '{name}'"):
+            evaluate(hr, sr=sr, also={name: sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'sr'"):
         evaluate(hr, sr=sr, also={"sr": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="two methods are named 'tiny'"):
         evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"protocol": "foo"}, "protocol 'foo': unknown; choose among full, ntire2020"),
+        ({"precision": "fp8"}, "precision fp8: not known; choose auto, fp32, bf16, fp16"),
+        ({"device": "gpu"}, "device gpu: not known; choose auto, cpu, cuda, cuda:N or mps"),
+        ({"device": "cuda:99"}, "device cuda:99: PyTorch finds no such device here"),
+        ({"baselines": ["cubic"]}, "baseline 'cubic': unknown; choose among bicubic, lanczos"),
+        ({"metrics": ["pnsr"]}, "metric 'pnsr': unknown; nearest: psnr"),
+    ],
+    ids=str,
+)
+def test_words_that_are_not_known(save: Save, tmp_path: Path, wrong: dict[str, Any], hint: str) -> None:
+    """Though nothing is enlarged here, so that neither device nor precision would be asked."""
+    pairs(save, 1)
+    options: dict[str, Any] = {"metrics": ["psnr"], **wrong}
+    with pytest.raises(SixteenfoldError, match=f"^{hint}"):
+        evaluate(tmp_path / "hr", sr=tmp_path / "sr", synthesize=True, out=tmp_path / "out", **options)
 
 
 def test_pictures_scored_at_once_or_alone_come_out_the_same(

@@ -2,14 +2,14 @@
 
 import base64
 from collections.abc import Iterator, Mapping
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from sixteenfold.evaluation import plots
+from sixteenfold.evaluation.folder import write_whole
 from sixteenfold.evaluation.pictures import Exhibit
-from sixteenfold.evaluation.report import best_of, difference_text, number
+from sixteenfold.evaluation.report import best_of, difference_text, in_html, number
 from sixteenfold.evaluation.scores import MethodScores, Scores, worst_first
 from sixteenfold.evaluation.scoring import Metric
 
@@ -23,7 +23,7 @@ class Gallery:
 
     def add(self, exhibited: Exhibit) -> None:
         """Keep one picture."""
-        text = _picture_html(exhibited).encode()
+        text = _picture_html(exhibited).encode(errors="backslashreplace")
         self._places[exhibited.name] = (self._file.seek(0, 2), len(text))
         self._file.write(text)
 
@@ -40,24 +40,22 @@ class Gallery:
 
 def write_page(scores: Scores, gallery: Gallery, target: Path) -> None:
     """Write the page, worst pictures first, whole or not at all."""
-    scratch = target.with_name(f".{target.name}.part")
-    with scratch.open("w", encoding="utf-8") as file:
-        file.writelines(_page(scores, gallery))
-    scratch.replace(target)
+    write_whole(target, _page(scores, gallery))
 
 
 def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     here = files("sixteenfold.evaluation")
     count = len(scores.methods[0].images)
+    pictures = f"{count} picture{'s' if count != 1 else ''}"
     title = f"Evaluation of {scores.methods[0].name}"
     yield '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     # No request leaves the page, whatever is in it.
     yield '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
     yield " style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-    yield f"<title>{escape(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
-    yield f"<h1>{escape(title)}</h1><p class=faint>{count} pictures, protocol {escape(scores.protocol)}</p>"
-    yield from (f'<p class="warning">{escape(warning)}</p>' for warning in (*scores.warnings, *scores.failures))
+    yield f"<title>{in_html(title)}</title><style>{(here / 'page.css').read_text('utf-8')}</style></head><body>"
+    yield f"<h1>{in_html(title)}</h1><p class=faint>{pictures}, protocol {in_html(scores.protocol)}</p>"
+    yield from (f'<p class="warning">{in_html(warning)}</p>' for warning in (*scores.warnings, *scores.failures))
     yield from _tables(scores)
     yield '<h2>Picture by picture</h2><div class="plots">'
     for metric in scores.metrics:
@@ -70,24 +68,25 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
     yield " magnify all of its row; the pointer or the arrow keys then move what is seen.</p>"
     tables = _picture_scores(scores)
     for name in worst_first(scores):
-        yield f'<section class="picture"><h3>{escape(name)}</h3>{tables[name]}'
+        yield f'<section class="picture"><h3>{in_html(name)}</h3>{tables[name]}'
         yield f"{gallery.get(name)}</section>"
     yield from _conventions(scores)
     yield f"<script>{(here / 'page.js').read_text('utf-8')}</script></body></html>\n"
 
 
 def _tables(scores: Scores) -> Iterator[str]:
-    heads = "".join(f"<th>{escape(m.label)} {'↑' if m.higher_is_better else '↓'}</th>" for m in scores.metrics)
+    heads = "".join(f"<th>{in_html(m.label)} {'↑' if m.higher_is_better else '↓'}</th>" for m in scores.metrics)
     yield f'<h2>Means</h2><div class="wide"><table><tr><th>method</th>{heads}</tr>'
     for method in scores.methods:
-        yield f"<tr><td>{escape(method.name)}</td>{''.join(_mean_cell(scores, method, m) for m in scores.metrics)}</tr>"
+        cells = "".join(_mean_cell(scores, method, metric) for metric in scores.metrics)
+        yield f"<tr><td>{in_html(method.name)}</td>{cells}</tr>"
     yield "</table></div>"
     if len(scores.methods) > 1:
-        yield f"<h2>{escape(scores.methods[0].name)} minus the others, with 95 % intervals</h2>"
+        yield f"<h2>{in_html(scores.methods[0].name)} minus the others, with 95 % intervals</h2>"
         yield f'<div class="wide"><table><tr><th>against</th>{heads}</tr>'
         for other in scores.methods[1:]:
             cells = "".join(f"<td>{difference_text(scores.difference(other, m.key), m)}</td>" for m in scores.metrics)
-            yield f"<tr><td>{escape(other.name)}</td>{cells}</tr>"
+            yield f"<tr><td>{in_html(other.name)}</td>{cells}</tr>"
         yield "</table></div><p class=faint>≈ marks an interval that contains 0: no difference proved.</p>"
 
 
@@ -99,12 +98,12 @@ def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
 
 def _picture_scores(scores: Scores) -> dict[str, str]:
     """A small table for each picture: a row a method."""
-    heads = "".join(f"<th>{escape(metric.label)}</th>" for metric in scores.metrics)
+    heads = "".join(f"<th>{in_html(metric.label)}</th>" for metric in scores.metrics)
     rows: dict[str, str] = {}
     for method in scores.methods:
         for image in method.images:
             cells = "".join(f"<td>{number(image.values[metric.key], metric)}</td>" for metric in scores.metrics)
-            rows[image.name] = rows.get(image.name, "") + f"<tr><td>{escape(method.name)}</td>{cells}</tr>"
+            rows[image.name] = rows.get(image.name, "") + f"<tr><td>{in_html(method.name)}</td>{cells}</tr>"
     return {
         name: f'<div class="wide"><table class="small"><tr><th></th>{heads}</tr>{text}</table></div>'
         for name, text in rows.items()
@@ -116,16 +115,17 @@ def _conventions(scores: Scores) -> Iterator[str]:
     lines = [f"{name}: {text}" for name, text in scores.facts.items()]
     lines += [f"{metric.label}: {metric.meaning}" for metric in scores.metrics]
     lines += scores.notes
-    yield "".join(f"<li>{escape(line)}</li>" for line in lines)
+    yield "".join(f"<li>{in_html(line)}</li>" for line in lines)
     yield "</ul>"
 
 
 def _picture_html(shown: Exhibit) -> str:
     methods = list(shown.overviews)
-    images = "".join(f'<img alt="{escape(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
+    images = "".join(f'<img alt="{in_html(m)}" src="{_data(image)}">' for m, image in shown.overviews.items())
     rows = "".join(_row_html(crop.images, crop.left, crop.top) for crop in shown.crops)
     return (
-        f'<div class="split"><div><div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
+        f'<div class="split"><div class="pair" style="--ratio: {min(1, shown.width / shown.height):.3f}">'
+        f'<div class="slider">{images}<div class="handle"></div><span class="tag"></span>'
         '<span class="tag right"></span></div>'
         '<input type="range" min="0" max="100" value="50" aria-label="where the two pictures meet"><br>'
         f"{_select('left', methods, min(1, len(methods) - 1))} {_select('right', methods, 0)}</div>"
@@ -135,7 +135,7 @@ def _picture_html(shown: Exhibit) -> str:
 
 def _select(side: str, methods: list[str], chosen: int) -> str:
     options = "".join(
-        f'<option value="{i}"{" selected" if i == chosen else ""}>{escape(method)}</option>'
+        f'<option value="{i}"{" selected" if i == chosen else ""}>{in_html(method)}</option>'
         for i, method in enumerate(methods)
     )
     return f"<label>{side} <select>{options}</select></label>"
@@ -143,8 +143,8 @@ def _select(side: str, methods: list[str], chosen: int) -> str:
 
 def _row_html(images: Mapping[str, bytes], left: int, top: int) -> str:
     crops = "".join(
-        f'<button class="crop" aria-pressed="false"><span class="view"><img alt="{escape(method)} at {left}, {top}"'
-        f' src="{_data(image)}"></span><span>{escape(method)}</span></button>'
+        f'<button class="crop" aria-pressed="false"><span class="view"><img alt="{in_html(method)} at {left}, {top}"'
+        f' src="{_data(image)}"></span><span>{in_html(method)}</span></button>'
         for method, image in images.items()
     )
     return f'<div class="faint">at {left}, {top}, 1:1</div><div class="row">{crops}</div>'

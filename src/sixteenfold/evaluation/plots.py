@@ -1,11 +1,11 @@
 """Small inline SVG plots, coloured by the page's style sheet."""
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
-from sixteenfold.evaluation.report import difference_text
+from sixteenfold.errors import one_line
+from sixteenfold.evaluation.report import difference_text, in_html
 from sixteenfold.evaluation.scores import Scores
 from sixteenfold.evaluation.scoring import Metric
 
@@ -29,7 +29,7 @@ def scatter(scores: Scores, metric: Metric) -> str:
         f'<line class="axis" x1="{MARGIN}" y1="{HEIGHT - MARGIN}" x2="{WIDTH - MARGIN}" y2="{MARGIN}"/>'
         f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">the other</text>'
         f'<text x="12" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 12 {HEIGHT / 2})">'
-        f"{escape(ours.name)}</text>"
+        f"{_fitting(ours.name, 30)}</text>"
         f'<text x="{MARGIN}" y="{HEIGHT - 20}">{low:.3g}</text>'
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 20}" text-anchor="end">{high:.3g}</text>'
     )
@@ -58,9 +58,9 @@ def differences(scores: Scores, metric: Metric) -> str:
             parts.append(
                 f'<line class="bar c{i % 6}" x1="{left:.1f}" y1="{middle + 9}" x2="{right:.1f}" y2="{middle + 9}"/>'
             )
-        text = f"{other.name}: {difference_text(interval, metric)}"
+        text = f"{_fitting(other.name, 16)}: {difference_text(interval, metric)}"
         parts.append(f'<circle class="c{i % 6}" cx="8" cy="{middle - 16}" r="4"/>')
-        parts.append(f'<text x="17" y="{middle - 12}">{escape(text)}</text>')
+        parts.append(f'<text x="17" y="{middle - 12}">{text}</text>')
     return _svg(f"{metric.label}: {ours.name} minus the other, picture by picture", height, "".join(parts))
 
 
@@ -93,11 +93,18 @@ def _scale(value: float, low: float, high: float, length: int) -> float:
 
 
 def _dot(x: float, y: float, colour: int, title: str) -> str:
-    return f'<circle class="c{colour % 6}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{escape(title)}</title></circle>'
+    return f'<circle class="c{colour % 6}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"><title>{in_html(title)}</title></circle>'
+
+
+def _fitting(name: str, letters: int) -> str:
+    """HTML of a name; of one that a plot has no room for, its beginning and its end."""
+    name = one_line(name)
+    half = letters // 2
+    return in_html(name if len(name) <= letters else f"{name[:half]}…{name[-half + 1 :]}")
 
 
 def _svg(title: str, height: float, content: str) -> str:
     return (
-        f'<figure class="plot"><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
-        f"{content}</svg><figcaption>{escape(title)}</figcaption></figure>"
+        f'<figure class="plot"><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{in_html(title)}">'
+        f"{content}</svg><figcaption>{in_html(title)}</figcaption></figure>"
     )

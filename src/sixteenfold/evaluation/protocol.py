@@ -4,6 +4,8 @@ Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it 
 """
 
 import re
+import stat
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +62,7 @@ class Pictures:
     lr: Tensor | None
     results: Mapping[str, Tensor]
     notes: tuple[str, ...]
-    """What was converted on the way, one phrase each, with the file's name."""
+    """What was converted on the way, one phrase each, with the file."""
 
 
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
@@ -94,11 +96,18 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
 
 
 def list_pictures(path: Path) -> dict[str, Path]:
-    """The pictures of a folder (`imaging.folders.pictures_in`), or one file, by the name that pairs them."""
-    if path.is_file():
+    """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
+
+    Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
+    picture, or when two pictures have the same name.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
+        raise SixteenfoldError(f"{path}: {reason}; check the name") from error
+    if not stat.S_ISDIR(mode):
         return {_key(Path(path.name)): path}
-    if not path.is_dir():
-        raise SixteenfoldError(f"{path}: no such file or folder; check the name")
     found: dict[str, Path] = {}
     for file in pictures_in(path):
         key = _key(file.relative_to(path))
@@ -111,7 +120,9 @@ def list_pictures(path: Path) -> dict[str, Path]:
 
 
 def _key(file: Path) -> str:
-    return (file.parent / re.sub(r"[_-]?x16$", "", file.stem)).as_posix()
+    # Something has to be left of the name. An accent may be a letter's part or stand by itself: systems differ.
+    name = (file.parent / re.sub(r"(?<=.)[_-]?x16$", "", file.stem)).as_posix()
+    return unicodedata.normalize("NFC", name)
 
 
 def load(case: Case, *, synthesize: bool) -> Pictures:
@@ -146,7 +157,10 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         size = tuple(picture.shape[2:])
         enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
-            raise SixteenfoldError(f"{file}: {_size(picture)} differs from the {width}x{height} of {case.hr}")
+            part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
+            raise SixteenfoldError(
+                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair other pictures"
+            )
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
 
@@ -172,13 +186,13 @@ def to_8_bits(picture: Tensor) -> Tensor:
 
 def _read(file: Path, notes: list[str]) -> Tensor:
     image = read(file)
-    notes += [f"{file.name}: {note}" for note in image.notes]
+    notes += [f"{file}: {note}" for note in image.notes]
     pixels = image.pixels
     if pixels.dtype != "uint8":
         pixels = to_pixels(to_tensor(pixels), np.uint8)
-        notes.append(f"{file.name}: rounded to 8 bits")
+        notes.append(f"{file}: rounded to 8 bits")
     if image.alpha is not None:
-        notes.append(f"{file.name}: transparency ignored")
+        notes.append(f"{file}: transparency ignored")
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
 
 

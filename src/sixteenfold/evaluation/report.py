@@ -1,28 +1,29 @@
-"""Scores -> scores.json, scores.csv, report.md."""
+"""Scores -> scores.json, scores.csv, report.md.
+
+Names of methods and pictures are those of files, which may hold anything. JSON has them as they are;
+elsewhere line breaks and control characters are escapes, as in `one_line`.
+"""
 
 import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
+from html import escape
 from pathlib import Path
 
+from sixteenfold.errors import one_line
+from sixteenfold.evaluation.folder import write_whole
 from sixteenfold.evaluation.scores import Interval, MethodScores, Scores, finite
 from sixteenfold.evaluation.scoring import Metric
 
 
 def write_tables(scores: Scores, out: Path) -> None:
     """Write the three files into the folder `out`, each whole or not at all."""
-    write_whole(out / "scores.json", to_json(scores))
-    write_whole(out / "scores.csv", to_csv(scores))
-    write_whole(out / "report.md", to_markdown(scores))
-
-
-def write_whole(target: Path, text: str) -> None:
-    """Write under a temporary name, then rename."""
-    scratch = target.with_name(f".{target.name}.part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(target)
+    write_whole(out / "scores.json", [to_json(scores)])
+    write_whole(out / "scores.csv", [to_csv(scores)])
+    write_whole(out / "report.md", [to_markdown(scores)])
 
 
 def to_json(scores: Scores) -> str:
@@ -65,7 +66,8 @@ def to_csv(scores: Scores) -> str:
     writer.writerow(["method", "name", *(metric.key for metric in scores.metrics)])
     for method in scores.methods:
         for image in method.images:
-            writer.writerow([method.name, image.name, *(image.values[metric.key] for metric in scores.metrics)])
+            values = (image.values[metric.key] for metric in scores.metrics)
+            writer.writerow([one_line(method.name), one_line(image.name), *values])
     return text.getvalue()
 
 
@@ -75,31 +77,33 @@ def to_markdown(scores: Scores) -> str:
     lines = [f"# Evaluation ({scores.protocol}, {count} picture{'s' if count != 1 else ''})", ""]
     lines += tables(scores)
     lines += ["", "## Conventions", ""]
-    lines += [f"- {name}: {text}" for name, text in scores.facts.items()]
-    lines += [f"- {metric.label}: {metric.meaning}" for metric in scores.metrics]
+    lines += [f"- {in_markdown(f'{name}: {text}')}" for name, text in scores.facts.items()]
+    lines += [f"- {in_markdown(f'{metric.label}: {metric.meaning}')}" for metric in scores.metrics]
     for title, items in (("Warnings", scores.warnings), ("Left out", scores.failures), ("Notes", scores.notes)):
         if items:
-            lines += ["", f"## {title}", "", *(f"- {item}" for item in items)]
+            lines += ["", f"## {title}", "", *(f"- {in_markdown(item)}" for item in items)]
     return "\n".join(lines) + "\n"
 
 
 def tables(scores: Scores) -> list[str]:
     """Lines of Markdown: means (best in bold), and differences with intervals where there is something beside."""
-    header = [f"{metric.label} {'↑' if metric.higher_is_better else '↓'}" for metric in scores.metrics]
+    labels = [in_markdown(metric.label) for metric in scores.metrics]
+    header = [f"{label} {'↑' if m.higher_is_better else '↓'}" for label, m in zip(labels, scores.metrics, strict=True)]
     lines = table(["method", *header], [_mean_row(scores, method) for method in scores.methods])
     if len(scores.methods) > 1:
-        lines += ["", f"{scores.methods[0].name} minus the other, mean and 95 % bootstrap interval over pictures:", ""]
+        ours = in_markdown(scores.methods[0].name)
+        lines += ["", f"{ours} minus the other, mean and 95 % bootstrap interval over pictures:", ""]
         rows = [
-            [other.name, *(difference_text(scores.difference(other, m.key), m) for m in scores.metrics)]
+            [in_markdown(other.name), *(difference_text(scores.difference(other, m.key), m) for m in scores.metrics)]
             for other in scores.methods[1:]
         ]
-        lines += table(["against", *(metric.label for metric in scores.metrics)], rows)
+        lines += table(["against", *labels], rows)
         lines += ["", "An interval that contains 0 (marked ≈) shows no difference that these pictures can prove."]
     return lines
 
 
 def _mean_row(scores: Scores, method: MethodScores) -> list[str]:
-    cells = [method.name]
+    cells = [in_markdown(method.name)]
     for metric in scores.metrics:
         text = number(method.mean(metric.key), metric)
         best = best_of(scores, metric) == text and len(scores.methods) > 1
@@ -129,7 +133,18 @@ def difference_text(interval: Interval | None, metric: Metric) -> str:
     return text if interval.excludes_zero else f"{text} ≈"
 
 
+def in_markdown(text: str) -> str:
+    """Text of any letters -> one line of Markdown that shows it as it is, in a table, a list or a paragraph."""
+    text = re.sub(r"[\\`*_\[\]<>|~&$#]", r"\\\g<0>", one_line(text))
+    return re.sub(r"^(\d*)([-+.)])(?=\s|$)", r"\1\\\2", text)  # would begin a list
+
+
+def in_html(text: str) -> str:
+    """Text of any letters -> one line of HTML that shows it as it is, in an element or a quoted attribute."""
+    return escape(one_line(text))
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table, numbers to the right."""
+    """Lines of a Markdown table of Markdown cells, numbers to the right."""
     marks = ["---", *["---:"] * (len(header) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (header, marks, *rows)]

@@ -1,14 +1,15 @@
 """`evaluate`: results against originals, from folders to files."""
 
 import hashlib
+import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import torch
 from rich.console import Console
@@ -17,15 +18,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
+from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
-from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases
+from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find_cases
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
-
-OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
-LEFT_OVER = {f".{name}.part" for name in OURS}
-"""What a killed evaluation may leave."""
+from sixteenfold.imaging.folders import there
+from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
 def evaluate(
@@ -70,46 +70,46 @@ def evaluate(
         All scores. A picture that cannot be read or compared is left out and named in `failures`.
 
     Raises:
-        SixteenfoldError: If the options contradict each other, `out` is in use or cannot be written,
-            names do not pair, or not one picture could be compared.
+        SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
+            use or cannot be written, names do not pair, or not one picture could be compared.
     """
     also = also or {}
+    _check_words(protocol, device, precision)
     _check_options(sr, lr, synthesize, baselines, also, model, upscale)
-    _check_out(out, overwrite)
-    chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
     results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
-    cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
-    engine = None if sr is not None else _engine(model, upscale, device, precision)
-    order = [engine.name if engine else _result_name(sr), *baselines, *also]
-    scorer = Scorer(chosen, _scoring_device(device))
-    comparer = Comparer(protocol, order, engine, scorer)
-    rows: list[_Row] = []
-    failures: list[str] = []
-    notes: list[str] = []
-    gallery = Gallery()
-    with closing(gallery), _progress(console) as progress:
-        task = progress.add_task("evaluating", total=len(cases))
-        for outcome in compare_all(cases, comparer, synthesize=synthesize):
-            if isinstance(outcome, Compared):
-                rows.append(_Row(outcome.name, outcome.values))
-                notes.extend(outcome.notes)
-                gallery.add(outcome.exhibit)
-            else:
-                failures.append(str(outcome))
-            progress.advance(task)
+    with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
+        chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
+        cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
+        engine = None if sr is not None else _engine(model, upscale, device, precision)
+        order = [engine.name if engine else _result_name(sr), *baselines, *also]
+        scorer = Scorer(chosen, _scoring_device(device))
+        rows: list[_Row] = []
+        failures: list[str] = []
+        notes: list[str] = []
+        with _progress(console) as progress:
+            task = progress.add_task("evaluating", total=len(cases))
+            for outcome in compare_all(cases, Comparer(protocol, order, engine, scorer), synthesize=synthesize):
+                if isinstance(outcome, Compared):
+                    rows.append(_Row(outcome.name, outcome.values))
+                    notes.extend(outcome.notes)
+                    gallery.add(outcome.exhibit)
+                else:
+                    failures.append(str(outcome))
+                progress.advance(task)
         if not rows:
-            raise SixteenfoldError(f"no picture could be compared: {failures[0]}")
+            others = f"; nor {len(failures) - 1} others" if len(failures) > 1 else ""
+            raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
         facts = _facts(protocol, lr, synthesize, engine)
         if scorer.sources:
             facts["weights of LPIPS"] = ", ".join(scorer.sources)
-        warnings = (*missing, *_same_folder(hr, results))
+        warnings = (*missing, *_compared_with_themselves(cases))
         scores = Scores(protocol, chosen, methods, facts, tuple(notes), tuple(failures), warnings)
         try:
             write_tables(scores, out)
             write_page(scores, gallery, out / "report.html")
         except OSError as error:
-            raise SixteenfoldError(f"{out}: cannot be written: {error.strerror}; name another folder") from error
+            raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error
     return scores
 
 
@@ -148,49 +148,47 @@ def _check_options(
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
     evaluated = _result_name(sr) if sr is not None else _engine_name(model, upscale)
     names = [*baselines, *also, evaluated]
-    if "original" in names:
-        raise SixteenfoldError("no method can be named 'original'; give it another name")
+    if not all(name.strip() for name in names):
+        raise SixteenfoldError("a method has an empty name; give it one that can be seen")
+    if taken := {"original", SMALL}.intersection(names):
+        raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
 
 
-def _check_out(out: Path, overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise SixteenfoldError(f"{out}: is a file; name a folder for the report")
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set[str]()
-    if others := held - OURS - LEFT_OVER:
-        raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
-    if held & OURS and not overwrite:
-        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
+def _check_words(protocol: str, device: str, precision: str) -> None:
+    """The command line has offered the choices already, a caller in Python has not."""
+    if protocol not in get_args(Protocol):
+        raise SixteenfoldError(f"protocol {protocol!r}: unknown; choose among {', '.join(get_args(Protocol))}")
+    check_precision(precision)
+    choose_device(device)
 
 
 def _scoring_device(device: str) -> torch.device | None:
-    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS.
-
-    Raises SixteenfoldError where CUDA is asked for and not to be had.
-    """
-    if device.startswith("cuda") and (not torch.cuda.is_available() or not re.fullmatch(r"cuda(:\d+)?", device)):
-        raise SixteenfoldError(f"device {device}: is not to be had here; use --device auto or cpu")
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return torch.device("cuda" if device == "auto" else device)
-    return None
+    """The metrics' networks go to CUDA where the model does; float64 sums keep them off MPS."""
+    chosen = choose_device(device)
+    return chosen if chosen.type == "cuda" else None
 
 
 def _result_name(sr: Path | None) -> str:
-    return sr.resolve().name if sr is not None else ""
+    # The folder's own name, though "." or ".." be typed; where it is a link, the link's.
+    return Path(os.path.normpath(sr.absolute())).name if sr is not None else ""
 
 
-def _same_folder(hr: Path, results: Mapping[str, Path]) -> list[str]:
-    return [
-        f"{name} is the folder of originals itself; its PSNR is infinite"
-        for name, path in results.items()
-        if path.resolve() == hr.resolve()
-    ]
+def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
+    """A warning a method whose results are the originals' own files, whichever way they were named."""
+    warnings: list[str] = []
+    for name in cases[0].results:
+        count = sum(_same_file(case.hr, case.results[name]) for case in cases)
+        if count:
+            warnings.append(f"{name}: {count} of {len(cases)} pictures are the originals themselves; PSNR is infinite")
+    return warnings
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    first, second = there(one), there(other)
+    return first is not None and second is not None and os.path.samestat(first, second)
 
 
 def _engine_name(model: str | Path | None, upscale: Upscale | None) -> str:

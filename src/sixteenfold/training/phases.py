@@ -110,7 +110,7 @@ class AdversarialPhase(Phase):
     cutmix_probability: float = 0.5
     """Highest share of the steps that have the CutMix consistency."""
     cutmix_ramp: int = 100_000
-    """Steps in which that share would rise from 0 to 1; it stops at the highest. By the clock, their share of the time."""
+    """Steps in which that share would rise from 0 to 1; it stops at the highest. By the clock, a share of the time."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

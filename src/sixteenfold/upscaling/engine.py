@@ -114,14 +114,19 @@ def make_engine(generator: Generator, device: str = "auto", precision: str = "au
         SixteenfoldError: If the device is not there, or cannot calculate in that precision.
     """
     chosen = choose_device(device)
-    if precision not in ("auto", *PRECISIONS):
-        raise SixteenfoldError(f"precision {precision}: not known; choose auto, {', '.join(PRECISIONS)}")
+    check_precision(precision)
     if chosen.type == "cpu":
         return _cpu_engine(generator, chosen, precision)
     precision, why = _gpu_precision(chosen, precision)
     line = f"{_gpu_name(chosen)}, {precision} ({why}), PyTorch channels-last"
     parts = TorchParts(generator, chosen, PRECISIONS[precision])
     return Engine(parts, chosen, precision, line, generator.features)
+
+
+def check_precision(precision: str) -> None:
+    """Raise SixteenfoldError if the word is no precision."""
+    if precision not in ("auto", *PRECISIONS):
+        raise SixteenfoldError(f"precision {precision}: not known; choose auto, {', '.join(PRECISIONS)}")
 
 
 def choose_device(device: str) -> torch.device:

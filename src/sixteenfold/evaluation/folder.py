@@ -1,0 +1,75 @@
+"""The report's folder: checked first, taken away again where no report comes of it; files whole or not at all."""
+
+import stat
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.folders import there
+
+OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
+LEFT_OVER = {f".{name}.part" for name in OURS}
+"""What a killed evaluation may leave."""
+
+
+@contextmanager
+def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
+    """The folder `out`, there and empty or with an earlier report that may be replaced.
+
+    What had to be made for it is taken away again when the block raises and wrote nothing; a folder
+    that was there before stays as it was.
+
+    Raises:
+        SixteenfoldError: If `out` is a file, holds anything else, or cannot be made or written to.
+    """
+    _check(out, overwrite)
+    new = [folder for folder in (out, *out.parents) if there(folder) is None]
+    try:
+        _make(out)
+        yield
+    except BaseException:
+        for folder in new:
+            with suppress(OSError):  # part of the report is in it, or it never came to be
+                folder.rmdir()
+        raise
+
+
+def write_whole(target: Path, parts: Iterable[str]) -> None:
+    """Write under a temporary name, then rename. OSError passes through, and leaves nothing behind."""
+    scratch = target.with_name(f".{target.name}.part")
+    try:
+        # The bytes of a file's name need not be text: those that are not appear as escapes.
+        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(parts)
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _check(out: Path, overwrite: bool) -> None:
+    found = there(out)
+    if found is None:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        raise SixteenfoldError(f"{out}: is a file; name a folder for the report")
+    try:
+        held = {path.name for path in out.iterdir()}
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot be listed: {error.strerror}; name another folder") from error
+    if others := held - OURS - LEFT_OVER:
+        raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
+    if held & OURS and not overwrite:
+        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
+
+
+def _make(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
+    try:
+        TemporaryFile(dir=out).close()  # tried now, not after the work
+    except OSError as error:
+        raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error
