@@ -84,7 +84,7 @@ class UNetDiscriminator(nn.Module):
         inputs = (widths[-1], *(2 * width for width in ups[:-1])) if decoder else ()
         self.up = nn.ModuleList(Stage(a, b) for a, b in zip(inputs, ups, strict=True))
         self.encoder_head = nn.Conv2d(widths[-1], 1, kernel_size=1)
-        self.decoder_head = nn.Conv2d(ups[-1], 1, kernel_size=1) if decoder else None
+        self.decoder_head = nn.Conv2d(widths[0] // 2, 1, kernel_size=1) if decoder else None
 
     def forward(self, image: Tensor) -> Judgement:
         """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (two to the number of stages), -> `Judgement`.
