@@ -91,9 +91,14 @@ class Browser:
 
     def open(self, file: Path) -> None:
         """Load a page, and wait until all of it is there."""
+        before = self._loaded()
         self("Page.navigate", url=file.as_uri())
-        while not any(method == "Page.loadEventFired" for method, _ in self.events):
+        while self._loaded() == before:
             self._next()
+
+    def _loaded(self) -> int:
+        """How many pages have been."""
+        return sum(method == "Page.loadEventFired" for method, _ in self.events)
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page; a promise's, once it is kept."""

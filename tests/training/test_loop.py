@@ -294,13 +294,17 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
 
 
 def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As os.access tells them; who runs the tests may be allowed everything."""
+    """As the system tells them; who runs the tests may be allowed everything."""
     closed = whole / "checkpoints"
     monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
     with pytest.raises(SixteenfoldError, match="checkpoints: cannot be read and written; change its permissions"):
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
-    closed = photographs
-    with pytest.raises(SixteenfoldError, match="cannot be listed; change its permissions"):
+
+    def refused(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(SixteenfoldError, match="cannot be listed .Permission denied.; change its permissions"):
         train(BOTH, hr=[photographs], out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
