@@ -304,7 +304,7 @@ def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypa
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(SixteenfoldError, match="cannot be listed .Permission denied.; change its permissions"):
+    with pytest.raises(SixteenfoldError, match=r"cannot be listed \(Permission denied\); change its permissions"):
         train(BOTH, hr=[photographs], out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
 
