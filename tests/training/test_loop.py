@@ -295,10 +295,10 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
 
 def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the system tells them; who runs the tests may be allowed everything."""
-    closed = whole / "checkpoints"
-    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
-    with pytest.raises(SixteenfoldError, match="checkpoints: cannot be read and written; change its permissions"):
-        train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
+    for closed in (whole / "checkpoints", whole):
+        monkeypatch.setattr(os, "access", lambda path, mode, closed=closed: path != closed)
+        with pytest.raises(SixteenfoldError, match=f"{closed.name}: cannot be read and written; change its perm"):
+            train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
 
     def refused(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
