@@ -98,7 +98,7 @@ class AdversarialPhase(Phase):
     """LPIPS sees that square reduced to one of these shares of its side, another in each step. Patterns that please it
     at one size only, such as stripes four pixels apart, then do not pay."""
     adversarial: float = 1e-3
-    """Weight of the hinge loss on both heads of the discriminator."""
+    """Weight of the hinge loss, averaged over the heads that the discriminator has."""
     feature_matching: float = 1.0
     """Weight of the distance between the discriminator's features."""
     feature_matching_loss: Distance = "mse"
