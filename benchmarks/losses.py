@@ -13,7 +13,6 @@ VGG was set.
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,9 +23,10 @@ from torch import Tensor
 
 from results import find_model, gallery, make_photos, make_results, measured
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.whole import write_whole
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks import zoo
-from sixteenfold.training.config import PRESETS, TrainConfig
+from sixteenfold.training.config import PRESETS, TrainConfig, from_json
 from sixteenfold.training.data import sample_batch, smallest_side
 from sixteenfold.training.index import make_index
 from sixteenfold.training.loop import train
@@ -87,7 +87,10 @@ def main() -> None:
 
 
 def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
-    """The arm's weights after its steps, under the arm's name."""
+    """The arm's weights after its steps, under the arm's name.
+
+    What is there already counts if it was made by the same recipe; the training refuses to go on with another's.
+    """
     phase, data = ARMS[name]
     config = TrainConfig(
         generator=PRESETS["compact"].generator,
@@ -96,10 +99,11 @@ def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
         data=data,
         save_every=200,
     )
-    target = folder / f"{name}.safetensors"
-    if not target.exists():
-        file = train(config, hr=hr, out=folder / "run", init=START, precision="bf16", resume=folder.exists())
-        shutil.copy(file, target)
+    target, recipe = folder / f"{name}.safetensors", folder / "run" / "config.json"
+    begun = recipe.exists()
+    if not (target.exists() and begun and from_json(recipe) == config):
+        file = train(config, hr=hr, out=recipe.parent, init=START, precision="bf16", resume=begun)
+        write_whole(target, file.read_bytes())
     return target
 
 

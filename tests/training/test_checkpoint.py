@@ -30,6 +30,19 @@ def test_a_damaged_file_is_told_and_the_one_before_it_used(harm: str, tmp_path: 
     assert len(damaged) == 1 and newest.name in damaged[0]
 
 
+def test_damaged_ones_take_no_whole_one_s_place(tmp_path: Path) -> None:
+    """As where the newest was damaged and the run goes on from the one before."""
+    steps = (1, 5, 6)
+    contents = {path: path.read_bytes() for path in (checkpoint.save(tmp_path, step, {"step": step}) for step in steps)}
+    for path, content in contents.items():
+        path.write_bytes(content if "00000001" in path.name else b"")
+    for step in (2, 3):
+        checkpoint.save(tmp_path, step, {"step": step})
+        assert checkpoint.load_latest(tmp_path)[0] == {"step": step}
+    checkpoint.list_checkpoints(tmp_path)[2].write_bytes(b"")
+    assert checkpoint.load_latest(tmp_path)[0] == {"step": 2}
+
+
 def test_no_checkpoint_is_no_state(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path) == (None, [])
 

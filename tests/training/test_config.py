@@ -93,7 +93,7 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
         AdversarialPhase(discriminator_betas=(0.0, 1.0))
 
 
-@pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,)])
+@pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,), (float("nan"),), (float("inf"),)])
 def test_scales_that_lpips_cannot_have(scales: tuple[float, ...]) -> None:
     with pytest.raises(SixteenfoldError, match="lpips_scales must"):
         AdversarialPhase(lpips_scales=scales)

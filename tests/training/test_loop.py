@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -278,6 +279,36 @@ def test_a_start_killed_before_its_first_file_is_in_nobody_s_way(photographs: Pa
     assert not list(run.rglob("*.part"))
 
 
+def test_a_run_that_another_process_began_meanwhile_is_not_begun_over(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins after the folder was found free, and has ended before the lock is asked for."""
+    find = loop.make_index
+
+    def begun(out: Path, config: TrainConfig, *, resume: bool) -> dict[Path, bytes]:
+        """What the first left, as it is after the second has begun with this configuration."""
+        left: dict[Path, bytes] = {}
+
+        def meanwhile(*words: Any) -> Any:
+            monkeypatch.setattr(loop, "make_index", find)
+            train(CONFIG, hr=[photographs], out=out, resume=resume, device="cpu")
+            left.update({path: path.read_bytes() for path in (out / "config.json", *out.glob("checkpoints/*"))})
+            return find(*words)
+
+        monkeypatch.setattr(loop, "make_index", meanwhile)
+        train(config, hr=[photographs], out=out, resume=resume, device="cpu")
+        return left
+
+    with pytest.raises(SixteenfoldError, match="not empty; go on with --resume"):
+        begun(tmp_path / "new", dataclasses.replace(CONFIG, seed=1), resume=False)
+    assert from_json(tmp_path / "new" / "config.json") == CONFIG
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "config.json").write_text(to_json(CONFIG))
+    left = begun(tmp_path / "killed", CONFIG, resume=True)
+    assert len(left) == 1 + checkpoint.KEPT and all(path.read_bytes() == content for path, content in left.items())
+    assert len(list((tmp_path / "killed" / "checkpoints").iterdir())) == checkpoint.KEPT
+
+
 @pytest.mark.parametrize("name", [*folder.FILES, *folder.FOLDERS])
 def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
@@ -295,10 +326,10 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
 
 def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the system tells them; who runs the tests may be allowed everything."""
-    closed = whole / "checkpoints"
-    monkeypatch.setattr(os, "access", lambda path, mode: path != closed)
-    with pytest.raises(SixteenfoldError, match="checkpoints: cannot be read and written; change its permissions"):
-        train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
+    for closed in (whole / "checkpoints", whole):
+        monkeypatch.setattr(os, "access", lambda path, mode, closed=closed: path != closed)
+        with pytest.raises(SixteenfoldError, match=f"{closed.name}: cannot be read and written; change its perm"):
+            train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
 
     def refused(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))

@@ -28,7 +28,7 @@ class Judgement(NamedTuple):
     decoder: Tensor | None
     """(N, 1, H, W), a logit for each pixel; None of a discriminator without decoder."""
     features: tuple[Tensor, ...]
-    """What each stage gives: going down at 1/2 to 1/64 of the size, then going up at 1/32 to 1/1."""
+    """What each stage gives: going down at 1/2 to 1/64 of the size, then, with a decoder, going up at 1/32 to 1/1."""
 
     @property
     def heads(self) -> list[Tensor]:

@@ -17,7 +17,7 @@ _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `checkpoint-STEP-DIGEST.pt` and remove all but the last two.
+    """Write `checkpoint-STEP-DIGEST.pt` and remove those before it but the last.
 
     The name carries a digest of the content, so that a file that was cut short or changed is known.
 
@@ -41,7 +41,9 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
             f"{target}: cannot save the checkpoint ({error.strerror}); "
             "mend that, then the same command with --resume goes on"
         ) from None
-    for old in list_checkpoints(folder)[KEPT:]:
+    # A newer one is damaged, or the run would have gone on from there: for its sake no whole one is removed.
+    older = [path for path in list_checkpoints(folder) if path.name < target.name]
+    for old in older[KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return target
 

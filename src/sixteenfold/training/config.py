@@ -22,6 +22,7 @@ __all__ = [
     "GeneratorShape",
     "PixelPhase",
     "TrainConfig",
+    "differences",
     "from_json",
     "to_json",
 ]

@@ -100,12 +100,18 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
 
 def _check_kinds(out: Path) -> None:
     """Raise SixteenfoldError where something else bears the name of what a run keeps in its folder, or is closed."""
+    _check_open(out)  # of what is in a closed folder nothing can be asked
     for names, fits, kind in ((FILES, Path.is_file, "file"), (FOLDERS, Path.is_dir, "folder")):
         for path in (out / name for name in names):
             if path.exists() and not fits(path):
                 raise SixteenfoldError(f"{path}: not the {kind} that a run keeps under this name; move it away")
-            if path.is_dir() and not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                raise SixteenfoldError(f"{path}: cannot be read and written; change its permissions")
+            if path.is_dir():
+                _check_open(path)
+
+
+def _check_open(folder: Path) -> None:
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise SixteenfoldError(f"{folder}: cannot be read and written; change its permissions")
 
 
 def _recipe(known: Path) -> TrainConfig:

@@ -109,6 +109,9 @@ def train(
             index = None if known else make_index(hr, smallest_side(config.largest_patch))
             fresh = state.begin(config, init, init_discriminator, fabric.device) if begins else None
             stack.enter_context(folder.locked(out))
+            # Another process may have begun here, and ended, while this one looked at the photographs.
+            if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
+                index = fresh = None
             folder.make_folder(config, out, index, fresh)
             del fresh  # all processes go on from what is written
         fabric.barrier()

@@ -133,6 +133,8 @@ def cutmix_loss(mixed: Judgement, real: Judgement, made: Judgement, mask: Tensor
         real: Judgement of hr.
         made: Judgement of sr.
         mask: (1, 1, H, W) bool.
+
+    All judgements are of a discriminator with decoder.
     """
     assert mixed.decoder is not None and real.decoder is not None and made.decoder is not None
     return F.mse_loss(mixed.decoder, torch.where(mask, real.decoder, made.decoder))

@@ -1,6 +1,5 @@
 """How far a phase is, and when it is over: by its steps, or by the clock."""
 
-import math
 import time
 from dataclasses import dataclass, field
 
@@ -57,7 +56,7 @@ class Pace:
 
     @property
     def head_start(self) -> int:
-        """Where the discriminator stops to learn alone, in steps of the recipe."""
+        """Where the discriminator ceases to learn alone, in steps of the recipe."""
         if not isinstance(self.phase, AdversarialPhase) or not self.phase.has_discriminator:
             return 0
         return self.phase.head_start
@@ -72,9 +71,7 @@ class Pace:
         """Share of the learning rates that the next step has: all of it in a head start, a new course after it."""
         if self.waiting:
             return 1.0
-        begun = self.head_start + self.phase.warmup
-        along = (self.place - begun) / max(1, self.phase.steps - begun)
-        return learning_rate_factor(math.floor(self.place), self.phase, self.head_start, progress=along)
+        return learning_rate_factor(self.place, self.phase, self.head_start)
 
 
 def pace_of(config: TrainConfig, training: Training) -> Pace:

@@ -98,7 +98,7 @@ class AdversarialPhase(Phase):
     """LPIPS sees that square reduced to one of these shares of its side, another in each step. Patterns that please it
     at one size only, such as stripes four pixels apart, then do not pay."""
     adversarial: float = 1e-3
-    """Weight of the hinge loss on both heads of the discriminator."""
+    """Weight of the hinge loss, averaged over the heads that the discriminator has."""
     feature_matching: float = 1.0
     """Weight of the distance between the discriminator's features."""
     feature_matching_loss: Distance = "mse"
@@ -140,9 +140,10 @@ class AdversarialPhase(Phase):
         )
         require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")
         for scale in self.lpips_scales:
-            side = round(scale * (self.patch - max(0, self.lpips_shift - 1)))
+            side = self.patch - max(0, self.lpips_shift - 1)
+            # What is no number at all is not rounded.
             require(
-                scale <= 1 and (side >= 31 or self.lpips == 0),
+                0 < scale <= 1 and (self.lpips == 0 or round(scale * side) >= 31),
                 f"lpips_scales must be at most 1 and leave LPIPS at least 31 pixels, not {scale:g}",
             )
 

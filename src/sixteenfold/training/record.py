@@ -34,6 +34,7 @@ class Record:
 
     Raises:
         OSError: From any of its methods, if a file cannot be written.
+        SixteenfoldError: In its place, if that is a validation's picture.
     """
 
     def __init__(self, out: Path, step: int) -> None:

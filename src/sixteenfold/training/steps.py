@@ -266,16 +266,18 @@ def _discriminator_step(
     return _mean(seen) | {"discriminator_gradient": norm}
 
 
-def learning_rate_factor(step: int, phase: Phase, first: int = 0, progress: float | None = None) -> float:
-    """Share of the phase's learning rate at a step counted from 0: a linear rise, then a half cosine down.
+def learning_rate_factor(place: float, phase: Phase, first: int) -> float:
+    """Share of the phase's learning rate: a linear rise over the warm-up, then a half cosine down.
 
-    Both begin with the step `first`. `progress`, 0 to 1, says how far along the cosine; by default the share of the
-    steps.
+    Args:
+        place: How far the phase is, 0 to its `steps`; between two steps the rise waits at the first.
+        phase: Whose rates are in question.
+        first: Where the rise begins.
     """
-    if step - first < phase.warmup:
-        return (step - first + 1) / phase.warmup
-    if progress is None:
-        progress = (step - first - phase.warmup) / max(1, phase.steps - first - phase.warmup)
+    top = first + phase.warmup
+    if place < top:
+        return (math.floor(place) - first + 1) / phase.warmup
+    progress = (place - top) / max(1, phase.steps - top)
     end = phase.final_learning_rate / phase.learning_rate
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 

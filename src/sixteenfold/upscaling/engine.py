@@ -63,8 +63,8 @@ class Engine:
     """A generator ready to run, for inference only; made by `make_engine`.
 
     Its methods are the generator's parts, for pictures of any size, one after the other of whatever
-    sizes: nothing is kept between calls. They take float32 from any device, and give float32 on
-    `device`. The same input gives the same result.
+    sizes: nothing is kept between calls but memory that the next overwrites. They take float32 from
+    any device, and give float32 on `device`. The same input gives the same result.
 
     Args:
         parts: What runs.
