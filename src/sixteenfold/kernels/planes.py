@@ -58,7 +58,10 @@ class Planes:
         self.data[:, self.height + 1 :], self.data[:, :, self.width + 1 :] = 0, 0
 
     def rows(self, first: int, count: int) -> "Planes":
-        """A strip of the picture, in the same memory and to be read only: its border is the rows around it."""
+        """A strip of the picture, in the same memory and to be read only: its border is the rows around it.
+
+        What reads it makes whole patches: the strip made of it must be a multiple of PATCH high.
+        """
         strip = copy.copy(self)
         strip.height = count
         strip.data = self.data[:, first : first + count + 2]

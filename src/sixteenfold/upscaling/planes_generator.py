@@ -106,7 +106,7 @@ class PlanesGenerator:
         return torch.cat([self._finish(self._double(self._up3, self._second(self._planes(x)))) for x in features])
 
     def _finish(self, x: Planes) -> Tensor:
-        """The layers at full size, in strips: a strip of the picture stays in the cache, all of it would not.
+        """The layers at full size, in strips: new memory for whole pictures takes longer than the layers themselves.
 
         (1, 3, 2H, 2W) of a picture as up3 gives it.
         """
