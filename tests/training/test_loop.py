@@ -171,6 +171,10 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
     model = whole / "model.safetensors"
     with pytest.raises(SixteenfoldError, match="not a discriminator of the configuration's widths"):
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=model, device="cpu")
+    encoder = dataclasses.replace(ADVERSARIAL, cutmix=0.0, decoder=False)
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=encoder)
+    with pytest.raises(SixteenfoldError, match="with no decoder; choose"):
+        train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=given, device="cpu")
 
 
 def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
