@@ -613,7 +613,7 @@ def test_one_process_of_many_names_the_result(
     [
         (["smok"], "did you mean smoke"),
         ([], "either a preset"),
-        (["smoke", "--config", "a.json"], "either a preset"),
+        (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),
     ],
