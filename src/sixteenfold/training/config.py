@@ -86,12 +86,13 @@ class TrainConfig:
         """The same run with another number of steps in all, shared by the phases in the same proportion.
 
         Raises:
-            SixteenfoldError: If a phase would be left without a step.
+            SixteenfoldError: If there is not a step for each phase.
         """
         if self.pixel is None or self.adversarial is None:
             pixel, adversarial = (None if phase is None else steps for phase in (self.pixel, self.adversarial))
         else:
-            pixel = round(steps * self.pixel.steps / self.steps)
+            require(steps >= 2, f"steps must be at least 2, one for each phase, not {steps}")
+            pixel = min(max(1, round(steps * self.pixel.steps / self.steps)), steps - 1)
             adversarial = steps - pixel
         return replace(
             self, pixel=_with_steps(self.pixel, pixel), adversarial=_with_steps(self.adversarial, adversarial)
@@ -281,8 +282,12 @@ def from_json(path: Path) -> TrainConfig:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
+    except OSError as error:
+        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+    except (ValueError, RecursionError) as error:
+        raise SixteenfoldError(
+            f"{path}: not a readable JSON configuration ({error}); begin with the config.json of a run"
+        ) from None
     return _build(TrainConfig, values, str(path))
 
 
