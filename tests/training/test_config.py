@@ -33,6 +33,7 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"pixel": {"patch": 100}}, "multiple of 16"),
         ({"pixel": None}, "both null"),
         ({"minutes": 0}, "minutes must be positive"),
+        ({"minutes": float("inf")}, "minutes must be positive and finite"),
         ({"adversarial": {"lpisp": 1}}, "nearest known one is 'lpips'"),
         ({"adversarial": {"patch": 96}}, "adversarial: .*multiple of 64"),
         ({"adversarial": {"adversarial": -1}}, "not be negative"),

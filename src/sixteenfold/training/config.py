@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import reprlib
 import types
 import typing
@@ -66,7 +67,10 @@ class TrainConfig:
         require(0 <= self.seed < 2**63, f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
         sizes = (*self.generator.features, *self.generator.growth)
         require(min(sizes) >= 1 and min(self.generator.blocks) >= 0, f"no network has the sizes {self.generator}")
-        require(self.minutes is None or self.minutes > 0, f"minutes must be positive, not {self.minutes}")
+        require(
+            self.minutes is None or 0 < self.minutes < math.inf,
+            f"minutes must be positive and finite, not {self.minutes}",
+        )
         require(
             self.validation_crop >= 32 and self.validation_crop % 16 == 0,
             f"validation_crop must be a multiple of 16 and at least 32, not {self.validation_crop}",
