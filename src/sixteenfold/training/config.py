@@ -287,11 +287,9 @@ def from_json(path: Path) -> TrainConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror}); check the name") from None
+        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise SixteenfoldError(
-            f"{path}: not a readable JSON configuration ({error}); begin with the config.json of a run"
-        ) from None
+        raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
     return _build(TrainConfig, values, str(path))
 
 
