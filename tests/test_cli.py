@@ -613,7 +613,7 @@ def test_one_process_of_many_names_the_result(
     [
         (["smok"], "did you mean smoke"),
         ([], "either a preset"),
-        (["smoke", "--config", "a.json"], "either a preset"),
+        (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),
     ],
@@ -651,7 +651,10 @@ def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytes
     ("words", "hint"),
     [
         (["--pixel.step", "5"], "--pixel.steps"),
-        (["--pixel.steps", "many"], "many"),
+        (["--pixel.steps", "many"], "--pixel.steps: 'many' is not a whole number; see"),
+        (["--adversarial.lpips", "much"], "--adversarial.lpips: 'much' is not a number; see"),
+        (["--minutes", "1h"], "--minutes: '1h' is not a number; see"),
+        (["--adversarial.lpips-scales", "1,0.5"], "'1,0.5' are not its values, with spaces between; see"),
         (["--adversarial.patch", "100"], "multiple of 16"),
     ],
 )

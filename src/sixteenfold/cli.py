@@ -232,8 +232,10 @@ class Train:
                 raise SixteenfoldError(f"{name}: no preset of this name among {known}{near}")
             case None, Path() as file:
                 config = from_json(file)
-            case _:
+            case None, None:
                 raise SixteenfoldError(f"train: name either a preset ({known}) or a --config FILE")
+            case _:
+                raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         if self.steps is not None:
             config = config.with_steps(self.steps)
         return changed(config, changes, "sixteenfold train") if changes else config

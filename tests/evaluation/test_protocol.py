@@ -34,6 +34,13 @@ def test_a_name_keeps_at_least_a_letter(save: Save, tmp_path: Path) -> None:
     assert [case.name for case in cases] == ["deep/x16", "x16"]
 
 
+def test_the_result_of_an_original_named_like_a_result_pairs_with_it(save: Save, tmp_path: Path) -> None:
+    for name in ("hr/a_x16.png", "sr/a_x16_x16.png"):
+        save(name, picture(0))
+    cases, _ = find_cases(Sources(tmp_path / "hr", None, False, {"sr": tmp_path / "sr"}), allow_missing=False)
+    assert [(case.name, case.results["sr"].name) for case in cases] == [("a", "a_x16_x16.png")]
+
+
 def test_accents_pair_whichever_way_they_are_written(save: Save, tmp_path: Path) -> None:
     for name in ("hr/\u00fc.png", "sr/u\u0308.png"):
         save("a.png", picture(0))

@@ -33,9 +33,11 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"pixel": {"patch": 100}}, "multiple of 16"),
         ({"pixel": None}, "both null"),
         ({"minutes": 0}, "minutes must be positive"),
+        ({"minutes": float("inf")}, "minutes must be positive and finite"),
         ({"adversarial": {"lpisp": 1}}, "nearest known one is 'lpips'"),
         ({"adversarial": {"patch": 96}}, "adversarial: .*multiple of 64"),
         ({"adversarial": {"adversarial": -1}}, "not be negative"),
+        ({"adversarial": {"cutmix": 1, "decoder": False}}, "set adversarial.cutmix to 0"),
         ({"adversarial": {"discriminator": 3}}, "expected a list"),
         ({"adversarial": {"discriminator": [8, "wide"]}}, "expected int"),
         ({"pixel": {"loss": "l3"}}, "expected one of mse, l1, charbonnier, huber"),
@@ -56,6 +58,8 @@ def test_not_json(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(SixteenfoldError, match="not a readable JSON"):
             from_json(path)
+    with pytest.raises(SixteenfoldError, match=r"nowhere\.json: cannot be read \(No such file or directory\)"):
+        from_json(tmp_path / "nowhere.json")
 
 
 def test_a_long_or_deep_value_is_told_in_brief(tmp_path: Path) -> None:
@@ -117,8 +121,13 @@ def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
     assert (tenth.adversarial.steps, tenth.adversarial.head_start) == (1_000, 100)
     alone = TrainConfig(pixel=PixelPhase(steps=100, warmup=50)).with_steps(20)
     assert alone.pixel == PixelPhase(steps=20, warmup=20)
-    with pytest.raises(SixteenfoldError, match="at least 1"):
+    with pytest.raises(SixteenfoldError, match="steps must be at least 2, one for each phase, not 1"):
         PRESETS["ciplab"].with_steps(1)
+    with pytest.raises(SixteenfoldError, match="steps must be at least 1, not 0"):
+        TrainConfig(pixel=PixelPhase(steps=100)).with_steps(0)
+    uneven = TrainConfig(pixel=PixelPhase(steps=99), adversarial=AdversarialPhase(steps=1)).with_steps(2)
+    assert uneven.pixel is not None and uneven.adversarial is not None
+    assert (uneven.pixel.steps, uneven.adversarial.steps) == (1, 1)
 
 
 def test_a_configuration_from_before_the_adversarial_phase(tmp_path: Path) -> None:

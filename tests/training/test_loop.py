@@ -172,6 +172,27 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
     model = whole / "model.safetensors"
     with pytest.raises(SixteenfoldError, match="not a discriminator of the configuration's widths"):
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=model, device="cpu")
+    encoder = dataclasses.replace(ADVERSARIAL, cutmix=0.0, decoder=False)
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=encoder)
+    with pytest.raises(SixteenfoldError, match="with no decoder; choose"):
+        train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=given, device="cpu")
+
+
+def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What looks like the console's markup is not taken for it, and a line break makes no line."""
+    odd = tmp_path / "odd["
+    odd.mkdir()
+    for name in ("b].png", "[red].png", "new\nline.png"):
+        (odd / name).write_bytes(b"no picture")
+    (odd / "[").mkdir()
+    (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
+    phase = dataclasses.replace(PIXEL, steps=1, warmup=0)
+    run = tmp_path / "[blue]run"
+    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], out=run, device="cpu")
+    said = capfd.readouterr().err.splitlines()
+    assert "4 pictures skipped:" in said and any(line.endswith(f"run folder {run}") for line in said)
+    for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
+        assert f"  {odd}/{name}: cannot be read as a picture" in said
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:

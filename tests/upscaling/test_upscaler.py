@@ -153,6 +153,20 @@ def test_other_shapes_are_refused(network: Generator, shape: tuple[int, ...]):
         upscaler(network).bands(torch.zeros(shape))
 
 
+@pytest.mark.parametrize("lr", [torch.zeros(3, 4, 4), torch.zeros(1, 3, 4, 4).numpy(), "photo.png"])
+def test_what_is_no_batch_of_pictures_is_refused(network: Generator, lr: Tensor):
+    with pytest.raises(ValueError, match=r"expected a tensor \(N, 3 or 1, H, W\), not (\(3, 4, 4\)|ndarray|str)"):
+        upscaler(network)(lr)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_not_blamed_on_the_weights(network: Generator, value: float):
+    lr = picture(4, 4)
+    lr[0, 0, 1, 2] = value
+    with pytest.raises(ValueError, match="some are infinite or not a number"):
+        upscaler(network)(lr)
+
+
 def test_a_tile_of_nothing_is_refused(network: Generator):
     with pytest.raises(SixteenfoldError, match="tile 0"):
         upscaler(network, tile=0)

@@ -68,7 +68,7 @@ class Pictures:
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
     """Pair all folders with the originals by file name; (cases in order of name, what is missing).
 
-    The suffix does not count, nor a trailing "x16" or "_x16". Folders are walked.
+    The suffix does not count, nor a trailing "x16" or "_x16", however often. Folders are walked.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
@@ -120,8 +120,9 @@ def list_pictures(path: Path) -> dict[str, Path]:
 
 
 def _key(file: Path) -> str:
-    # Something has to be left of the name. An accent may be a letter's part or stand by itself: systems differ.
-    name = (file.parent / re.sub(r"(?<=.)[_-]?x16$", "", file.stem)).as_posix()
+    # Something has to be left of the name. An original may be named `a_x16`, its result `a_x16_x16`.
+    # An accent may be a letter's part or stand by itself: systems differ.
+    name = (file.parent / re.sub(r"(?<=.)(?:[_-]?x16)+$", "", file.stem)).as_posix()
     return unicodedata.normalize("NFC", name)
 
 

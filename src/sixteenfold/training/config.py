@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import reprlib
 import types
 import typing
@@ -67,7 +68,10 @@ class TrainConfig:
         require(0 <= self.seed < 2**63, f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
         sizes = (*self.generator.features, *self.generator.growth)
         require(min(sizes) >= 1 and min(self.generator.blocks) >= 0, f"no network has the sizes {self.generator}")
-        require(self.minutes is None or self.minutes > 0, f"minutes must be positive, not {self.minutes}")
+        require(
+            self.minutes is None or 0 < self.minutes < math.inf,
+            f"minutes must be positive and finite, not {self.minutes}",
+        )
         require(
             self.validation_crop >= 32 and self.validation_crop % 16 == 0,
             f"validation_crop must be a multiple of 16 and at least 32, not {self.validation_crop}",
@@ -87,12 +91,13 @@ class TrainConfig:
         """The same run with another number of steps in all, shared by the phases in the same proportion.
 
         Raises:
-            SixteenfoldError: If a phase would be left without a step.
+            SixteenfoldError: If there is not a step for each phase.
         """
         if self.pixel is None or self.adversarial is None:
             pixel, adversarial = (None if phase is None else steps for phase in (self.pixel, self.adversarial))
         else:
-            pixel = round(steps * self.pixel.steps / self.steps)
+            require(steps >= 2, f"steps must be at least 2, one for each phase, not {steps}")
+            pixel = min(max(1, round(steps * self.pixel.steps / self.steps)), steps - 1)
             adversarial = steps - pixel
         return replace(
             self, pixel=_with_steps(self.pixel, pixel), adversarial=_with_steps(self.adversarial, adversarial)
@@ -282,7 +287,9 @@ def from_json(path: Path) -> TrainConfig:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
     return _build(TrainConfig, values, str(path))
 

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
@@ -29,7 +29,7 @@ from sixteenfold.training.state import Training
 from sixteenfold.training.steps import Judges, Losses, Player, View, adversarial_step, head_start_step, pixel_step
 from sixteenfold.training.validation import ValidationPicture, read_validation, validate
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, highlight=False)  # names of files may look like markup
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def train(
     if fabric.is_global_zero:
         begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
         if begins and resume:
-            console.print(f"{out}: the run was killed before its first checkpoint, so it begins now", soft_wrap=True)
+            _say(f"{out}: the run was killed before its first checkpoint, so it begins now")
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     pictures = [] if val is None else read_validation(val, config.validation_crop)
     with ExitStack() as stack:
@@ -124,25 +124,30 @@ def train(
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
             # Nothing was left to do, and the result had been removed.
             folder.write_model(training, out)
-            console.print(f"{out / folder.MODEL}: was gone; written again from the last checkpoint", soft_wrap=True)
+            _say(f"{out / folder.MODEL}: was gone; written again from the last checkpoint")
     return out / folder.MODEL
+
+
+def _say(line: str) -> None:
+    console.print(one_line(line), soft_wrap=True)
 
 
 def _start(run: Run, index: Index) -> Training:
     """The run as its newest whole checkpoint has it; says what it is about to do."""
     found, damaged = checkpoint.load_latest(run.out / "checkpoints")
     for line in damaged:
-        console.print(line, soft_wrap=True)
+        _say(line)
     assert found is not None
     device = run.fabric.device
     training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
-        console.print(f"{len(skipped)} pictures skipped:\n  " + "\n  ".join(skipped), soft_wrap=True)
-    console.print(
+        _say(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} skipped:")
+        for line in skipped:
+            _say(f"  {line}")
+    _say(
         f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
-        f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}",
-        soft_wrap=True,
+        f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
     )
     if run.fabric.is_global_zero:
         facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
@@ -324,7 +329,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.numbers(training.step, numbers, "validation")
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-    console.print(f"step {training.step}: validation {said}, best {abs(training.best):.4f}", soft_wrap=True)
+    _say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
 
 
 def _metric(run: Run) -> LPIPS:

@@ -42,7 +42,7 @@ class Phase:
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, "steps must be at least 1")
+        require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
         require(self.batch >= 1, "batch must be at least 1")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
         require(self.patch >= 16 and self.patch % 16 == 0, f"patch must be a multiple of 16, not {self.patch}")
@@ -122,7 +122,10 @@ class AdversarialPhase(Phase):
         require(all(0 <= beta < 1 for beta in betas), "discriminator_betas must lie between 0 and 1")
         require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
         require(self.cutmix_ramp >= 1, "cutmix_ramp must be at least 1")
-        require(self.cutmix == 0 or self.decoder, "cutmix needs the discriminator's decoder")
+        require(
+            self.cutmix == 0 or self.decoder,
+            "cutmix needs the discriminator's decoder; without it set adversarial.cutmix to 0",
+        )
         require(len(self.discriminator) > 0 and min(self.discriminator) >= 2, "discriminator widths must be at least 2")
         divisor = 2 ** len(self.discriminator)
         require(

@@ -177,7 +177,11 @@ def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
     except RuntimeError:
-        raise SixteenfoldError(f"{path}: not a discriminator of the configuration's widths {network.widths}") from None
+        decoder = "a" if config.adversarial.decoder else "no"
+        raise SixteenfoldError(
+            f"{path}: not a discriminator of the configuration's widths {network.widths} with {decoder} decoder; "
+            "choose the preset and options that it was trained by, or leave it out"
+        ) from None
     return network.state_dict()
 
 

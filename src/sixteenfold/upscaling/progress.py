@@ -145,7 +145,8 @@ class _Bar:
                 self._row = event.width / 1e6
                 self._known += self._row * event.height
                 count = f"{self._begun}/{self._pictures}" if self._pictures > 1 else ""
-                self._progress.update(self._bar, total=self._expected(), description=event.source.name, count=count)
+                name = one_line(event.source.name)
+                self._progress.update(self._bar, total=self._expected(), description=name, count=count)
             case Advanced(megapixels=0):
                 self._known -= self._row * event.rows
                 self._progress.update(self._bar, total=self._expected())

@@ -75,7 +75,14 @@ class Upscaler:
 
         Returns:
             (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device.
+
+        Raises:
+            ValueError: If lr is not of this shape, not of floats, or not finite.
         """
+        if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
+        if lr.ndim != 4:
+            raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
         count, channels, height, width = lr.shape
         sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
         for i in range(count):
@@ -99,14 +106,16 @@ class Upscaler:
             each as `band_rows` says.
 
         Raises:
-            ValueError: If lr is not one RGB or grey picture with pixels and of floats, or the size is empty or too
-                large.
+            ValueError: If lr is not one RGB or grey picture with pixels and of finite floats, or the size is empty
+                or too large.
         """
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
             raise ValueError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
         if not lr.is_floating_point():
             raise ValueError(f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value")
+        if not bool(lr.isfinite().all()):
+            raise ValueError("expected numbers in [0, 1]; some are infinite or not a number")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
