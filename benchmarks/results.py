@@ -34,6 +34,7 @@ from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
+from sixteenfold.networks.state import digest
 
 SHOWN = ("astronaut", "chelsea", "coffee", "rocket")
 PANEL = 288  # side of what is shown of a picture, in pixels of the results
@@ -129,14 +130,11 @@ def main() -> None:
 def find_model(source: str) -> Model:
     """What the document says of a model."""
     generator = zoo.load(source)
-    digest = hashlib.sha256()
-    for key, weights in sorted(generator.state_dict().items()):
-        digest.update(key.encode() + weights.numpy().tobytes())
     name, description = Path(source).stem, "a file of weights"
     if source in zoo.names():
         card = zoo.card(source)
         description = f"{card.purpose} {card.recipe}; {card.steps:,} steps"
-    return Model(name, source, digest.hexdigest(), description)
+    return Model(name, source, digest(generator), description)
 
 
 def head(models: Sequence[Model]) -> list[str]:

@@ -1,5 +1,6 @@
 """The report's folder: checked first, taken away again where no report comes of it; files whole or not at all."""
 
+import re
 import stat
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
@@ -8,10 +9,11 @@ from tempfile import TemporaryFile
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.folders import there
+from sixteenfold.imaging.whole import whole
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
-LEFT_OVER = {f".{name}.part" for name in OURS}
-"""What a killed evaluation may leave."""
+LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, sorted(OURS)))})(\.\d+)?\.part")
+"""Name of what a killed evaluation may leave."""
 
 
 @contextmanager
@@ -37,15 +39,10 @@ def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
 
 
 def write_whole(target: Path, parts: Iterable[str]) -> None:
-    """Write under a temporary name, then rename. OSError passes through, and leaves nothing behind."""
-    scratch = target.with_name(f".{target.name}.part")
-    try:
+    """Write part by part, as `imaging.whole` does it. OSError passes through, and leaves nothing behind."""
+    with whole(target) as file:
         # The bytes of a file's name need not be text: those that are not appear as escapes.
-        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(parts)
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+        file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)
 
 
 def _check(out: Path, overwrite: bool) -> None:
@@ -58,7 +55,7 @@ def _check(out: Path, overwrite: bool) -> None:
         held = {path.name for path in out.iterdir()}
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot be listed: {error.strerror}; name another folder") from error
-    if others := held - OURS - LEFT_OVER:
+    if others := {name for name in held - OURS if not LEFT_OVER.fullmatch(name)}:
         raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
     if held & OURS and not overwrite:
         raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
@@ -71,5 +68,8 @@ def _make(out: Path) -> None:
         raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
     try:
         TemporaryFile(dir=out).close()  # tried now, not after the work
+        for path in out.iterdir():
+            if LEFT_OVER.fullmatch(path.name):
+                path.unlink()
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error

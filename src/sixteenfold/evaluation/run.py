@@ -1,6 +1,5 @@
 """`evaluate`: results against originals, from folders to files."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -204,15 +203,13 @@ def _engine(model: str | Path | None, upscale: Upscale | None, device: str, prec
     if upscale is not None:
         return Engine(_engine_name(model, upscale), upscale, {"model": "a function given by the caller"})
     from sixteenfold.networks import zoo
+    from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
 
     generator = zoo.load(model if model is not None else zoo.default())
-    digest = hashlib.sha256()
-    for key, tensor in sorted(generator.state_dict().items()):
-        digest.update(key.encode() + tensor.cpu().contiguous().numpy().tobytes())
     upscaler = Upscaler(generator, device=device, precision=precision)
     name = _engine_name(model, upscale)
-    facts = {"model": name, "model hash": f"sha256 {digest.hexdigest()} of its weights", "engine": upscaler.description}
+    facts = {"model": name, "model hash": f"sha256 {digest(generator)} of its weights", "engine": upscaler.description}
     return Engine(name, upscaler, facts)
 
 

@@ -1,5 +1,6 @@
 """A generator's weights as named tensors: its shape read off them, its network built, its file written."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -112,6 +113,14 @@ def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> l
         sizes = f"{tuple(state[first].shape)}, not {tuple(wanted[first].shape)}"
         found.append(f"{len(misshaped)} of another shape, first {first!r} ({sizes})")
     return found
+
+
+def digest(generator: Generator) -> str:
+    """SHA-256 of a generator's weights, in hexadecimal: of their names and bytes, whatever file they came from."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(generator.state_dict().items()):
+        found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torch.dtype = torch.float32) -> None:

@@ -329,11 +329,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     """One JSON value as the declared type, or an error that says what was expected."""
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is types.UnionType and type(None) in choices:
-        return (
-            None
-            if value is None
-            else _value(next(choice for choice in choices if choice is not type(None)), value, where)
-        )
+        if value is None:
+            return None
+        return _value(next(choice for choice in choices if choice is not type(None)), value, where)
     if dataclasses.is_dataclass(kind):
         return _build(typing.cast(type[Any], kind), value, where)
     if typing.get_origin(kind) is tuple:
