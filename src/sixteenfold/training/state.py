@@ -150,7 +150,8 @@ def enter(
         rate = config.adversarial.discriminator_learning_rate
         opponent = Opponent(network, _adam(network, rate, config.adversarial.discriminator_betas or phase.betas))
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
-    return Training(name, generator, optimizer, average, opponent, discriminator, step, begun=step)
+    waiting = discriminator if opponent is None else None  # what has begun is in the opponent
+    return Training(name, generator, optimizer, average, opponent, waiting, step, begun=step)
 
 
 def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
