@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 from lightning.fabric import Fabric
-from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
@@ -18,12 +17,12 @@ from sixteenfold.training.readings import Readings
 from sixteenfold.training.steps import (
     Judges,
     Player,
-    View,
     adversarial_step,
     head_start_step,
     learning_rate_factor,
     pixel_step,
 )
+from sixteenfold.training.views import View, show
 
 PHASE = AdversarialPhase(
     batch=2, patch=64, pixel=1.0, lpips=0.5, adversarial=0.1, feature_matching=0.2, cutmix=0.7, discriminator=(4,) * 6
@@ -99,19 +98,17 @@ def test_each_network_learns_from_its_own_losses_alone(fabric: Fabric, judges: J
     assert not torch.equal(weights(discriminator), before[1])
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.75])
-def test_lpips_alone_has_a_view_of_its_own(fabric: Fabric, judges: Judges, scale: float) -> None:
+def test_lpips_alone_is_shown_views_and_their_mean_counts(fabric: Fabric, judges: Judges) -> None:
     data = batch()
     generator, discriminator = players(fabric)
     with torch.no_grad():
         sr = generator.module(data.lr)
-    phase = dataclasses.replace(PHASE, lpips_shift=16)
-    losses = adversarial_step(fabric, generator, discriminator, judges, [data], phase, None, View(3, 14, scale))
+    views = [View(3, 14, 49), View(0, 1, 49, 0.75, turn=5, channels=(2, 0, 1), contrast=0.5, black=0.2)]
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None, views)
     assert judges.lpips is not None
-    side = round(49 * scale)
-    squares = [image[..., 3:52, 14:63] for image in (sr, data.hr)]
-    seen = [F.interpolate(square, (side, side), mode="bilinear", antialias=True) for square in squares]
-    assert losses["lpips"].item() == pytest.approx(judges.lpips(*seen).mean().item(), rel=1e-4)
+    each = [judges.lpips(show(sr, view), show(data.hr, view)).mean().item() for view in views]
+    assert each[0] != pytest.approx(each[1], rel=1e-2)
+    assert losses["lpips"].item() == pytest.approx(sum(each) / 2, rel=1e-4)
     assert losses["pixel"].item() == pytest.approx((sr - data.hr).square().mean().item(), rel=1e-4)
 
 

@@ -26,8 +26,9 @@ from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph, compiled, graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges, Losses, Player, View, adversarial_step, head_start_step, pixel_step
+from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, head_start_step, pixel_step
 from sixteenfold.training.validation import ValidationPicture, read_validation, validate
+from sixteenfold.training.views import draw_views
 
 console = Console(stderr=True, markup=False, highlight=False)  # names of files may look like markup
 
@@ -246,8 +247,8 @@ def _adversarial(run: Run, training: Training) -> Step:
         if critic is not None and pace.waiting:
             return head_start_step(run.fabric, generator, critic, parts, phase)
         mask = _mask(run, training.step, pace.place, phase)
-        view = _view(run.config.seed, training.step, phase)
-        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, view)
+        views = draw_views(address(run.config.seed, training.step, "lpips"), phase)
+        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, views)
 
     return step
 
@@ -304,14 +305,6 @@ def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor 
     if float(torch.rand((), generator=random)) >= min(place / phase.cutmix_ramp, phase.cutmix_probability):
         return None
     return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
-
-
-def _view(seed: int, step: int, phase: AdversarialPhase) -> View:
-    """What the step's LPIPS sees, drawn anew for each step."""
-    random = address(seed, step, "lpips")
-    place = torch.randint(max(1, phase.lpips_shift), (2,), generator=random)
-    scale = torch.randint(len(phase.lpips_scales), (), generator=random)
-    return View(int(place[0]), int(place[1]), phase.lpips_scales[int(scale)])
 
 
 def _validate(run: Run, training: Training, record: Record) -> None:

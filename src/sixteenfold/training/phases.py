@@ -97,6 +97,11 @@ class AdversarialPhase(Phase):
     lpips_scales: tuple[float, ...] = (1.0,)
     """LPIPS sees that square reduced to one of these shares of its side, another in each step. Patterns that please it
     at one size only, such as stripes four pixels apart, then do not pay."""
+    lpips_views: int = 1
+    """So many of these squares are shown in each step, and the mean of LPIPS over them counts."""
+    lpips_turned: bool = False
+    """Whether each is also turned or mirrored, its channels exchanged and its contrast lowered, all at random. AlexNet
+    favours some directions and colours, and a generator learns to please just these."""
     adversarial: float = 1e-3
     """Weight of the hinge loss, averaged over the heads that the discriminator has."""
     feature_matching: float = 1.0
@@ -141,6 +146,7 @@ class AdversarialPhase(Phase):
             0 <= self.lpips_shift <= max(0, self.patch - 31),
             f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
         )
+        require(self.lpips_views >= 1, f"lpips_views must be at least 1, not {self.lpips_views}")
         require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")
         for scale in self.lpips_scales:
             side = self.patch - max(0, self.lpips_shift - 1)

@@ -8,12 +8,11 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from sixteenfold.metrics.lpips import LPIPS
@@ -30,24 +29,12 @@ from sixteenfold.training.losses import (
     vgg_loss,
 )
 from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
+from sixteenfold.training.views import WHOLE, View, show
 from sixteenfold.upscaling.consistency import project
 
 RAW_WEIGHT = 0.1
 """Weight of the pixel loss of the network's own output, in a phase whose losses see the projected one."""
 
-
-class View(NamedTuple):
-    """What LPIPS sees of a crop in one step."""
-
-    top: int = 0
-    left: int = 0
-    """Where its square begins, each less than `lpips_shift`."""
-    scale: float = 1.0
-    """To which share of its side the square is reduced."""
-
-
-WHOLE = View()
-"""All of the crop, unless `lpips_shift` makes it smaller."""
 
 Losses = dict[str, Tensor]
 """Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
@@ -118,7 +105,7 @@ def adversarial_step(
     parts: Sequence[Batch],
     phase: AdversarialPhase,
     mask: Tensor | None,
-    view: View = WHOLE,
+    views: Sequence[View] = (WHOLE,),
 ) -> Losses:
     """Move the generator, then the discriminator, one step each, over the same results.
 
@@ -130,7 +117,7 @@ def adversarial_step(
         parts: This process's share of the step's batch, in equal pieces.
         phase: Weights and distances.
         mask: (1, 1, P, P) for a step with CutMix consistency, else None.
-        view: What LPIPS sees of each crop.
+        views: What LPIPS is shown of each crop; their mean counts.
 
     Returns:
         The terms before the step, the generator's by their names in `AdversarialPhase`, then "generator_gradient",
@@ -138,8 +125,8 @@ def adversarial_step(
         and the first of them is the cause.
     """
     if discriminator is None:
-        return _generator_step(fabric, generator, None, judges, parts, phase, view)[0]
-    terms, results = _generator_step(fabric, generator, discriminator.module, judges, parts, phase, view)
+        return _generator_step(fabric, generator, None, judges, parts, phase, views)[0]
+    terms, results = _generator_step(fabric, generator, discriminator.module, judges, parts, phase, views)
     return terms | _discriminator_step(fabric, discriminator, parts, results, phase, mask)
 
 
@@ -166,7 +153,7 @@ def _generator_step(
     judges: Judges,
     parts: Sequence[Batch],
     phase: AdversarialPhase,
-    view: View,
+    views: Sequence[View],
 ) -> tuple[Losses, list[Tensor]]:
     """Move the generator; give its terms and the results they were of."""
     weights = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
@@ -179,7 +166,7 @@ def _generator_step(
     for i, batch in enumerate(parts):
         with _together(fabric, generator, i, parts):
             sr, raw = _result(generator.network(batch.lr), batch, phase)
-            terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase, view)
+            terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase, views)
             terms |= _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, weights) / len(parts))
         seen.append(terms)
@@ -209,14 +196,14 @@ def _generator_terms(
     critic: nn.Module | None,
     judges: Judges,
     phase: AdversarialPhase,
-    view: View,
+    views: Sequence[View],
 ) -> Losses:
     terms: Losses = {}
     if phase.pixel:
         terms["pixel"] = pixel_loss(sr, hr, phase.pixel_loss)
     if judges.lpips is not None:
-        result, original = (_seen(image, view, phase.lpips_shift) for image in (sr, hr))
-        terms["lpips"] = lpips_loss(result, original, judges.lpips)
+        seen = [lpips_loss(show(sr, view), show(hr, view), judges.lpips) for view in views]
+        terms["lpips"] = torch.stack(seen).mean()
     if judges.vgg is not None:
         terms["vgg"] = vgg_loss(sr, hr, judges.vgg)
     if critic is not None:
@@ -229,16 +216,6 @@ def _generator_terms(
                 real: Judgement = critic(hr)
             terms["feature_matching"] = feature_matching_loss(made.features, real.features, phase.feature_matching_loss)
     return terms
-
-
-def _seen(image: Tensor, view: View, shift: int) -> Tensor:
-    """The part of the crop that LPIPS sees, (N, 3, S, S)."""
-    # Of one size whatever the place: a GPU chooses its algorithms anew for each size it meets.
-    side = image.shape[-1] - max(0, shift - 1)
-    square = image[..., view.top : view.top + side, view.left : view.left + side]
-    if view.scale == 1:
-        return square
-    return F.interpolate(square, size=(round(side * view.scale),) * 2, mode="bilinear", antialias=True)
 
 
 def _discriminator_step(

@@ -1,0 +1,84 @@
+"""What LPIPS is shown of a crop: in each step another place, size, direction and colouring of it.
+
+A generator finds whatever pleases AlexNet on one grid, at one size or in one direction. What pleases it in all of them
+is more likely to please the eye.
+Source: Kettunen, Härkönen and Lehtinen, "E-LPIPS: Robust Perceptual Image Similarity via Random Transformation
+Ensembles", 2019.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sixteenfold.training.phases import AdversarialPhase
+
+LEAST_CONTRAST = 0.4
+"""Of a view with other colours."""
+
+
+class View(NamedTuple):
+    """One look at a crop."""
+
+    top: int = 0
+    left: int = 0
+    """Where its square begins."""
+    side: int | None = None
+    """Of the square, in pixels; None: all of the crop."""
+    scale: float = 1.0
+    """To which share of its side the square is reduced."""
+    turn: int = 0
+    """Quarter turns, 0 to 3; from 4 on the same, mirrored."""
+    channels: tuple[int, ...] = (0, 1, 2)
+    """Which of the picture's channels take the places of red, green and blue."""
+    contrast: float = 1.0
+    black: float = 0.0
+    """Values v become black + contrast v."""
+
+
+WHOLE = View()
+"""The crop as it is."""
+
+
+def draw_views(random: torch.Generator, phase: AdversarialPhase) -> list[View]:
+    """A step's views, as the phase asks for them."""
+    return [_draw(random, phase) for _ in range(phase.lpips_views)]
+
+
+def _draw(random: torch.Generator, phase: AdversarialPhase) -> View:
+    def below(number: int) -> int:
+        return int(torch.randint(number, (), generator=random))
+
+    # Of one size whatever the place: a GPU chooses its algorithms anew for each size it meets.
+    side = phase.patch - max(0, phase.lpips_shift - 1)
+    top, left = (below(max(1, phase.lpips_shift)) for _ in range(2))
+    view = View(top, left, side, phase.lpips_scales[below(len(phase.lpips_scales))])
+    if not phase.lpips_turned:
+        return view
+    share, black = (float(value) for value in torch.rand(2, generator=random))
+    contrast = LEAST_CONTRAST + (1 - LEAST_CONTRAST) * share
+    channels = tuple(int(channel) for channel in torch.randperm(3, generator=random))
+    return view._replace(turn=below(8), channels=channels, contrast=contrast, black=black * (1 - contrast))
+
+
+def show(image: Tensor, view: View) -> Tensor:
+    """The view of pictures.
+
+    Args:
+        image: (N, 3, P, P), square, values in [0, 1].
+        view: What of it; its square must lie within.
+
+    Returns:
+        (N, 3, S, S), values in [0, 1]; S is the view's side, reduced to its scale.
+    """
+    side = view.side or image.shape[-1]
+    square = image[..., view.top : view.top + side, view.left : view.left + side]
+    if view.scale != 1:
+        square = F.interpolate(square, size=(round(side * view.scale),) * 2, mode="bilinear", antialias=True)
+    square = torch.rot90(square, view.turn % 4, (2, 3))
+    if view.turn >= 4:
+        square = square.flip(3)
+    if view.channels != WHOLE.channels:
+        square = square[:, list(view.channels)]
+    return square if view.contrast == 1 else view.black + view.contrast * square
