@@ -22,7 +22,7 @@ from sixteenfold.training.steps import (
     learning_rate_factor,
     pixel_step,
 )
-from sixteenfold.training.views import View, show
+from sixteenfold.training.views import View, Views, show
 
 PHASE = AdversarialPhase(
     batch=2, patch=64, pixel=1.0, lpips=0.5, adversarial=0.1, feature_matching=0.2, cutmix=0.7, discriminator=(4,) * 6
@@ -104,7 +104,7 @@ def test_lpips_alone_is_shown_views_and_their_mean_counts(fabric: Fabric, judges
     with torch.no_grad():
         sr = generator.module(data.lr)
     views = [View(3, 14, 49), View(0, 1, 49, 0.75, turn=5, channels=(2, 0, 1), contrast=0.5, black=0.2)]
-    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None, views)
+    losses = adversarial_step(fabric, generator, discriminator, judges, [data], PHASE, None, Views(views))
     assert judges.lpips is not None
     each = [judges.lpips(show(sr, view), show(data.hr, view)).mean().item() for view in views]
     assert each[0] != pytest.approx(each[1], rel=1e-2)

@@ -1,25 +1,32 @@
 """Views of a crop: what they show, and that they are drawn over all that the phase asks for."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from sixteenfold.training.phases import AdversarialPhase
-from sixteenfold.training.views import WHOLE, View, draw_views, show
+from sixteenfold.training.views import WHOLE, View, Views, draw_views, show
 
 
 def picture() -> torch.Tensor:
     return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 
 
-def views(count: int, **options: object) -> list[View]:
-    phase = AdversarialPhase(patch=64, lpips_views=count, **options)  # pyright: ignore[reportArgumentType]
+def drawn(**options: object) -> Views:
+    phase = AdversarialPhase(patch=64, **options)  # pyright: ignore[reportArgumentType]
     return draw_views(torch.Generator().manual_seed(1), phase)
+
+
+def views(count: int, **options: object) -> Sequence[View]:
+    return drawn(lpips_views=count, **options).lpips
 
 
 def test_the_whole_is_the_crop_itself() -> None:
     assert torch.equal(show(picture(), WHOLE), picture())
-    assert views(1) == [WHOLE._replace(side=64)]
+    whole = WHOLE._replace(side=64)
+    assert drawn() == Views([whole], whole)
 
 
 def test_a_square_is_cut_and_reduced() -> None:
@@ -59,3 +66,10 @@ def test_all_that_is_asked_for_is_drawn_and_nothing_else() -> None:
 def test_turned_views_stay_between_black_and_white() -> None:
     for view in views(20, lpips_turned=True, lpips_shift=16):
         assert 0 <= show(torch.zeros(1, 3, 64, 64), view).min() <= show(torch.ones(1, 3, 64, 64), view).max() <= 1
+
+
+def test_vgg_is_shown_a_square_somewhere_in_the_crop() -> None:
+    random, phase = torch.Generator().manual_seed(1), AdversarialPhase(patch=64, vgg_patch=60)
+    shown = [draw_views(random, phase).vgg for _ in range(200)]
+    assert {(view.top, view.left) for view in shown} == {(top, left) for top in range(5) for left in range(5)}
+    assert {view[2:] for view in shown} == {WHOLE._replace(side=60)[2:]}

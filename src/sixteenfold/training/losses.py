@@ -104,7 +104,7 @@ def vgg_loss(sr: Tensor, hr: Tensor, features: VGGFeatures) -> Tensor:
     """
     with torch.no_grad():
         wanted = features(hr)
-    return F.l1_loss(features(sr), wanted)
+    return F.l1_loss(features(sr).float(), wanted.float())
 
 
 def cutmix_mask(height: int, width: int, random: torch.Generator, device: torch.device | str = "cpu") -> Tensor:

@@ -110,6 +110,9 @@ class AdversarialPhase(Phase):
     """Distance of the features."""
     vgg: float = 0.0
     """Weight of the VGG perceptual loss."""
+    vgg_patch: int | None = None
+    """VGG sees a square of so many pixels a side, at another place of the crop in each step; None shows it all. VGG
+    costs more than twenty times as much as AlexNet."""
     cutmix: float = 0.0
     """Weight of the discriminator's CutMix consistency."""
     cutmix_probability: float = 0.5
@@ -145,6 +148,10 @@ class AdversarialPhase(Phase):
         require(
             0 <= self.lpips_shift <= max(0, self.patch - 31),
             f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
+        )
+        require(
+            self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch,
+            f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
         )
         require(self.lpips_views >= 1, f"lpips_views must be at least 1, not {self.lpips_views}")
         require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")

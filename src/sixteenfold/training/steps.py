@@ -29,7 +29,7 @@ from sixteenfold.training.losses import (
     vgg_loss,
 )
 from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
-from sixteenfold.training.views import WHOLE, View, show
+from sixteenfold.training.views import EVERYTHING, Views, show
 from sixteenfold.upscaling.consistency import project
 
 RAW_WEIGHT = 0.1
@@ -105,7 +105,7 @@ def adversarial_step(
     parts: Sequence[Batch],
     phase: AdversarialPhase,
     mask: Tensor | None,
-    views: Sequence[View] = (WHOLE,),
+    views: Views = EVERYTHING,
 ) -> Losses:
     """Move the generator, then the discriminator, one step each, over the same results.
 
@@ -117,7 +117,7 @@ def adversarial_step(
         parts: This process's share of the step's batch, in equal pieces.
         phase: Weights and distances.
         mask: (1, 1, P, P) for a step with CutMix consistency, else None.
-        views: What LPIPS is shown of each crop; their mean counts.
+        views: What LPIPS and VGG are shown of each crop.
 
     Returns:
         The terms before the step, the generator's by their names in `AdversarialPhase`, then "generator_gradient",
@@ -153,7 +153,7 @@ def _generator_step(
     judges: Judges,
     parts: Sequence[Batch],
     phase: AdversarialPhase,
-    views: Sequence[View],
+    views: Views,
 ) -> tuple[Losses, list[Tensor]]:
     """Move the generator; give its terms and the results they were of."""
     weights = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
@@ -196,16 +196,17 @@ def _generator_terms(
     critic: nn.Module | None,
     judges: Judges,
     phase: AdversarialPhase,
-    views: Sequence[View],
+    views: Views,
 ) -> Losses:
     terms: Losses = {}
     if phase.pixel:
         terms["pixel"] = pixel_loss(sr, hr, phase.pixel_loss)
     if judges.lpips is not None:
-        seen = [lpips_loss(show(sr, view), show(hr, view), judges.lpips) for view in views]
+        seen = [lpips_loss(show(sr, view), show(hr, view), judges.lpips) for view in views.lpips]
         terms["lpips"] = torch.stack(seen).mean()
     if judges.vgg is not None:
-        terms["vgg"] = vgg_loss(sr, hr, judges.vgg)
+        with fabric.autocast():
+            terms["vgg"] = vgg_loss(show(sr, views.vgg), show(hr, views.vgg), judges.vgg)
     if critic is not None:
         with fabric.autocast():
             made: Judgement = critic(sr)

@@ -1,4 +1,4 @@
-"""What LPIPS is shown of a crop: in each step another place, size, direction and colouring of it.
+"""What LPIPS and VGG are shown of a crop: in each step another place, size, direction and colouring of it.
 
 A generator finds whatever pleases AlexNet on one grid, at one size or in one direction. What pleases it in all of them
 is more likely to please the eye.
@@ -6,6 +6,7 @@ Source: Kettunen, Härkönen and Lehtinen, "E-LPIPS: Robust Perceptual Image Sim
 Ensembles", 2019.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -41,25 +42,41 @@ WHOLE = View()
 """The crop as it is."""
 
 
-def draw_views(random: torch.Generator, phase: AdversarialPhase) -> list[View]:
+class Views(NamedTuple):
+    """What each judge is shown in one step."""
+
+    lpips: Sequence[View] = (WHOLE,)
+    """The mean of LPIPS over them counts."""
+    vgg: View = WHOLE
+
+
+EVERYTHING = Views()
+"""The whole crop, to both."""
+
+
+def draw_views(random: torch.Generator, phase: AdversarialPhase) -> Views:
     """A step's views, as the phase asks for them."""
-    return [_draw(random, phase) for _ in range(phase.lpips_views)]
+    lpips = [_for_lpips(random, phase) for _ in range(phase.lpips_views)]
+    side = phase.vgg_patch or phase.patch
+    top, left = (_below(phase.patch - side + 1, random) for _ in range(2))
+    return Views(lpips, View(top, left, side))
 
 
-def _draw(random: torch.Generator, phase: AdversarialPhase) -> View:
-    def below(number: int) -> int:
-        return int(torch.randint(number, (), generator=random))
+def _below(number: int, random: torch.Generator) -> int:
+    return int(torch.randint(number, (), generator=random))
 
+
+def _for_lpips(random: torch.Generator, phase: AdversarialPhase) -> View:
     # Of one size whatever the place: a GPU chooses its algorithms anew for each size it meets.
     side = phase.patch - max(0, phase.lpips_shift - 1)
-    top, left = (below(max(1, phase.lpips_shift)) for _ in range(2))
-    view = View(top, left, side, phase.lpips_scales[below(len(phase.lpips_scales))])
+    top, left = (_below(max(1, phase.lpips_shift), random) for _ in range(2))
+    view = View(top, left, side, phase.lpips_scales[_below(len(phase.lpips_scales), random)])
     if not phase.lpips_turned:
         return view
     share, black = (float(value) for value in torch.rand(2, generator=random))
     contrast = LEAST_CONTRAST + (1 - LEAST_CONTRAST) * share
     channels = tuple(int(channel) for channel in torch.randperm(3, generator=random))
-    return view._replace(turn=below(8), channels=channels, contrast=contrast, black=black * (1 - contrast))
+    return view._replace(turn=_below(8, random), channels=channels, contrast=contrast, black=black * (1 - contrast))
 
 
 def show(image: Tensor, view: View) -> Tensor:
