@@ -56,8 +56,17 @@ ARMS: dict[str, tuple[AdversarialPhase, DataConfig]] = {
     "vgg-unet": (VGG_UNET, DataConfig()),
     "lpips-encoder": (replace(LPIPS_UNET, decoder=False), DataConfig()),
     "lpips-unet": (LPIPS_UNET, DataConfig()),
-    # Beyond it: LPIPS at several sizes; crops of the flattest third drawn again.
+    # Beyond it, each one change to "matching". How LPIPS looks:
     "matching-scales": (replace(MATCHING, lpips_scales=(1.0, 1.0, 0.875, 0.75, 0.625, 0.5)), DataConfig()),
+    "matching-views": (replace(MATCHING, lpips_views=2, lpips_turned=True), DataConfig()),
+    # VGG beside it, with two thirds of its say:
+    "matching-vgg": (replace(MATCHING, vgg=0.1), DataConfig()),
+    # Weights of feature matching and of the adversarial term:
+    "matching-more": (replace(MATCHING, feature_matching=4.0), DataConfig()),
+    "matching-less": (replace(MATCHING, adversarial=0.1, feature_matching=0.2), DataConfig()),
+    # A discriminator twice as wide; the same pixels in one large crop; crops of the flattest third drawn again:
+    "matching-wide": (replace(MATCHING, discriminator=(32, 64, 96, 128, 160, 192)), DataConfig()),
+    "matching-large": (replace(MATCHING, patch=256, batch=1), DataConfig()),
     "matching-detail": (MATCHING, DataConfig(detail=3.0)),
 }
 
@@ -128,6 +137,18 @@ def norms(hr: Sequence[Path]) -> None:
         print(f"{name}: {value.item():.4f}, norm of its gradient {at.grad.norm().item():.4f}")
 
 
+def _other(phase: AdversarialPhase, data: DataConfig) -> list[str]:
+    """What the table's columns do not say of an arm."""
+    said = {
+        f"LPIPS at sizes of {phase.lpips_scales}": len(phase.lpips_scales) > 1,
+        f"LPIPS in {phase.lpips_views} views, turned": phase.lpips_turned,
+        f"discriminator of {phase.discriminator}": phase.discriminator != MATCHING.discriminator,
+        f"{phase.batch} crop of {phase.patch}": phase.patch != MATCHING.patch,
+        f"crops of detail {data.detail:g} or more": data.detail > 0,
+    }
+    return [words for words, true in said.items() if true]
+
+
 def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -> None:
     """Score every arm and the start, and write the document."""
     models = [find_model(str(file)) for file in files] + [find_model(START)]
@@ -142,8 +163,7 @@ def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -
     for file in files:
         phase, data = ARMS[file.stem]
         critic = "U-net" if phase.decoder else "encoder"
-        other = [f"LPIPS at sizes of {phase.lpips_scales}"] if len(phase.lpips_scales) > 1 else []
-        other += [f"crops of detail {data.detail:g} or more"] if data.detail else []
+        other = _other(phase, data)
         weights = (phase.pixel, phase.lpips, phase.vgg, phase.adversarial, phase.feature_matching)
         lines += [
             f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {critic} | {', '.join(other)} |"
