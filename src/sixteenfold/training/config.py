@@ -118,6 +118,30 @@ def _head_start(phase: Phase, steps: int) -> dict[str, int]:
 # Not tuned to the last: of these only "smoke" has been run to its end as it stands.
 _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 
+# Ours, for `strong` and `compact` (docs/decisions.md): the losses see the projected picture; many small crops rather
+# than few large ones; LPIPS leads, as it is what is judged. What the shipped compact models' runs taught
+# (docs/training-log.md), in one piece and longer.
+_OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, average=0.998, projected=True)
+_OUR_ADVERSARIAL = AdversarialPhase(
+    patch=256,
+    learning_rate=5e-5,
+    final_learning_rate=1e-6,
+    discriminator_learning_rate=1e-4,
+    discriminator_betas=(0.0, 0.99),
+    warmup=200,
+    betas=(0.9, 0.99),
+    gradient_clip=1.0,
+    average=0.998,
+    projected=True,
+    pixel=5.0,
+    pixel_loss="l1",
+    lpips=1.0,
+    lpips_shift=16,
+    adversarial=0.5,
+    feature_matching=1.0,
+    feature_matching_loss="l1",
+)
+
 PRESETS: dict[str, TrainConfig] = {
     # The factsheet's recipe. It names the losses but no weights: these are the published code's. For the features
     # it names no distance either: the squared one, as for pixels.
@@ -137,86 +161,27 @@ PRESETS: dict[str, TrainConfig] = {
             pixel=1e-2, pixel_loss="l1", lpips=0.0, feature_matching=0.0, adversarial=5e-3, vgg=1.0
         ),
     ),
-    # Ours, for a GPU hour (docs/decisions.md): a short pixel phase, for it only has to lay the ground; many small
-    # crops rather than few large ones; the losses see the projected picture; LPIPS leads, as it is what is judged.
-    # --minutes fits both phases to the time there is.
+    # For a GPU hour: a short pixel phase, for it only has to lay the ground. --minutes fits both phases to the time.
     "strong": TrainConfig(
-        pixel=PixelPhase(
+        pixel=replace(
+            _OUR_PIXEL,
             steps=8_000,
             batch=16,
-            patch=256,
-            loss="l1",
             learning_rate=2e-4,
             final_learning_rate=1e-5,
             warmup=300,
             betas=(0.9, 0.99),
-            gradient_clip=1.0,
-            average=0.998,
-            projected=True,
         ),
-        adversarial=AdversarialPhase(
-            steps=12_000,
-            head_start=500,
-            batch=16,
-            patch=256,
-            learning_rate=5e-5,
-            final_learning_rate=1e-6,
-            discriminator_learning_rate=1e-4,
-            discriminator_betas=(0.0, 0.99),
-            warmup=200,
-            betas=(0.9, 0.99),
-            gradient_clip=1.0,
-            average=0.998,
-            projected=True,
-            pixel=5.0,
-            pixel_loss="l1",
-            lpips=1.0,
-            lpips_shift=16,
-            adversarial=0.5,
-            feature_matching=1.0,
-            feature_matching_loss="l1",
-        ),
+        adversarial=replace(_OUR_ADVERSARIAL, steps=12_000, head_start=500, batch=16),
         validate_every=2000,
         validation_crop=512,
     ),
-    # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16). What the
-    # shipped compact models' runs taught (docs/training-log.md), in one piece and longer.
+    # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16).
     "compact": TrainConfig(
         generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
-        pixel=PixelPhase(
-            steps=20_000,
-            batch=4,
-            patch=256,
-            loss="l1",
-            learning_rate=5e-4,
-            final_learning_rate=2e-6,
-            warmup=200,
-            gradient_clip=1.0,
-            average=0.998,
-            projected=True,
-        ),
-        adversarial=AdversarialPhase(
-            steps=10_000,
-            head_start=1000,
-            batch=4,
-            patch=256,
-            learning_rate=5e-5,
-            final_learning_rate=1e-6,
-            discriminator_learning_rate=1e-4,
-            discriminator_betas=(0.0, 0.99),
-            discriminator=(16, 32, 48, 64, 80, 96),
-            warmup=200,
-            betas=(0.9, 0.99),
-            gradient_clip=1.0,
-            average=0.998,
-            projected=True,
-            pixel=5.0,
-            pixel_loss="l1",
-            lpips=1.0,
-            lpips_shift=16,
-            adversarial=0.5,
-            feature_matching=1.0,
-            feature_matching_loss="l1",
+        pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
+        adversarial=replace(
+            _OUR_ADVERSARIAL, steps=10_000, head_start=1000, batch=4, discriminator=(16, 32, 48, 64, 80, 96)
         ),
     ),
     # To see that everything works: both phases in a minute or two on two cores.
