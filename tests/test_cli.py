@@ -233,6 +233,20 @@ def test_a_folder_again_in_another_size_and_format(
     assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
 
 
+def test_a_result_that_is_named_beside_its_source(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [str(write(tmp_path / name, 2, 3)) for name in ("a.png", "a_x4.png", "a_x2.png")]
+    assert main(["upscale", *names, "--model", model, "--scale", "2"]) == 0
+    assert read(tmp_path / "a_x4_x2.png").pixels.shape == (4, 6, 3)  # who names a file means it
+    assert not (tmp_path / "a_x2_x2.png").exists()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        f"1 left out, being what this command makes of others, such as {tmp_path / 'a_x2.png'}; "
+        "name one without the others to enlarge it"
+    )
+
+
 def test_deep_zoom_and_pyramid(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "album"
     write(folder / "photo.png", 20, 30)

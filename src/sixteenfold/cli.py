@@ -34,6 +34,7 @@ from sixteenfold.words import (
 )
 
 if TYPE_CHECKING:
+    from sixteenfold.imaging.folders import Plan
     from sixteenfold.training.config import TrainConfig
 
 DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` tells more; --version prints the version."
@@ -51,7 +52,7 @@ class Upscale:
     """Make pictures sixteen times as large a side."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked; results of earlier runs among them are left out."""
+    """Picture files, or folders, which are walked; results of earlier runs found there are left out."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
@@ -121,16 +122,8 @@ class Upscale:
             pyramid=self.pyramid,
             allow_huge=self.allow_huge,
         )
-        if report.skipped and not self.quiet:
-            _say(
-                f"{len(report.skipped)} skipped, their results exist, such as {report.skipped[0]}; "
-                "--overwrite makes them anew"
-            )
-        if report.earlier and not self.quiet:
-            _say(
-                f"{len(report.earlier)} left out, results of earlier runs by their names, such as {report.earlier[0]}; "
-                "name one alone to enlarge it"
-            )
+        if not self.quiet:
+            _say_undone(report.plan, report.skipped)
         return _status(report.failures)
 
 
@@ -413,6 +406,17 @@ def _replace_closed_streams() -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
+    """Say what a batch did not touch, a line for each reason."""
+    for paths, why, way_out in (
+        (skipped, "skipped, their results exist", "--overwrite makes them anew"),
+        (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
+        (plan.made, "left out, being what this command makes of others", "name one without the others to enlarge it"),
+    ):
+        if paths:
+            _say(one_line(f"{len(paths)} {why}, such as {paths[0]}; {way_out}"))
 
 
 def _status(failures: Sequence[str]) -> int:

@@ -29,7 +29,9 @@ class Plan:
     jobs: tuple[Job, ...]
     """One a picture, in the order given, folders in the order of names; none twice."""
     earlier: tuple[Path, ...]
-    """Pictures that were left out, being results of earlier runs by their names and places."""
+    """Pictures found in folders that were left out, being results of earlier runs by their names and places."""
+    made: tuple[Path, ...]
+    """Files that were left out although they are named themselves, as they are what a job makes of another."""
 
 
 def plan_jobs(
@@ -50,15 +52,15 @@ def plan_jobs(
             a picture's (`is_like_a_picture`) and no folder of that name exists.
         ending: What a result's name has after its source's, before the suffix.
         endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
-            name and such an ending, and lies beside it or where its result goes, is left out. So a picture that is
-            named alone never is.
+            name and such an ending, and lies beside it or where its result goes, is left out, unless it is
+            named itself: who names a file means it.
         suffix: The results' suffix, such as ".png", if one is asked for.
         keep_suffix: Where none is asked for, take the source's if such a file can be written. Otherwise
             the results are ".png".
 
     Returns:
-        The jobs, and what was left out. What is the result of a job is no source of another. Where two
-        sources would share a result, the results' names keep the sources' suffixes.
+        The jobs, and what was left out. What is the result of a job is no source of another, named or not.
+        Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
         SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
@@ -75,14 +77,18 @@ def plan_jobs(
         if _spelled_out(source) not in seen:
             seen.add(_spelled_out(source))
             placed[source] = folder
-    earlier = [] if endings is None else _results_among(placed, endings)
+    named = {_spelled_out(path) for path in inputs}
+    found = [] if endings is None else _results_among(placed, endings)
+    earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
     jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
+    named_and_made = named & made
     return Plan(
         tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
         tuple(path for path in earlier if _spelled_out(path) not in made),
+        tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, plan_jobs, there
+from sixteenfold.imaging.folders import Job, Plan, plan_jobs, there
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
@@ -20,14 +20,14 @@ from sixteenfold.upscaling.upscaler import Upscaler
 class BatchReport:
     """What became of the pictures of a batch."""
 
+    plan: Plan
+    """What was to be done, and which pictures were left out."""
     written: tuple[Path, ...]
     """New results."""
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
     """A line for each picture that could not be done."""
-    earlier: tuple[Path, ...]
-    """Pictures that were not enlarged, being results of earlier runs by their names and places."""
 
 
 def upscale_files(
@@ -50,8 +50,8 @@ def upscale_files(
     enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
 
     Args:
-        inputs: Files, and folders, which are walked. A picture that has the name of another's result, whatever
-            its size and format, is left out.
+        inputs: Files, and folders, which are walked. A picture in a folder that has the name of another's result,
+            whatever its size and format, is left out; a named one, only if it is what another becomes now.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
         make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
@@ -83,7 +83,7 @@ def upscale_files(
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(tuple(batch.written), skipped, tuple(batch.failures), plan.earlier)
+    return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
 
 
 class _Batch:
