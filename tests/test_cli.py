@@ -84,7 +84,8 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
             "--ensemble --no-consistency --overwrite "
             "--allow-huge --quiet --json",
         ),
-        ("downscale", "-o"),
+        ("downscale", "-o --overwrite"),
+        ("convert", "--overwrite"),
         ("train", "--config --hr --val --out --resume --steps --device --precision"),
         ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out"),
     ],
@@ -535,6 +536,21 @@ def test_downscale_a_file_and_a_folder(tmp_path: Path) -> None:
     assert torch.equal(to_tensor(read(tmp_path / "out" / "photo.png").pixels), expected)
 
 
+def test_downscale_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a.png", "b.png"):
+        write(tmp_path / "in" / name, 32, 32)
+    mine = write(tmp_path / "out" / "a.png", 1, 5)
+    words = ["downscale", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{tmp_path / 'out' / 'b.png'}\n"
+    assert said.err == f"1 skipped, their results exist, such as {mine}; --overwrite makes them anew\n"
+    assert read(mine).pixels.shape == (1, 5, 3)
+    assert main([*words, "--overwrite"]) == 0
+    assert capsys.readouterr().err == ""
+    assert read(mine).pixels.shape == (2, 2, 3)
+
+
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = Generator(features=4, growth=4, blocks=(1, 2)).state_dict()
     torch.save({"params_ema": state}, tmp_path / "other.pth")
@@ -542,6 +558,21 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "blocks 1+2" in capsys.readouterr().out
     assert torch.equal(zoo.load(tmp_path / "ours.safetensors").state_dict()["stem.weight"], state["stem.weight"])
     assert "nothing.pth" in refused(capsys, "convert", tmp_path / "nothing.pth", tmp_path / "b.safetensors")
+
+
+def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(Generator(features=4, growth=4, blocks=(1, 2)).state_dict(), tmp_path / "other.pth")
+    ours, folder = tmp_path / "ours.safetensors", tmp_path / "weights"
+    ours.write_text("precious")
+    words = ["convert", str(tmp_path / "other.pth"), str(ours)]
+    assert main(words) == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
+    assert ours.read_text() == "precious"
+    assert main([*words, "--overwrite"]) == 0
+    assert zoo.load(ours).blocks == (1, 2)
+    folder.mkdir()
+    assert "end the name in .safetensors" in refused(capsys, "convert", tmp_path / "other.pth", folder)
 
 
 def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

@@ -135,23 +135,27 @@ class Downscale:
     """Picture files, or folders, which are walked."""
     out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
     """File for one input, else folder that mirrors the input's."""
+    overwrite: Flag = False
+    """Make results anew that exist already; without it they are skipped."""
 
     def run(self) -> int:
         """Shrink, and return the exit status."""
         from sixteenfold.imaging.folders import plan_jobs
         from sixteenfold.imaging.shrink import shrink_file
 
-        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True).jobs
+        plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        pending, skipped = plan.divided(overwrite=self.overwrite)
         failures: list[str] = []
-        for job in jobs:
+        for job in pending:
             try:
                 notes = shrink_file(job.source, job.target)
             except SixteenfoldError as error:
-                if len(jobs) == 1:
+                if len(plan.jobs) == 1:
                     raise
                 failures.append(str(error))
             else:
                 print(one_line("; ".join((str(job.target), *notes))))
+        _say_undone(plan, skipped)
         return _status(failures)
 
 
@@ -309,11 +313,18 @@ class Convert:
     """The checkpoint, as torch.save or safetensors wrote it."""
     dst: Annotated[Positional[Path], arg(metavar="DST")]
     """The .safetensors file to write."""
+    overwrite: Flag = False
+    """Replace DST if it exists; without it nothing is done then."""
 
     def run(self) -> int:
         """Convert, and return the exit status."""
+        from sixteenfold.imaging.folders import there
         from sixteenfold.networks.convert import convert
 
+        # Another ending is refused whether there is such a file or not.
+        if self.dst.suffix == ".safetensors" and there(self.dst) and not self.overwrite:
+            _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
+            return 0
         print(f"{self.dst}: {convert(self.src, self.dst)}")
         return 0
 

@@ -33,6 +33,11 @@ class Plan:
     made: tuple[Path, ...]
     """Files that were left out although they are named themselves, as they are what a job makes of another."""
 
+    def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
+        done = set[Job]() if overwrite else {job for job in self.jobs if there(job.target)}
+        return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
+
 
 def plan_jobs(
     inputs: Sequence[Path],

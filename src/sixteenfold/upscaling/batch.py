@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, Plan, plan_jobs, there
+from sixteenfold.imaging.folders import Job, Plan, plan_jobs
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
@@ -73,8 +73,7 @@ def upscale_files(
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
-    skipped = tuple(job.target for job in jobs if there(job.target) and not overwrite)
-    pending = [job for job in jobs if job.target not in skipped]
+    pending, skipped = plan.divided(overwrite=overwrite)
     upscaler = make_upscaler()
     with ExitStack() as stack:
         watches = [watch] if watch else []
