@@ -234,6 +234,23 @@ def test_a_folder_again_in_another_size_and_format(
     assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
 
 
+def test_a_folder_with_pictures_that_are_not_read(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.png", 2, 3)
+    for name in ("b.bmp", "c.svg", "d.bmp", "notes.txt"):
+        (tmp_path / "in" / name).touch()
+    line = (
+        "3 passed over, of formats that are not read (2 .bmp, 1 .svg), "
+        f"such as {tmp_path / 'in' / 'b.bmp'}; convert them to PNG"
+    )
+    for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
+        assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / verb), *options]) == 0
+        assert capsys.readouterr().err.splitlines()[-1] == line
+    assert main(["upscale", str(tmp_path / "in"), "--model", model, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_a_result_that_is_named_beside_its_source(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -421,10 +421,13 @@ def _say(line: str) -> None:
 
 def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
+    from sixteenfold.imaging.folders import kinds
+
     for paths, why, way_out in (
         (skipped, "skipped, their results exist", "--overwrite makes them anew"),
         (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
         (plan.made, "left out, being what this command makes of others", "name one without the others to enlarge it"),
+        (plan.unread, f"passed over, of formats that are not read ({kinds(plan.unread)})", "convert them to PNG"),
     ):
         if paths:
             _say(one_line(f"{len(paths)} {why}, such as {paths[0]}; {way_out}"))

@@ -56,6 +56,15 @@ def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
     }
 
 
+def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/b.BMP", "in/deep/c.ppm", "in/d.dzi", "in/notes.txt", "in/.e.bmp", "in/f.apng")
+    inputs = [tmp_path / "in", tmp_path / "in" / "deep" / ".." / "deep" / "g.bmp", tmp_path / "in" / "a.png"]
+    found = plan_jobs(inputs, tmp_path / "out", ending="_x16")
+    assert found.unread == (tmp_path / "in" / "b.BMP", tmp_path / "in" / "deep" / "c.ppm")
+    # A file that is named itself is tried, as its first bytes tell its format.
+    assert [job.source.name for job in found.jobs] == ["a.png", "f.apng", "g.bmp"]
+
+
 @pytest.mark.parametrize("out", [None, "in/large"])
 def test_results_of_an_earlier_run_are_no_sources(tmp_path: Path, out: str | None) -> None:
     touch(tmp_path / "in", "a.jpg", "deep/b.png")
@@ -154,7 +163,8 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     ("inputs", "out", "suffix", "cause"),
     [
         ([], "out", None, "no INPUT"),
-        (["empty"], "out", None, "empty: holds no picture"),
+        (["empty"], "out", None, "empty: holds no picture of a format that is read; check"),
+        (["others"], "out", None, r"others: holds no picture of a format that is read, but 2 \.bmp, 1 \.svg; convert"),
         (["empty"], "out.png", None, "empty: holds no picture"),
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
@@ -168,6 +178,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "in", "a.png", "b.png")
+    touch(tmp_path / "others", "a.BMP", "deep/b.bmp", "deep/c.svg", "notes.txt")
     with pytest.raises(SixteenfoldError, match=cause):
         plan(tmp_path, inputs, out, suffix=suffix)
 

@@ -24,11 +24,9 @@ MAX_PIXELS = 178_956_970
 DEFAULT_RESOLUTION = 72 / 25.4
 """Pixels per millimetre where a file says nothing: 72 an inch, as most programs assume."""
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif"} | {
-    ".avif",
-    ".heic",
-    ".heif",
-    ".jxl",
+_SUFFIXES = {
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif"),
+    *(".avif", ".heic", ".heif", ".hif", ".jxl"),
 }
 _MEANT_FOR = {"GRAY": 1, "RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _MOVING = {b"ftypavis", b"ftypmsf1", b"ftyphevc"}  # AVIF and HEIF sequences
