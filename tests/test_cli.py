@@ -311,6 +311,11 @@ def test_smaller_results(tmp_path: Path, model: str, capsys: pytest.CaptureFixtu
     assert read(tmp_path / "photo_x2.5.png").pixels.shape == (8, 10, 3)
     assert main([*words, "--size", "30x40"]) == 0
     assert read(tmp_path / "photo_30x40.png").pixels.shape == (40, 30, 3)
+    for spelled in ("20X10", "20\N{MULTIPLICATION SIGN}10"):
+        assert main([*words, "--size", spelled]) == 0
+        made = tmp_path / "photo_20x10.png"  # the name does not depend on how the size was spelled
+        assert read(made).pixels.shape == (10, 20, 3)
+        made.unlink()
     assert "at most 64x48" in refused(capsys, *words, "--size", "65x10")
 
 
