@@ -24,6 +24,7 @@ from sixteenfold.imaging.resample import downscale, round_to_8_bits
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.upscaling.upscaler import Upscaler
 
 VERBS = ("upscale", "downscale", "train", "evaluate", "convert", "models")
 
@@ -194,6 +195,27 @@ def test_existing_results_are_skipped_unless_overwritten(
     assert f"1 skipped, their results exist, such as {target}" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
+
+
+def test_what_computes_is_told_once_and_only_where_something_is_computed(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "c.png"):
+        write(tmp_path / "in" / name, 2, 3)
+    (tmp_path / "in" / "b.png").write_text("no picture")
+    (tmp_path / "file").touch()
+
+    def lines(*words: object) -> list[str]:
+        main(["upscale", *map(str, words), "--model", model, "--device", "cpu"])
+        return capsys.readouterr().err.splitlines()
+
+    for refused in (("in/b.png", "result.png"), ("in/a.png", "file/result.png")):
+        (line,) = lines(tmp_path / refused[0], "-o", tmp_path / refused[1])
+        assert line.startswith("sixteenfold: ")
+    told, failed = lines(tmp_path / "in", "-o", tmp_path / "out")
+    assert told == Upscaler(model, device="cpu").description and "b.png" in failed
+    skipped, failed = lines(tmp_path / "in", "-o", tmp_path / "out")
+    assert skipped.startswith("2 skipped") and "b.png" in failed
 
 
 def test_options_reach_the_upscaler(tmp_path: Path, model: str) -> None:
@@ -488,7 +510,7 @@ def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()
-        assert len(process.stderr.readlines()) == 1  # the engine's description
+        assert process.stderr.readlines() == []
     assert process.returncode == 1
     assert not any((tmp_path / "out").glob("*"))
 

@@ -95,7 +95,7 @@ class Upscale:
         from sixteenfold.upscaling.upscaler import Upscaler
 
         def make_upscaler() -> Upscaler:
-            upscaler = Upscaler(
+            return Upscaler(
                 self.model,
                 device=self.device,
                 precision=self.precision,
@@ -105,9 +105,6 @@ class Upscale:
                 fidelity=self.fidelity,
                 say=_say,
             )
-            if not self.quiet:
-                _say(upscaler.description)
-            return upscaler
 
         report = upscale_files(
             self.inputs,
@@ -117,6 +114,7 @@ class Upscale:
             overwrite=self.overwrite,
             console=None if self.quiet or self.json else Console(),
             watch=json_lines(sys.stdout) if self.json else None,
+            say=None if self.quiet else _say,
             scale=self.scale,
             size=self.size,
             pyramid=self.pyramid,

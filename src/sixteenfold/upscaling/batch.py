@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -39,6 +40,7 @@ def upscale_files(
     overwrite: bool = False,
     console: Console | None = None,
     watch: Watch | None = None,
+    say: Callable[[str], None] | None = None,
     scale: float | None = None,
     size: tuple[int, int] | None = None,
     pyramid: bool = False,
@@ -59,6 +61,7 @@ def upscale_files(
         overwrite: Replace results that exist; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
         watch: Called with each event, in the order of their happening, not always in the same thread.
+        say: Called with the upscaler's description, as soon as one picture's result is begun.
         scale: Reduce each result to so many times its picture's side, 2 to 16.
         size: Reduce each result to this (width, height).
         pyramid: Put the results' halvings into their files too, which have to be TIFF.
@@ -77,12 +80,27 @@ def upscale_files(
     upscaler = make_upscaler()
     with ExitStack() as stack:
         watches = [watch] if watch else []
+        if say:
+            watches.append(_once_begun(partial(say, upscaler.description)))
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
+
+
+def _once_begun(act: Callable[[], None]) -> Watch:
+    """Acts once, when the first result has its place on the disk: not where every picture is refused before."""
+    begun = False
+
+    def watch(event: Event) -> None:
+        nonlocal begun
+        if isinstance(event, Advanced) and not begun:
+            begun = True
+            act()
+
+    return watch
 
 
 class _Batch:
