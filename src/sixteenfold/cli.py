@@ -78,7 +78,7 @@ class Upscale:
     consistency: Flag = True
     """Leave the result as the network gives it, instead of making it downscale to its input."""
     overwrite: Flag = False
-    """Make results anew that exist already; without it they are skipped, so a stopped batch goes on."""
+    """Make results anew that exist already; without it they are skipped, with whatever options they were made."""
     allow_huge: Flag = False
     """Read pictures too that declare more than 178 megapixels."""
     quiet: Flag = False
