@@ -34,6 +34,7 @@ from sixteenfold.words import (
 )
 
 if TYPE_CHECKING:
+    from sixteenfold.imaging.folders import Plan
     from sixteenfold.training.config import TrainConfig
 
 DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` tells more; --version prints the version."
@@ -51,7 +52,7 @@ class Upscale:
     """Make pictures sixteen times as large a side."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked; results of earlier runs among them are left out."""
+    """Picture files, or folders, which are walked; results of earlier runs found there are left out."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
@@ -77,7 +78,7 @@ class Upscale:
     consistency: Flag = True
     """Leave the result as the network gives it, instead of making it downscale to its input."""
     overwrite: Flag = False
-    """Make results anew that exist already; without it they are skipped, so a stopped batch goes on."""
+    """Make results anew that exist already; without it they are skipped, with whatever options they were made."""
     allow_huge: Flag = False
     """Read pictures too that declare more than 178 megapixels."""
     quiet: Flag = False
@@ -94,7 +95,7 @@ class Upscale:
         from sixteenfold.upscaling.upscaler import Upscaler
 
         def make_upscaler() -> Upscaler:
-            upscaler = Upscaler(
+            return Upscaler(
                 self.model,
                 device=self.device,
                 precision=self.precision,
@@ -104,9 +105,6 @@ class Upscale:
                 fidelity=self.fidelity,
                 say=_say,
             )
-            if not self.quiet:
-                _say(upscaler.description)
-            return upscaler
 
         report = upscale_files(
             self.inputs,
@@ -116,21 +114,14 @@ class Upscale:
             overwrite=self.overwrite,
             console=None if self.quiet or self.json else Console(),
             watch=json_lines(sys.stdout) if self.json else None,
+            say=None if self.quiet else _say,
             scale=self.scale,
             size=self.size,
             pyramid=self.pyramid,
             allow_huge=self.allow_huge,
         )
-        if report.skipped and not self.quiet:
-            _say(
-                f"{len(report.skipped)} skipped, their results exist, such as {report.skipped[0]}; "
-                "--overwrite makes them anew"
-            )
-        if report.earlier and not self.quiet:
-            _say(
-                f"{len(report.earlier)} left out, results of earlier runs by their names, such as {report.earlier[0]}; "
-                "name one alone to enlarge it"
-            )
+        if not self.quiet:
+            _say_undone(report.plan, report.skipped)
         return _status(report.failures)
 
 
@@ -142,23 +133,27 @@ class Downscale:
     """Picture files, or folders, which are walked."""
     out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
     """File for one input, else folder that mirrors the input's."""
+    overwrite: Flag = False
+    """Make results anew that exist already; without it they are skipped."""
 
     def run(self) -> int:
         """Shrink, and return the exit status."""
         from sixteenfold.imaging.folders import plan_jobs
         from sixteenfold.imaging.shrink import shrink_file
 
-        jobs = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True).jobs
+        plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        pending, skipped = plan.divided(overwrite=self.overwrite)
         failures: list[str] = []
-        for job in jobs:
+        for job in pending:
             try:
                 notes = shrink_file(job.source, job.target)
             except SixteenfoldError as error:
-                if len(jobs) == 1:
+                if len(plan.jobs) == 1:
                     raise
                 failures.append(str(error))
             else:
                 print(one_line("; ".join((str(job.target), *notes))))
+        _say_undone(plan, skipped)
         return _status(failures)
 
 
@@ -316,11 +311,18 @@ class Convert:
     """The checkpoint, as torch.save or safetensors wrote it."""
     dst: Annotated[Positional[Path], arg(metavar="DST")]
     """The .safetensors file to write."""
+    overwrite: Flag = False
+    """Replace DST if it exists; without it nothing is done then."""
 
     def run(self) -> int:
         """Convert, and return the exit status."""
+        from sixteenfold.imaging.folders import there
         from sixteenfold.networks.convert import convert
 
+        # Another ending is refused whether there is such a file or not.
+        if self.dst.suffix == ".safetensors" and there(self.dst) and not self.overwrite:
+            _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
+            return 0
         print(f"{self.dst}: {convert(self.src, self.dst)}")
         return 0
 
@@ -413,6 +415,20 @@ def _replace_closed_streams() -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
+
+
+def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
+    """Say what a batch did not touch, a line for each reason."""
+    from sixteenfold.imaging.folders import kinds
+
+    for paths, why, way_out in (
+        (skipped, "skipped, their results exist", "--overwrite makes them anew"),
+        (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
+        (plan.made, "left out, being what this command makes of others", "name one without the others to enlarge it"),
+        (plan.unread, f"passed over, of formats that are not read ({kinds(plan.unread)})", "convert them to PNG"),
+    ):
+        if paths:
+            _say(one_line(f"{len(paths)} {why}, such as {paths[0]}; {way_out}"))
 
 
 def _status(failures: Sequence[str]) -> int:

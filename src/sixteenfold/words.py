@@ -26,7 +26,7 @@ def _count(word: str) -> int:
 
 
 def _width_and_height(word: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,9})x(\d{1,9})", word)
+    found = re.fullmatch(r"(\d{1,9})[xX\N{MULTIPLICATION SIGN}](\d{1,9})", word)
     if not found:
         raise ValueError(f"{word!r} is not WIDTHxHEIGHT, such as 1920x1080")
     return int(found[1]), int(found[2])

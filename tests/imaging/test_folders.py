@@ -56,6 +56,15 @@ def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
     }
 
 
+def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "in/b.BMP", "in/deep/c.ppm", "in/d.dzi", "in/notes.txt", "in/.e.bmp", "in/f.apng")
+    inputs = [tmp_path / "in", tmp_path / "in" / "deep" / ".." / "deep" / "g.bmp", tmp_path / "in" / "a.png"]
+    found = plan_jobs(inputs, tmp_path / "out", ending="_x16")
+    assert found.unread == (tmp_path / "in" / "b.BMP", tmp_path / "in" / "deep" / "c.ppm")
+    # A file that is named itself is tried, as its first bytes tell its format.
+    assert [job.source.name for job in found.jobs] == ["a.png", "f.apng", "g.bmp"]
+
+
 @pytest.mark.parametrize("out", [None, "in/large"])
 def test_results_of_an_earlier_run_are_no_sources(tmp_path: Path, out: str | None) -> None:
     touch(tmp_path / "in", "a.jpg", "deep/b.png")
@@ -84,15 +93,29 @@ def test_results_of_another_size_or_format_are_no_sources(tmp_path: Path, out: s
         assert sorted(again.earlier) == ([] if out == "large" else sorted(job.target for job in first.jobs))
 
 
-def test_what_is_named_alone_is_no_earlier_result(tmp_path: Path) -> None:
+def test_what_is_named_itself_is_no_earlier_result(tmp_path: Path) -> None:
     touch(tmp_path, "a.png", "a_x4.png", "b_x4.png", "deep/a_x4.png")
     endings = re.compile(r"_x\d+\Z")
-    for name in ("a_x4.png", "b_x4.png", "deep/a_x4.png"):
-        plan = plan_jobs([tmp_path / name], None, ending="_x16", endings=endings)
-        assert [job.source for job in plan.jobs] == [tmp_path / name] and plan.earlier == ()
+    for names in (["a_x4.png"], ["b_x4.png"], ["deep/a_x4.png"], ["a.png", "deep/../a_x4.png"], ["a_x4.png", "a.png"]):
+        plan = plan_jobs([tmp_path / name for name in names], None, ending="_x16", endings=endings)
+        assert [job.source for job in plan.jobs] == [tmp_path / name for name in names]
+        assert plan.earlier == plan.made == ()
+    plan = plan_jobs([tmp_path, tmp_path / "a_x4.png"], None, ending="_x16", endings=endings)
+    assert plan.earlier == () and tmp_path / "a_x4.png" in [job.source for job in plan.jobs]
     plan = plan_jobs([tmp_path], tmp_path / "out", ending="_x16", endings=endings)
     assert plan.earlier == (tmp_path / "a_x4.png",)
     assert [job.source.name for job in plan.jobs] == ["a.png", "b_x4.png", "a_x4.png"]
+
+
+def test_what_the_command_makes_of_another_is_no_source_though_it_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "a_x16.png", "out/a_x16.png")
+    for inputs, out in ((["a.png", "a_x16.png"], None), (["a.png", "out/a_x16.png"], "out")):
+        goal = None if out is None else tmp_path / out
+        plan = plan_jobs([tmp_path / name for name in inputs], goal, ending="_x16", endings=re.compile(r"_x\d+\Z"))
+        assert [job.source for job in plan.jobs] == [tmp_path / "a.png"]
+        assert (plan.made, plan.earlier) == ((tmp_path / inputs[1],), ())
+    # Where it is only found in a folder, there is nothing to explain.
+    assert plan_jobs([tmp_path], None, ending="_x16", endings=re.compile(r"_x\d+\Z")).made == ()
 
 
 def test_no_picture_twice(tmp_path: Path) -> None:
@@ -140,7 +163,8 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     ("inputs", "out", "suffix", "cause"),
     [
         ([], "out", None, "no INPUT"),
-        (["empty"], "out", None, "empty: holds no picture"),
+        (["empty"], "out", None, "empty: holds no picture of a format that is read; check"),
+        (["others"], "out", None, r"others: holds no picture of a format that is read, but 2 \.bmp, 1 \.svg; convert"),
         (["empty"], "out.png", None, "empty: holds no picture"),
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
@@ -154,6 +178,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
 def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:
     (tmp_path / "empty").mkdir()
     touch(tmp_path / "in", "a.png", "b.png")
+    touch(tmp_path / "others", "a.BMP", "deep/b.bmp", "deep/c.svg", "notes.txt")
     with pytest.raises(SixteenfoldError, match=cause):
         plan(tmp_path, inputs, out, suffix=suffix)
 

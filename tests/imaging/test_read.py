@@ -78,6 +78,20 @@ def test_unreadable() -> None:
             os.seteuid(user)
 
 
+def test_frames_of_a_png_are_those_announced_before_its_pixels(tmp_path: Path) -> None:
+    whole = png(1, 1, rows=b"\0\x01\x02\x03")
+    path, (pixels, end) = tmp_path / "a.png", (whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4)
+
+    def notes(at: int, *frames: int) -> tuple[str, ...]:
+        chunks = [b"emTy", *(b"acTL" + struct.pack(">II", count, 0) for count in frames)]
+        told = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
+        path.write_bytes(whole[:at] + told + whole[at:])
+        return read(path).notes
+
+    assert notes(pixels, 3) == ("animated: the first of 3 is used",)
+    assert notes(pixels) == notes(pixels, 1) == notes(end, 3) == ()
+
+
 def test_text_renamed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("not a picture at all, but more than thirty-two letters of it")

@@ -4,13 +4,13 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
-from sixteenfold.imaging.formats import format_of, is_like_a_picture
+from sixteenfold.imaging.formats import format_of, is_like_a_picture, is_unread_picture
 from sixteenfold.imaging.read import is_picture
 
 
@@ -29,7 +29,16 @@ class Plan:
     jobs: tuple[Job, ...]
     """One a picture, in the order given, folders in the order of names; none twice."""
     earlier: tuple[Path, ...]
-    """Pictures that were left out, being results of earlier runs by their names and places."""
+    """Pictures found in folders that were left out, being results of earlier runs by their names and places."""
+    made: tuple[Path, ...]
+    """Files that were left out although they are named themselves, as they are what a job makes of another."""
+    unread: tuple[Path, ...]
+    """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
+
+    def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
+        done = set[Job]() if overwrite else {job for job in self.jobs if there(job.target)}
+        return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
 def plan_jobs(
@@ -50,15 +59,15 @@ def plan_jobs(
             a picture's (`is_like_a_picture`) and no folder of that name exists.
         ending: What a result's name has after its source's, before the suffix.
         endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
-            name and such an ending, and lies beside it or where its result goes, is left out. So a picture that is
-            named alone never is.
+            name and such an ending, and lies beside it or where its result goes, is left out, unless it is
+            named itself: who names a file means it.
         suffix: The results' suffix, such as ".png", if one is asked for.
         keep_suffix: Where none is asked for, take the source's if such a file can be written. Otherwise
             the results are ".png".
 
     Returns:
-        The jobs, and what was left out. What is the result of a job is no source of another. Where two
-        sources would share a result, the results' names keep the sources' suffixes.
+        The jobs, and what was left out. What is the result of a job is no source of another, named or not.
+        Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
         SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
@@ -75,14 +84,22 @@ def plan_jobs(
         if _spelled_out(source) not in seen:
             seen.add(_spelled_out(source))
             placed[source] = folder
-    earlier = [] if endings is None else _results_among(placed, endings)
+    named = {_spelled_out(path) for path in inputs}
+    unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
+    for path in unread:
+        del placed[path]
+    found = [] if endings is None else _results_among(placed, endings)
+    earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
     jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
+    named_and_made = named & made
     return Plan(
         tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
         tuple(path for path in earlier if _spelled_out(path) not in made),
+        tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
+        tuple(unread),
     )
 
 
@@ -128,6 +145,16 @@ def pictures_in(folder: Path) -> Iterator[Path]:
     Raises:
         SixteenfoldError: If a folder cannot be listed.
     """
+    return filter(is_picture, _files_in(folder))
+
+
+def kinds(paths: Iterable[Path]) -> str:
+    """How many of the files have which suffix, such as "2 .bmp, 1 .svg"."""
+    return ", ".join(f"{count} {suffix}" for suffix, count in Counter(path.suffix.lower() for path in paths).items())
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """The files that `pictures_in` chooses from."""
     try:
         with os.scandir(folder) as listed:
             entries = sorted(listed, key=lambda entry: entry.name)
@@ -140,8 +167,8 @@ def pictures_in(folder: Path) -> Iterator[Path]:
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             if not deepzoom.belongs_to_one(path):
-                yield from pictures_in(path)
-        elif is_picture(path) and (
+                yield from _files_in(path)
+        elif (
             entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
             or (entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode))
         ):
@@ -191,14 +218,15 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
 
 
 def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """Every picture, with the folder of its result."""
+    """Every picture, those of formats that are not read among them, with the folder of its result."""
     for path in inputs:
         if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
-        found = list(pictures_in(path))
-        if not found:
-            raise SixteenfoldError(f"{path}: holds no picture of a known format; check the name")
+        found = [file for file in _files_in(path) if is_picture(file) or is_unread_picture(file)]
+        if not any(map(is_picture, found)):
+            held = f", but {kinds(found)}; convert them to PNG" if found else "; check the name"
+            raise SixteenfoldError(f"{path}: holds no picture of a format that is read{held}")
         for file in found:
             yield file, file.parent if out is None else out / file.parent.relative_to(path)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.read import Metadata, is_picture
 from sixteenfold.imaging.samples import sample_bits
 
 
@@ -55,6 +55,11 @@ def is_like_a_picture(name: Path) -> bool:
     """
     suffix = name.suffix.lower()
     return suffix in _NOT_WRITTEN or suffix in _known() or _meant(suffix) is not None
+
+
+def is_unread_picture(name: Path) -> bool:
+    """Whether a name ends like a picture's of a format that is not read: `photo.bmp` does, `notes.txt` does not."""
+    return name.suffix.lower() in _NOT_WRITTEN and not is_picture(name)
 
 
 def check_format(

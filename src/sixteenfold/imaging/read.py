@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import struct
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,11 +24,9 @@ MAX_PIXELS = 178_956_970
 DEFAULT_RESOLUTION = 72 / 25.4
 """Pixels per millimetre where a file says nothing: 72 an inch, as most programs assume."""
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif"} | {
-    ".avif",
-    ".heic",
-    ".heif",
-    ".jxl",
+_SUFFIXES = {
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif"),
+    *(".avif", ".heic", ".heif", ".hif", ".jxl"),
 }
 _MEANT_FOR = {"GRAY": 1, "RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _MOVING = {b"ftypavis", b"ftypmsf1", b"ftyphevc"}  # AVIF and HEIF sequences
@@ -89,6 +88,8 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
             _check_size(path, _load(descriptor, loader, "none", allow_huge), allow_huge)
         except pyvips.Error as error:
             raise _damaged(path, error) from error
+        if loader == "pngload_source" and (frames := _frames_of_png(descriptor)) > 1:
+            said = (f"animated: the first of {frames} is used",)
         if loader == "tiffload_source":
             exif, dropped = exif_of(descriptor)
             said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
@@ -159,6 +160,20 @@ def _loader(path: Path, head: bytes) -> str:
         f"{path}: is no picture in a known format (PNG, JPEG, WebP, TIFF, AVIF, HEIF, GIF, "
         "JPEG XL), whatever its name says; convert it to PNG"
     )
+
+
+def _frames_of_png(descriptor: int) -> int:
+    """How many frames a PNG announces before its pixels; libvips tells nothing of them."""
+    os.lseek(descriptor, 8, os.SEEK_SET)  # behind the signature
+    # A chunk is its length, its name, so many bytes and a checksum of four: twelve bytes can be read of any.
+    while len(start := os.read(descriptor, 12)) == 12:
+        length, name, frames = struct.unpack(">I4sI", start)
+        if name == b"acTL":
+            return frames
+        if name == b"IDAT":
+            break
+        os.lseek(descriptor, length, os.SEEK_CUR)
+    return 1
 
 
 def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvips.Image:

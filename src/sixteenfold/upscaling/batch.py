@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, plan_jobs, there
+from sixteenfold.imaging.folders import Job, Plan, plan_jobs
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
@@ -20,14 +21,14 @@ from sixteenfold.upscaling.upscaler import Upscaler
 class BatchReport:
     """What became of the pictures of a batch."""
 
+    plan: Plan
+    """What was to be done, and which pictures were left out."""
     written: tuple[Path, ...]
     """New results."""
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
     """A line for each picture that could not be done."""
-    earlier: tuple[Path, ...]
-    """Pictures that were not enlarged, being results of earlier runs by their names and places."""
 
 
 def upscale_files(
@@ -39,6 +40,7 @@ def upscale_files(
     overwrite: bool = False,
     console: Console | None = None,
     watch: Watch | None = None,
+    say: Callable[[str], None] | None = None,
     scale: float | None = None,
     size: tuple[int, int] | None = None,
     pyramid: bool = False,
@@ -50,8 +52,8 @@ def upscale_files(
     enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
 
     Args:
-        inputs: Files, and folders, which are walked. A picture that has the name of another's result, whatever
-            its size and format, is left out.
+        inputs: Files, and folders, which are walked. A picture in a folder that has the name of another's result,
+            whatever its size and format, is left out; a named one, only if it is what another becomes now.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
         make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
@@ -59,6 +61,7 @@ def upscale_files(
         overwrite: Replace results that exist; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
         watch: Called with each event, in the order of their happening, not always in the same thread.
+        say: Called with the upscaler's description, as soon as one picture's result is begun.
         scale: Reduce each result to so many times its picture's side, 2 to 16.
         size: Reduce each result to this (width, height).
         pyramid: Put the results' halvings into their files too, which have to be TIFF.
@@ -73,17 +76,31 @@ def upscale_files(
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
-    skipped = tuple(job.target for job in jobs if there(job.target) and not overwrite)
-    pending = [job for job in jobs if job.target not in skipped]
+    pending, skipped = plan.divided(overwrite=overwrite)
     upscaler = make_upscaler()
     with ExitStack() as stack:
         watches = [watch] if watch else []
+        if say:
+            watches.append(_once_begun(partial(say, upscaler.description)))
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches, alone=len(jobs) == 1)
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(tuple(batch.written), skipped, tuple(batch.failures), plan.earlier)
+    return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
+
+
+def _once_begun(act: Callable[[], None]) -> Watch:
+    """Acts once, when the first result has its place on the disk: not where every picture is refused before."""
+    begun = False
+
+    def watch(event: Event) -> None:
+        nonlocal begun
+        if isinstance(event, Advanced) and not begun:
+            begun = True
+            act()
+
+    return watch
 
 
 class _Batch:
