@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -252,6 +253,24 @@ def test_a_console_shows_a_line_for_each_result(tmp_path: Path, upscaler: Upscal
     shown = cast(io.StringIO, console.file).getvalue()
     assert shown.index("a_x16.png") < shown.index("b_x16.png")
     assert ("MP/s" in shown) == ("2/2" in shown) == terminal
+
+
+def test_lines_on_stderr_stay_there_unless_it_is_the_terminal(
+    tmp_path: Path, upscaler: Upscaler, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(target: str) -> str:
+        console = Console(file=io.StringIO(), force_terminal=True, width=200)
+        photo = write(tmp_path / "a.png", noise(2, 2, 3))
+        upscale_files(
+            [photo], tmp_path / target, lambda: upscaler, console=console, say=lambda line: print(line, file=sys.stderr)
+        )
+        return cast(io.StringIO, console.file).getvalue()
+
+    assert upscaler.description not in shown("kept.png")
+    assert capsys.readouterr().err == f"{upscaler.description}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert upscaler.description in shown("seen.png")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_long_picture_says_where_it_is_without_a_terminal(

@@ -1,6 +1,7 @@
 """What happens in a batch, as events, and how they are shown: a bar, plain lines, or JSON for programs."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -96,7 +97,9 @@ def shown_on(console: Console) -> Generator[Watch]:
         _Speed(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Lines on stderr go above the bar, but not where they are kept in a file.
+    beside = sys.stderr.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stderr=beside) as progress:
         yield _Bar(progress)
 
 
