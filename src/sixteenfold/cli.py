@@ -175,7 +175,7 @@ class Train:
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
-    """Folders of photographs, walked."""
+    """Folders of photographs, walked; results of upscale among them are left out."""
     val: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of photographs to validate on; the best weights by it are kept."""
     out: Annotated[Path, arg(metavar="RUN")]

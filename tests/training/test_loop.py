@@ -182,7 +182,7 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     """What looks like the console's markup is not taken for it, and a line break makes no line."""
     odd = tmp_path / "odd["
     odd.mkdir()
-    for name in ("b].png", "[red].png", "new\nline.png"):
+    for name in ("b].png", "b]_x16.png", "[red].png", "new\nline.png"):
         (odd / name).write_bytes(b"no picture")
     (odd / "[").mkdir()
     (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
@@ -193,6 +193,10 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     assert "4 pictures skipped:" in said and any(line.endswith(f"run folder {run}") for line in said)
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert f"  {odd}/{name}: cannot be read as a picture" in said
+    results = [line for line in said if "_x16" in line]
+    assert results == [
+        f"1 left out, results of upscale by their names, such as {odd}/b]_x16.png; rename one to train on it"
+    ]
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:

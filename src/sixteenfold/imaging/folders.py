@@ -75,7 +75,7 @@ def plan_jobs(
         if _spelled_out(source) not in seen:
             seen.add(_spelled_out(source))
             placed[source] = folder
-    earlier = [] if endings is None else _results_among(placed, endings)
+    earlier = [] if endings is None else results_among(placed, endings)
     for source in earlier:
         del placed[source]
     jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
@@ -105,8 +105,13 @@ def _jobs(
     return jobs
 
 
-def _results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
-    """The pictures that are named like the result of another, beside it or in the folder of its result."""
+def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
+    """The pictures that are named like the result of another, beside it or in the folder of its result.
+
+    Args:
+        placed: Pictures, each with the folder that its result goes to.
+        endings: Matches what a result's name has after its source's.
+    """
     names = {
         (_spelled_out(place), name)
         for source, folder in placed.items()

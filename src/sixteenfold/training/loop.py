@@ -145,6 +145,11 @@ def _start(run: Run, index: Index) -> Training:
         _say(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} skipped:")
         for line in skipped:
             _say(f"  {line}")
+    if index.earlier:
+        _say(
+            f"{len(index.earlier)} left out, results of upscale by their names, such as {index.earlier[0]}; "
+            "rename one to train on it"
+        )
     _say(
         f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
         f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
