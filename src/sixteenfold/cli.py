@@ -187,7 +187,7 @@ class Train:
     init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Start from the discriminator of an earlier run."""
     steps: Count = None
-    """Another number of steps than the recipe's."""
+    """Another number of steps than the recipe's, in the recipe's proportions."""
     device: Device = "auto"
     """Where to compute."""
     precision: Literal["fp32", "bf16"] = "fp32"
