@@ -166,14 +166,14 @@ def _loop(run: Run, start: Training) -> None:
     with ExitStack() as stack:
         record = stack.enter_context(Record(run.out, start.step)) if run.fabric.is_global_zero else None
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
-        recent: list[dict[str, float]] = []
         for training, rows, stop, ends in _steps(run, start):
-            recent += [losses for _, losses in rows]
+            training.recent += [losses for _, losses in rows]
             for step, losses in rows[-1:]:
                 tell.tell(training.phase, step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-            if record is not None and training.step % config.log_every == 0:
-                record.numbers(training.step, _means(recent), training.phase)
-                recent.clear()
+            if training.step % config.log_every == 0 or ends:
+                if record is not None:
+                    record.numbers(training.step, _means(training.recent), training.phase)
+                training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
