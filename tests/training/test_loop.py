@@ -535,6 +535,14 @@ def test_a_run_by_the_clock_does_both_phases(
     assert rates[last["begun"]] == pytest.approx(1.0, abs=0.05)
 
 
+def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0))
+    train(one, hr=[photographs / "0.png"], out=tmp_path / "run", device="cpu")
+    assert "\n1 photograph, 0 for" in "\n" + capfd.readouterr().err
+    for minutes, said in ((1.0, "1 minute in all"), (1.5, "1.5 minutes in all")):
+        assert loop._course(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
+
+
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:
     short = dataclasses.replace(
         BOTH, pixel=dataclasses.replace(PIXEL, steps=2), adversarial=dataclasses.replace(ADVERSARIAL, steps=1)

@@ -142,7 +142,7 @@ def _start(run: Run, index: Index) -> Training:
     training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
-        _say(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} skipped:")
+        _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
     if index.earlier:
@@ -150,8 +150,9 @@ def _start(run: Run, index: Index) -> Training:
             f"{len(index.earlier)} left out, results of upscale by their names, such as {index.earlier[0]}; "
             "rename one to train on it"
         )
+    photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
-        f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
+        f"{photographs}, {len(run.pictures)} for validation; "
         f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
     )
     if run.fabric.is_global_zero:
@@ -351,7 +352,11 @@ def _course(config: TrainConfig, step: int) -> str:
         return f"all {step} steps are done"
     if config.minutes is None:
         return f"steps {step} to {config.steps}"
-    return f"from step {step}, for {config.minutes:g} minutes in all"
+    return f"from step {step}, for {_counted(f'{config.minutes:g}', 'minute')} in all"
+
+
+def _counted(number: int | str, thing: str) -> str:
+    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:
