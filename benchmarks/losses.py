@@ -7,12 +7,14 @@ Every arm trains on from `compact-fidelity`, which has seen the pixel loss alone
 as many steps, the same rates. A quarter of the steps is the discriminator's head start. The last weights count, not
 the best: choosing by a metric would favour the loss that is that metric. Then all arms enlarge the photographs in
 --val and are scored as `sixteenfold evaluate` does it, and --out is written, with strips of scikit-image's pictures.
+A second call goes on with the runs in --work that were made from the same photographs.
 
 VGG and LPIPS have the same say: `--norms` gives the norm of each term's gradient at the start, by which the weight of
 VGG was set.
 """
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -70,6 +72,9 @@ ARMS: dict[str, tuple[AdversarialPhase, DataConfig]] = {
     "matching-detail": (MATCHING, DataConfig(detail=3.0)),
 }
 
+SMALLEST = smallest_side(LPIPS_UNET.patch)
+"""Least side of a photograph that is trained on; all arms have crops of one size."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,10 +94,22 @@ def main() -> None:
         names = options.arms.split(",")
         if unknown := [name for name in names if name not in ARMS]:
             raise SixteenfoldError(f"no arm is named {unknown[0]!r}; choose among {', '.join(ARMS)}")
-        files = [run(name, options.steps, options.hr, options.work / name) for name in names]
+        runs = options.work / digest_of(options.hr)[:16]
+        files = [run(name, options.steps, options.hr, runs / name) for name in names]
         write(files, options.val, options.work, options.out, " ".join(sys.argv[1:]))
     except SixteenfoldError as error:
         sys.exit(f"losses: {error}")
+
+
+def digest_of(hr: Sequence[Path]) -> str:
+    """SHA-256 of what runs are made from: the photographs, in the order in which training takes them, and the start.
+
+    It is in the path of the runs, so that those made from others do not count as made from these.
+    """
+    digest = hashlib.sha256(find_model(START).digest.encode())
+    for entry in make_index(hr, SMALLEST).entries:
+        digest.update(hashlib.sha256(entry.path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
@@ -118,7 +135,7 @@ def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
 
 def norms(hr: Sequence[Path]) -> None:
     """Print each term and the norm of its gradient at what the start makes of eight crops."""
-    index = make_index(hr, smallest_side(LPIPS_UNET.patch))
+    index = make_index(hr, SMALLEST)
     pictures = [decode(entry) for entry in index.entries[:: max(1, len(index.entries) // 10)]]
     batch = sample_batch(pictures, LPIPS_UNET.patch, seed=0, step=0, indices=range(8), whole=True)
     with torch.no_grad():

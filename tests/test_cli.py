@@ -87,7 +87,7 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
         ),
         ("downscale", "-o --overwrite"),
         ("convert", "--overwrite"),
-        ("train", "--config --hr --val --out --resume --steps --device --precision"),
+        ("train", "--config --hr --val --out --resume --steps --minutes --device --precision"),
         ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out"),
     ],
 )

@@ -162,7 +162,8 @@ class Train:
     """Train a network on photographs.
 
     Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
-    they bear the names that the run's config.json has.
+    they bear the names that the run's config.json has. --minutes 30 gives
+    the run half an hour instead of a number of steps.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
@@ -170,7 +171,7 @@ class Train:
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
-    """Folders of photographs, walked."""
+    """Folders of photographs, walked; results of upscale among them are left out."""
     val: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of photographs to validate on; the best weights by it are kept."""
     out: Annotated[Path, arg(metavar="RUN")]
@@ -182,7 +183,7 @@ class Train:
     init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Start from the discriminator of an earlier run."""
     steps: Count = None
-    """Another number of steps than the recipe's."""
+    """Another number of steps than the recipe's, in its proportions; or give the time by --minutes M."""
     device: Device = "auto"
     """Where to compute."""
     precision: Literal["fp32", "bf16"] = "fp32"

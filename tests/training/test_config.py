@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,11 +117,8 @@ def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
     config = PRESETS["ciplab"].with_steps(11)
     assert config.pixel is not None and config.adversarial is not None
     assert (config.pixel.steps, config.adversarial.steps, config.steps) == (5, 6, 11)
-    tenth = PRESETS["compact"].with_steps(3_000)
-    assert tenth.adversarial is not None
-    assert (tenth.adversarial.steps, tenth.adversarial.head_start) == (1_000, 100)
     alone = TrainConfig(pixel=PixelPhase(steps=100, warmup=50)).with_steps(20)
-    assert alone.pixel == PixelPhase(steps=20, warmup=20)
+    assert alone.pixel == PixelPhase(steps=20, warmup=10)
     with pytest.raises(SixteenfoldError, match="steps must be at least 2, one for each phase, not 1"):
         PRESETS["ciplab"].with_steps(1)
     with pytest.raises(SixteenfoldError, match="steps must be at least 1, not 0"):
@@ -128,6 +126,24 @@ def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
     uneven = TrainConfig(pixel=PixelPhase(steps=99), adversarial=AdversarialPhase(steps=1)).with_steps(2)
     assert uneven.pixel is not None and uneven.adversarial is not None
     assert (uneven.pixel.steps, uneven.adversarial.steps) == (1, 1)
+
+
+def test_another_number_of_steps_keeps_the_course_of_each_phase() -> None:
+    """What is counted in steps is a share of them, as it is of the time by the clock."""
+    pixel = PixelPhase(steps=1000, warmup=100)
+    adversarial = AdversarialPhase(steps=500, warmup=50, head_start=200, cutmix_ramp=1500)
+    for steps, times in ((150, 0.1), (4500, 3)):
+        scaled = TrainConfig(pixel=pixel, adversarial=adversarial).with_steps(steps)
+        assert scaled.pixel == replace(pixel, steps=1000 * times, warmup=100 * times)
+        assert scaled.adversarial == replace(
+            adversarial, steps=500 * times, warmup=50 * times, head_start=200 * times, cutmix_ramp=1500 * times
+        )
+
+
+def test_a_few_steps_leave_room_for_all_that_is_counted_in_them() -> None:
+    adversarial = AdversarialPhase(steps=10, warmup=9, head_start=9, cutmix_ramp=3)
+    few = TrainConfig(pixel=None, adversarial=adversarial).with_steps(2)
+    assert few.adversarial == replace(adversarial, steps=2, warmup=1, head_start=1, cutmix_ramp=1)
 
 
 def test_a_configuration_from_before_the_adversarial_phase(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import torch
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
 from sixteenfold.training.data import mean_step, sample_batch, smallest_side
-from sixteenfold.training.index import Index, find_pictures, make_index
+from sixteenfold.training.index import Entry, Index, find_pictures, make_index
+from sixteenfold.training.validation import read_validation
 
 
 def noise(height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -113,6 +114,29 @@ def test_tiles_are_not_trained_on(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         save(tmp_path / name, 1, 1)
     assert find_pictures([tmp_path, tmp_path / "a.png"]) == [tmp_path / "a.png"] * 2
+
+
+def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
+    """Known as `upscale` knows them: by the photograph's name, with a size after it, beside the photograph."""
+    for name in ("a.png", "a_x16.png", "a_x4.jpg", "a_300x200.png", "b_x16.png", "deep/a_x16.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        save(tmp_path / name, 40, 40)
+    index = make_index([tmp_path, tmp_path / "a.png"], 40, "a crop")
+    assert [entry.path.name for entry in index.entries] == ["a.png", "b_x16.png", "a_x16.png", "a.png"]
+    assert index.earlier == tuple(str(tmp_path / name) for name in ("a_300x200.png", "a_x16.png", "a_x4.jpg"))
+    assert index.skipped == ()
+    assert len(read_validation(tmp_path, 32)) == 3
+    index.save(tmp_path / "index.json")
+    assert Index.load(tmp_path / "index.json") == index
+    # A small one's result is large enough, and yet none to train on: that has to be said.
+    save(tmp_path / "deep" / "a.png", 4, 4)
+    with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, results of upscale"):
+        make_index([tmp_path / "deep"], 40, "a crop")
+
+
+def test_an_index_from_before_results_were_left_out(tmp_path: Path) -> None:
+    (tmp_path / "index.json").write_text('{"photographs": [["/a.png", 40, 50]], "skipped": ["b.png: small"]}')
+    assert Index.load(tmp_path / "index.json") == Index((Entry(Path("/a.png"), 40, 50),), ("b.png: small",))
 
 
 def test_no_pictures(tmp_path: Path) -> None:

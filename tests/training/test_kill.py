@@ -1,5 +1,6 @@
 """kill -9 at any moment: the run goes on, and ends where it would have ended."""
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ CONFIG = TrainConfig(
         steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, average=0.9, discriminator=(4,) * 6
     ),
     save_every=2,
+    log_every=1,
 )
 # Before a file's content is made safe on the disk, and at the end of each step's computation, the process says
 # where it is and waits to be told whether to live: so it can be killed there.
@@ -64,17 +66,21 @@ def live(photographs: Path, base: Path, until: int, *more: str) -> list[str]:
 
 
 def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None:
-    """Killed five times, each time resumed, and at last left alone; beside it a run that is never stopped."""
+    """Killed six times, each time resumed, and at last left alone; beside it a run that is never stopped."""
     (tmp_path / "config.json").write_text(to_json(CONFIG))
     ends = [
         live(photographs, tmp_path, 2),  # in the save before the first step
         live(photographs, tmp_path, 5, "--resume"),  # in the save after the second
-        live(photographs, tmp_path, 5, "--resume"),  # while the pixel phase's result is written
-        live(photographs, tmp_path, 5, "--resume"),  # in the first step of the adversarial phase
-        live(photographs, tmp_path, 3, "--resume"),  # in the save after its second step
+        live(photographs, tmp_path, 0, "--resume"),  # while metrics.jsonl is cut off after the second, as each time now
+        live(photographs, tmp_path, 6, "--resume"),  # while the pixel phase's result is written
+        live(photographs, tmp_path, 6, "--resume"),  # in the first step of the adversarial phase
+        live(photographs, tmp_path, 4, "--resume"),  # in the save after its second step
         live(photographs, tmp_path, 1000, "--resume"),
     ]
-    assert [places[-1] for places in ends] == ["save", "save", "save", "step", "save", "done"]
+    assert [places[-1] for places in ends] == ["save", "save", "save", "save", "step", "save", "done"]
+    assert not list((tmp_path / "run").rglob("*.part"))
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 9))
     whole = tmp_path / "whole"
     train(CONFIG, hr=[photographs], out=whole, device="cpu")
     for name in ("model", "pixel", "discriminator"):

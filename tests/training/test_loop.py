@@ -56,7 +56,7 @@ CONFIG = TrainConfig(
     validate_every=4,
     validation_crop=64,
     save_every=3,
-    log_every=2,
+    log_every=5,
 )
 BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
 
@@ -125,8 +125,8 @@ def test_a_resumed_run_is_the_run(
     last, again = (checkpoint.load_latest(run / "checkpoints")[0] for run in (whole, tmp_path / "cut"))
     assert last is not None and again is not None
     assert all(torch.equal(last["average"][key], again["average"][key]) for key in last["average"])
-    scores = [[(row["step"], row["psnr"]) for row in rows(run) if "psnr" in row] for run in (whole, tmp_path / "cut")]
-    assert scores[0] == scores[1]
+    said = [[row | {"time": None} for row in rows(run)] for run in (whole, tmp_path / "cut")]
+    assert said[0] == said[1]
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,7 @@ def test_a_run_folder_tells_the_run(whole: Path) -> None:
     said = rows(whole)
     assert [row["step"] for row in said if "lpips" in row and "psnr" in row] == [12, 14]
     assert [row["step"] for row in said if "psnr" in row and "lpips" not in row] == [4, 8]
+    assert [row["step"] for row in said if "pixel" in row] == [5, 8, 10, 14]
     assert {"pixel", "lpips", "adversarial", "feature_matching", "discriminator"} <= set(said[-2])
     assert [path.stem for path in sorted((whole / "samples").iterdir())] == [f"{s:08d}" for s in (4, 8, 12, 14)]
     start = json.loads((whole / "starts.jsonl").read_text())
@@ -182,7 +183,7 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     """What looks like the console's markup is not taken for it, and a line break makes no line."""
     odd = tmp_path / "odd["
     odd.mkdir()
-    for name in ("b].png", "[red].png", "new\nline.png"):
+    for name in ("b].png", "b]_x16.png", "[red].png", "new\nline.png"):
         (odd / name).write_bytes(b"no picture")
     (odd / "[").mkdir()
     (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
@@ -193,6 +194,10 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     assert "4 pictures skipped:" in said and any(line.endswith(f"run folder {run}") for line in said)
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert f"  {odd}/{name}: cannot be read as a picture" in said
+    results = [line for line in said if "_x16" in line]
+    assert results == [
+        f"1 left out, results of upscale by their names, such as {odd}/b]_x16.png; rename one to train on it"
+    ]
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:
@@ -432,7 +437,9 @@ def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(loop.Record, "numbers", full)
     with pytest.raises(SixteenfoldError, match=r"the disk is full; free some.* --resume"):
-        train(dataclasses.replace(CONFIG, save_every=1), hr=[photographs], out=tmp_path / "run", device="cpu")
+        train(
+            dataclasses.replace(CONFIG, save_every=1, log_every=2), hr=[photographs], out=tmp_path / "run", device="cpu"
+        )
     found, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert found is not None and found["step"] == 1  # losses are noted after the second
 
@@ -526,6 +533,14 @@ def test_a_run_by_the_clock_does_both_phases(
     assert 15 <= last["begun"] <= 18 and last["step"] > last["begun"]
     assert rates[0] == 1.0 and rates[last["begun"] - 1] < 0.05
     assert rates[last["begun"]] == pytest.approx(1.0, abs=0.05)
+
+
+def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0))
+    train(one, hr=[photographs / "0.png"], out=tmp_path / "run", device="cpu")
+    assert "\n1 photograph, 0 for" in "\n" + capfd.readouterr().err
+    for minutes, said in ((1.0, "1 minute in all"), (1.5, "1.5 minutes in all")):
+        assert loop._course(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
 
 
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def plan_jobs(
     unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
     for path in unread:
         del placed[path]
-    found = [] if endings is None else _results_among(placed, endings)
+    found = [] if endings is None else results_among(placed, endings)
     earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
@@ -122,8 +122,13 @@ def _jobs(
     return jobs
 
 
-def _results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
-    """The pictures that are named like the result of another, beside it or in the folder of its result."""
+def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
+    """The pictures that are named like the result of another, beside it or in the folder of its result.
+
+    Args:
+        placed: Pictures, each with the folder that its result goes to.
+        endings: Matches what a result's name has after its source's.
+    """
     names = {
         (_spelled_out(place), name)
         for source, folder in placed.items()

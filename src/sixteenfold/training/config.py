@@ -57,7 +57,7 @@ class TrainConfig:
     save_every: int = 500
     """Steps between two checkpoints."""
     log_every: int = 50
-    """Steps between two lines of losses in the log, each the mean over these steps."""
+    """Steps between two lines of losses in the log, each the mean over these steps; a phase ends with one too."""
 
     def __post_init__(self) -> None:
         require(self.pixel is not None or self.adversarial is not None, "pixel and adversarial are both null")
@@ -90,6 +90,8 @@ class TrainConfig:
     def with_steps(self, steps: int) -> "TrainConfig":
         """The same run with another number of steps in all, shared by the phases in the same proportion.
 
+        `warmup`, `head_start` and `cutmix_ramp` keep their shares of their phase.
+
         Raises:
             SixteenfoldError: If there is not a step for each phase.
         """
@@ -105,14 +107,15 @@ class TrainConfig:
 
 
 def _with_steps(phase: P | None, steps: int | None) -> P | None:
+    """The phase in so many steps; whatever else it counts in steps keeps its share, as it does by the clock."""
     if phase is None or steps is None:
         return None
-    return replace(phase, steps=steps, warmup=min(phase.warmup, max(steps, 0)), **_head_start(phase, steps))
-
-
-def _head_start(phase: Phase, steps: int) -> dict[str, int]:
-    """The same share of the steps."""
-    return {"head_start": phase.head_start * steps // phase.steps} if isinstance(phase, AdversarialPhase) else {}
+    # Rounded down, so that a head start stays shorter than its phase.
+    warmup = phase.warmup * steps // phase.steps
+    if not isinstance(phase, AdversarialPhase):
+        return replace(phase, steps=steps, warmup=warmup)
+    head_start, ramp = (count * steps // phase.steps for count in (phase.head_start, phase.cutmix_ramp))
+    return replace(phase, steps=steps, warmup=warmup, head_start=head_start, cutmix_ramp=max(1, ramp))
 
 
 # Not tuned to the last: of these only "smoke" has been run to its end as it stands.

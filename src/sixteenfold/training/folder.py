@@ -47,7 +47,7 @@ FILES = (
 FOLDERS = ("checkpoints", "samples", "tensorboard")
 BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
-_LEFT_OVER = re.compile(r"\..+\.(json|safetensors|pt)\.\d+\.part")
+_LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
 
 

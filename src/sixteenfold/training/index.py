@@ -8,9 +8,10 @@ from pathlib import Path
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import pictures_in
+from sixteenfold.imaging.folders import pictures_in, results_among
 from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.whole import write_whole
+from sixteenfold.upscaling.picture import ENDINGS
 
 CROP = "a crop with its surroundings (a smaller patch needs fewer)"
 
@@ -37,11 +38,14 @@ class Index:
     entries: tuple[Entry, ...]
     skipped: tuple[str, ...]
     """A line for each picture that is left out, with the reason."""
+    earlier: tuple[str, ...] = ()
+    """Files that were left out as results of `upscale`, by their names and places."""
 
     def save(self, path: Path) -> None:
         """Write it as JSON. Raises OSError if that is not possible."""
         rows = [[str(entry.path), entry.height, entry.width] for entry in self.entries]
-        write_whole(path, (json.dumps({"photographs": rows, "skipped": self.skipped}, indent=0) + "\n").encode())
+        content = {"photographs": rows, "skipped": self.skipped, "earlier": self.earlier}
+        write_whole(path, (json.dumps(content, indent=0) + "\n").encode())
 
     @staticmethod
     def load(path: Path) -> "Index":
@@ -57,7 +61,8 @@ class Index:
             )
             if not entries:
                 raise ValueError("no photograph")
-            return Index(entries, tuple(map(str, content["skipped"])))
+            # An index of an earlier version leaves out no results.
+            return Index(entries, tuple(map(str, content["skipped"])), tuple(map(str, content.get("earlier", ()))))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise SixteenfoldError(
                 f"{path}: not the run's index of photographs ({error!r}); remove it, "
@@ -91,6 +96,8 @@ def _pictures_of(folder: Path) -> list[Path]:
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
 
+    What `upscale` has made of a picture, and put beside it, is no photograph and is left out.
+
     Args:
         folders: Where to look.
         smallest: Least height and width in pixels.
@@ -102,7 +109,11 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     entries: list[Entry] = []
     skipped: list[str] = []
     small: list[tuple[int, str]] = []
-    for path in find_pictures(folders):
+    pictures = find_pictures(folders)
+    earlier = dict.fromkeys(results_among({path: path.parent for path in pictures}, ENDINGS))
+    for path in pictures:
+        if path in earlier:
+            continue
         try:
             header = pyvips.Image.new_from_file(str(path), access="sequential")
             height, width = int(header.height), int(header.width)  # pyright: ignore[reportArgumentType]
@@ -118,8 +129,9 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
         largest = f"; the largest is {max(small)[1]}" if small else ""
         broken = len(skipped) - len(small)
         unread = f"; {broken} cannot be read" if broken else ""
+        made = f"; {len(earlier)} left out, results of upscale by their names" if earlier else ""
         raise SixteenfoldError(
             f"{', '.join(map(str, folders))}: none of {len(skipped)} pictures has the {smallest}x{smallest} pixels "
-            f"of {need}{largest}{unread}"
+            f"of {need}{largest}{unread}{made}"
         )
-    return Index(tuple(entries), tuple(skipped))
+    return Index(tuple(entries), tuple(skipped), tuple(map(str, earlier)))

@@ -143,11 +143,17 @@ def _start(run: Run, index: Index) -> Training:
     training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
-        _say(f"{len(skipped)} picture{'s' * (len(skipped) > 1)} skipped:")
+        _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
+    if index.earlier:
+        _say(
+            f"{len(index.earlier)} left out, results of upscale by their names, such as {index.earlier[0]}; "
+            "rename one to train on it"
+        )
+    photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
-        f"{len(index.entries) - len(run.photographs.skipped)} photographs, {len(run.pictures)} for validation; "
+        f"{photographs}, {len(run.pictures)} for validation; "
         f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
     )
     if run.fabric.is_global_zero:
@@ -162,14 +168,14 @@ def _loop(run: Run, start: Training) -> None:
     with ExitStack() as stack:
         record = stack.enter_context(Record(run.out, start.step)) if run.fabric.is_global_zero else None
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
-        recent: list[dict[str, float]] = []
         for training, rows, stop, ends in _steps(run, start):
-            recent += [losses for _, losses in rows]
+            training.recent += [losses for _, losses in rows]
             for step, losses in rows[-1:]:
                 tell.tell(training.phase, step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
-            if record is not None and training.step % config.log_every == 0:
-                record.numbers(training.step, _means(recent), training.phase)
-                recent.clear()
+            if training.step % config.log_every == 0 or ends:
+                if record is not None:
+                    record.numbers(training.step, _means(training.recent), training.phase)
+                training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
@@ -339,7 +345,11 @@ def _course(config: TrainConfig, step: int) -> str:
         return f"all {step} steps are done"
     if config.minutes is None:
         return f"steps {step} to {config.steps}"
-    return f"from step {step}, for {config.minutes:g} minutes in all"
+    return f"from step {step}, for {_counted(f'{config.minutes:g}', 'minute')} in all"
+
+
+def _counted(number: int | str, thing: str) -> str:
+    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

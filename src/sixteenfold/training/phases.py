@@ -17,7 +17,7 @@ class Phase:
     """What both phases of a training have."""
 
     steps: int = 50_000
-    """Number of optimizer steps."""
+    """Number of optimizer steps. Where `--steps` sets it, what else a phase has in steps keeps its share of them."""
     batch: int = 3
     """Crops a step, over all processes together."""
     parts: int = 1

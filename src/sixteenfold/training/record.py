@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels
+from sixteenfold.imaging.whole import write_whole
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -102,9 +103,7 @@ def _keep_until(path: Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    part = path.with_suffix(".part")
-    part.write_text("".join(kept), encoding="utf-8")
-    part.replace(path)
+    write_whole(path, "".join(kept).encode())
 
 
 class Teller(Protocol):

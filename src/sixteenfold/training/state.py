@@ -1,7 +1,7 @@
 """What changes while a run goes on, and so what a checkpoint holds."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,6 +49,8 @@ class Training:
     """Steps done when the phase began."""
     seconds: float = 0.0
     """Time that the phase has taken so far, validations included."""
+    recent: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
+    """Losses of the steps since the last line of the log, whose mean the next line is."""
 
     @property
     def result(self) -> Generator:
@@ -71,6 +73,7 @@ class Training:
             "best": self.best,
             "begun": self.begun,
             "seconds": self.seconds,
+            "recent": self.recent,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -86,6 +89,7 @@ class Training:
             self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
+        self.recent = state.get("recent", [])
 
 
 def begin(
