@@ -97,5 +97,6 @@ def show(image: Tensor, view: View) -> Tensor:
     if view.turn >= 4:
         square = square.flip(3)
     if view.channels != WHOLE.channels:
-        square = square[:, list(view.channels)]
+        # Not by a list as an index: to bring that to a GPU is to wait for all that was queued there.
+        square = torch.stack([square[:, channel] for channel in view.channels], 1)
     return square if view.contrast == 1 else view.black + view.contrast * square
