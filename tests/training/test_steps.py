@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +111,26 @@ def test_lpips_alone_is_shown_views_and_their_mean_counts(fabric: Fabric, judges
     assert each[0] != pytest.approx(each[1], rel=1e-2)
     assert losses["lpips"].item() == pytest.approx(sum(each) / 2, rel=1e-4)
     assert losses["pixel"].item() == pytest.approx((sr - data.hr).square().mean().item(), rel=1e-4)
+
+
+def test_vgg_is_shown_its_view_in_the_runs_precision() -> None:
+    seen: list[tuple[torch.Tensor, torch.dtype]] = []
+
+    class Features(torch.nn.Conv2d):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            made = super().forward(input)
+            seen.append((input, made.dtype))
+            return made
+
+    mixed, data = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), batch()
+    phase = dataclasses.replace(PHASE, lpips=0.0, vgg=1.0)
+    features: Any = Features(3, 4, 3).requires_grad_(False)
+    judges, view = Judges(None, features), View(3, 14, 32)
+    losses = adversarial_step(mixed, *players(mixed), judges, [data], phase, None, Views(vgg=view))
+    (original, first), (result, second) = seen
+    assert torch.equal(original, show(data.hr, view)) and result.shape == original.shape
+    assert (first, second, losses["vgg"].dtype) == (torch.bfloat16, torch.bfloat16, torch.float32)
+    assert "lpips" not in losses
 
 
 def test_a_discriminator_without_decoder_judges_by_its_encoder_alone(fabric: Fabric, judges: Judges) -> None:
