@@ -73,7 +73,7 @@ ARMS: dict[str, tuple[AdversarialPhase, DataConfig]] = {
 }
 
 SMALLEST = smallest_side(LPIPS_UNET.patch)
-"""Least side of a photograph that is trained on; all arms have crops of one size."""
+"""Least side of a photograph that counts. "matching-large" trains on those alone that hold its larger crops."""
 
 
 def main() -> None:

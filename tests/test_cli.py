@@ -283,7 +283,7 @@ def test_a_result_that_is_named_beside_its_source(
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
         f"1 left out, being what this command makes of others, such as {tmp_path / 'a_x2.png'}; "
-        "name one without the others to enlarge it"
+        "name one without the others to use it"
     )
 
 

@@ -425,7 +425,7 @@ def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     for paths, why, way_out in (
         (skipped, "skipped, their results exist", "--overwrite makes them anew"),
         (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
-        (plan.made, "left out, being what this command makes of others", "name one without the others to enlarge it"),
+        (plan.made, "left out, being what this command makes of others", "name one without the others to use it"),
         (plan.unread, f"passed over, of formats that are not read ({kinds(plan.unread)})", "convert them to PNG"),
     ):
         if paths:
