@@ -32,6 +32,8 @@ def test_the_whole_is_the_crop_itself() -> None:
 def test_a_square_is_cut_and_reduced() -> None:
     cut = picture()[..., 3:52, 14:63]
     assert torch.equal(show(picture(), View(3, 14, 49)), cut)
+    whole = picture().contiguous(memory_format=torch.channels_last)
+    assert show(whole, View(3, 14, 49)).stride() == whole.stride()  # nothing is copied
     small = F.interpolate(cut, (37, 37), mode="bilinear", antialias=True)
     assert torch.equal(show(picture(), View(3, 14, 49, 0.75)), small)
 

@@ -93,7 +93,8 @@ def show(image: Tensor, view: View) -> Tensor:
     square = image[..., view.top : view.top + side, view.left : view.left + side]
     if view.scale != 1:
         square = F.interpolate(square, size=(round(side * view.scale),) * 2, mode="bilinear", antialias=True)
-    square = torch.rot90(square, view.turn % 4, (2, 3))
+    if view.turn % 4:  # a turn by nothing would still copy, and give up channels-last memory
+        square = torch.rot90(square, view.turn % 4, (2, 3))
     if view.turn >= 4:
         square = square.flip(3)
     if view.channels != WHOLE.channels:
