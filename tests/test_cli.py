@@ -715,6 +715,7 @@ def test_one_process_of_many_names_the_result(
         (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),
+        (["smoke", "--steps", "9", "--minutes", "1"], "two lengths of a run; leave out one"),
     ],
 )
 def test_wrong_recipes(words: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

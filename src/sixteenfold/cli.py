@@ -234,7 +234,10 @@ class Train:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         if self.steps is not None:
             config = config.with_steps(self.steps)
-        return changed(config, changes, "sixteenfold train") if changes else config
+        config = changed(config, changes, "sixteenfold train") if changes else config
+        if self.steps is not None and config.minutes is not None:
+            raise SixteenfoldError("train: --steps and minutes are two lengths of a run; leave out one of them")
+        return config
 
 
 @dataclass(frozen=True, kw_only=True)
