@@ -619,6 +619,16 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     assert "end the name in .safetensors" in refused(capsys, "convert", tmp_path / "other.pth", folder)
 
 
+def test_a_folder_where_a_result_goes_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, taken = write(tmp_path / "in" / "a.png", 16, 16), tmp_path / "out" / "a.png"
+    weights = tmp_path / "taken.safetensors"
+    taken.mkdir(parents=True)
+    weights.mkdir()
+    assert "is a folder" in refused(capsys, "downscale", photo, "-o", taken.parent)
+    torch.save(Generator(features=4, growth=4, blocks=(1, 1)).state_dict(), tmp_path / "other.pth")
+    assert "Is a directory" in refused(capsys, "convert", tmp_path / "other.pth", weights)
+
+
 def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models"]) == 0
     said = capsys.readouterr().out
@@ -705,6 +715,7 @@ def test_one_process_of_many_names_the_result(
         (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),
+        (["smoke", "--steps", "9", "--minutes", "1"], "two lengths of a run; leave out one"),
     ],
 )
 def test_wrong_recipes(words: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -234,7 +234,10 @@ class Train:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         if self.steps is not None:
             config = config.with_steps(self.steps)
-        return changed(config, changes, "sixteenfold train") if changes else config
+        config = changed(config, changes, "sixteenfold train") if changes else config
+        if self.steps is not None and config.minutes is not None:
+            raise SixteenfoldError("train: --steps and minutes are two lengths of a run; leave out one of them")
+        return config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,11 +320,11 @@ class Convert:
 
     def run(self) -> int:
         """Convert, and return the exit status."""
-        from sixteenfold.imaging.folders import there
+        from sixteenfold.imaging.folders import is_made
         from sixteenfold.networks.convert import convert
 
         # Another ending is refused whether there is such a file or not.
-        if self.dst.suffix == ".safetensors" and there(self.dst) and not self.overwrite:
+        if self.dst.suffix == ".safetensors" and is_made(self.dst) and not self.overwrite:
             _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
             return 0
         print(f"{self.dst}: {convert(self.src, self.dst)}")

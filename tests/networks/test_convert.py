@@ -464,6 +464,12 @@ def test_other_files(tmp_path: Path, content: bytes | None, message: str) -> Non
         read_checkpoint(tmp_path / "f.pth")
 
 
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "f.pth")
+    with pytest.raises(SixteenfoldError, match="no ordinary file"):
+        read_checkpoint(tmp_path / "f.pth")
+
+
 def test_a_file_without_a_network_says_what_it_holds(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "scheduler": {"last": 1}}, tmp_path / "f.pth")
     with pytest.raises(SixteenfoldError, match="holds no network's tensors, but 'epoch', 'scheduler'"):

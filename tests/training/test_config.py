@@ -38,6 +38,7 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"adversarial": {"lpisp": 1}}, "nearest known one is 'lpips'"),
         ({"adversarial": {"patch": 96}}, "adversarial: .*multiple of 64"),
         ({"adversarial": {"adversarial": -1}}, "not be negative"),
+        ({"adversarial": {"vgg": float("nan")}}, "nor infinite or nan"),
         ({"adversarial": {"cutmix": 1, "decoder": False}}, "set adversarial.cutmix to 0"),
         ({"adversarial": {"discriminator": 3}}, "expected a list"),
         ({"adversarial": {"discriminator": [8, "wide"]}}, "expected int"),

@@ -37,7 +37,7 @@ class Plan:
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
         """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
-        done = set[Job]() if overwrite else {job for job in self.jobs if there(job.target)}
+        done = set[Job]() if overwrite else {job for job in self.jobs if is_made(job.target)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
@@ -189,6 +189,12 @@ def there(path: Path) -> os.stat_result | None:
         return path.stat()
     except (OSError, ValueError):
         return None
+
+
+def is_made(target: Path) -> bool:
+    """Whether a result exists. A folder of its name is none: who writes there refuses it."""
+    found = there(target)
+    return found is not None and not stat.S_ISDIR(found.st_mode)
 
 
 def make_folder(target: Path) -> None:

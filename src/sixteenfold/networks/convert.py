@@ -4,6 +4,7 @@ Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), r
 """
 
 import re
+import stat
 from pathlib import Path
 from typing import cast
 
@@ -113,6 +114,9 @@ def our_name(name: str) -> str:
 def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
     """The file's tensors as float32; None if it is of another format."""
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a named pipe, say, which would be waited for
+            raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
         with path.open("rb") as file:
             start = file.read(9)
         # An eight-byte length, then JSON.

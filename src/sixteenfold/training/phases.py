@@ -1,5 +1,6 @@
 """The parts of a training configuration: frozen, checked when made."""
 
+import math
 from dataclasses import dataclass
 
 from sixteenfold.errors import SixteenfoldError
@@ -123,7 +124,8 @@ class AdversarialPhase(Phase):
     def __post_init__(self) -> None:
         super().__post_init__()
         weights = (self.pixel, self.lpips, self.adversarial, self.feature_matching, self.vgg, self.cutmix)
-        require(min(weights) >= 0, "weights of losses must not be negative")
+        sound = all(0 <= weight < math.inf for weight in weights)
+        require(sound, "weights of losses must not be negative, nor infinite or nan")
         require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
         require(self.discriminator_learning_rate > 0, "discriminator_learning_rate must be positive")
         betas = self.discriminator_betas or ()
