@@ -86,6 +86,22 @@ def test_training_lowers_the_error(photographs: Path, tmp_path: Path) -> None:
     assert zoo.load(model).features == CONFIG.generator.features
 
 
+def test_every_step_has_views_of_its_own(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def looking(*args: object) -> dict[str, torch.Tensor]:
+        seen.append(args[-1])
+        return {}
+
+    monkeypatch.setattr(loop, "adversarial_step", looking)
+    moved = dataclasses.replace(ADVERSARIAL, lpips_shift=16, lpips_turned=True)
+    train(
+        dataclasses.replace(CONFIG, pixel=None, adversarial=moved), hr=[photographs], out=tmp_path / "run", device="cpu"
+    )
+    assert len(seen) == 6
+    assert len(set(map(str, seen))) == 6
+
+
 class Killed(Exception):
     pass
 
