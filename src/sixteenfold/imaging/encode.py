@@ -1,10 +1,12 @@
-"""A finished scratch file -> a picture file, streamed through libvips."""
+"""A finished scratch file -> a picture file, streamed."""
 
 import os
+from typing import BinaryIO
 
 import numpy as np
 import pyvips
 
+from sixteenfold.imaging import tiff
 from sixteenfold.imaging.formats import Format
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.samples import full_scale, sample_bits
@@ -20,16 +22,18 @@ _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _ABOUT_THE_SCRATCH_FILE = {"bits-per-sample", "n-pages", "orientation", "resolution-unit"}
 
 
-def encode(rows: int, metadata: Metadata, form: Format, target: int, *, pyramid: bool = False) -> None:
+def encode(rows: BinaryIO, metadata: Metadata, form: Format, target: BinaryIO, *, pyramid: bool = False) -> None:
     """Write the picture in the finished scratch file `rows` to `target` in the format `form`.
 
-    Both are descriptors, `target` open for reading too. Only some rows are in memory at a time, but
-    for WebP and AVIF, whose encoders want them all. pyramid: a TIFF gets its halvings too. Raises
-    pyvips.Error when libvips cannot, a full disk included.
+    `target` is open for reading too. Only some rows are in memory at a time, but for WebP and AVIF,
+    whose encoders want them all. pyramid: a TIFF gets its halvings too. Raises OSError, and
+    pyvips.Error where libvips writes: on a full disk, for example.
     """
-    _save(picture(rows, metadata, form), pyvips.Target.new_to_descriptor(target), form, pyramid)
-    if form.name == "TIFF" and metadata.exif is not None:
-        add_exif(target, metadata.exif)
+    image = picture(rows.fileno(), metadata, form)
+    if form.name == "TIFF":
+        _save_tiff(rows, image, metadata, target, pyramid=pyramid)
+    else:
+        _save(image, pyvips.Target.new_to_descriptor(target.fileno()), form)
 
 
 def picture(rows: int, metadata: Metadata, form: Format) -> pyvips.Image:
@@ -67,24 +71,34 @@ def _reduced(image: pyvips.Image, form: Format) -> pyvips.Image:
     return steps.cast("ushort" if deep else "uchar").copy(interpretation=names[image.bands > 2])
 
 
-def _save(image: pyvips.Image, target: pyvips.Target, form: Format, pyramid: bool) -> None:
+def _save_tiff(rows: BinaryIO, image: pyvips.Image, metadata: Metadata, target: BinaryIO, *, pyramid: bool) -> None:
+    dtype = np.dtype(_TYPES[str(image.format)])
+    raw = image.width * image.height * image.bands * dtype.itemsize * (4 / 3 if pyramid else 1)
+    bigtiff = raw > BIGTIFF_BYTES
+    if pyramid or dtype.kind == "f":
+        # In one thread. But libvips makes halvings on the way, where we would read everything once for each; and
+        # tifffile leaves the predictor for floats to a further library.
+        image.tiffsave_target(
+            pyvips.Target.new_to_descriptor(target.fileno()),
+            compression="deflate",
+            predictor="float" if dtype.kind == "f" else "horizontal",
+            tile=True,
+            tile_width=tiff.TILE,
+            tile_height=tiff.TILE,
+            pyramid=pyramid,
+            bigtiff=bigtiff,
+        )
+    else:
+        tiff.save(rows, image, dtype, metadata, target, bigtiff=bigtiff)
+    if metadata.exif is not None:
+        add_exif(target.fileno(), metadata.exif)
+
+
+def _save(image: pyvips.Image, target: pyvips.Target, form: Format) -> None:
     match form.name:
         case "PNG":
             # On photographs: two thirds of the bytes of libvips's defaults, in less time.
             image.pngsave_target(target, compression=3, filter=pyvips.enums.ForeignPngFilter.UP)
-        case "TIFF":
-            sample = np.dtype(_TYPES[str(image.format)]).itemsize
-            raw = image.width * image.height * image.bands * sample * (4 / 3 if pyramid else 1)
-            image.tiffsave_target(
-                target,
-                compression="deflate",
-                predictor="float" if image.format == "float" else "horizontal",
-                tile=True,
-                tile_width=256,
-                tile_height=256,
-                pyramid=pyramid,
-                bigtiff=raw > BIGTIFF_BYTES,
-            )
         case "JPEG":
             image.jpegsave_target(target, Q=JPEG_QUALITY, subsample_mode="off")
         case "WebP":

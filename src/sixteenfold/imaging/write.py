@@ -259,7 +259,7 @@ class BandWriter:
             return
         # Open for reading too, as TIFF is read back while it is written.
         with self._scratch.open("rb") as rows, self._part.open("w+b") as part:
-            encode(rows.fileno(), self.metadata, form, part.fileno(), pyramid=self._pyramid)
+            encode(rows, self.metadata, form, part, pyramid=self._pyramid)
             os.fsync(part.fileno())
         self._part.replace(self.target)
 

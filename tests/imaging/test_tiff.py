@@ -1,0 +1,99 @@
+"""TIFF as we write it: what other programs read out of it, and the threads behind it. Metadata: test_formats."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+import tifffile
+from PIL import Image as Pillow
+
+from sixteenfold.imaging import tiff
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+
+
+def write(path: Path, pixels: np.ndarray, metadata: Metadata | None = None) -> Path:
+    height, width, channels = pixels.shape
+    with BandWriter(path, width, height, channels, pixels.dtype, metadata or Metadata()) as writer:
+        writer.write(pixels)
+    return path
+
+
+@pytest.mark.parametrize("size", [(1, 1), (256, 512), (257, 255), (3, 5000), (700, 300)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_other_programs_read_every_sample(tmp_path: Path, dtype: type, channels: int, size: tuple[int, int]) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (*size, channels))
+    pixels = (samples * 257).astype(np.uint16) if dtype == np.uint16 else samples.astype(dtype)
+    path = write(tmp_path / "a.tif", pixels)
+    by_libvips = pyvips.Image.new_from_file(str(path)).numpy()
+    assert by_libvips.dtype == dtype and np.array_equal(by_libvips.reshape(pixels.shape), pixels)
+    with tifffile.TiffFile(path) as file:
+        page: Any = file.pages[0]
+        assert page.extrasamples == ((2,) if channels in (2, 4) else ())  # alpha, not multiplied in
+        if dtype != np.float32:  # for which it wants a further library
+            assert np.array_equal(page.asarray().reshape(pixels.shape), pixels)
+    if dtype == np.uint8 or (dtype == np.uint16 and channels == 1):  # Pillow knows no more
+        with Pillow.open(path) as seen:
+            assert np.array_equal(np.asarray(seen).reshape(pixels.shape), pixels)
+
+
+def test_nothing_is_said_that_nobody_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", np.zeros((3, 4, 3), np.uint8), Metadata(xres=300 / 25.4, yres=150 / 25.4))
+    with tifffile.TiffFile(path) as file:
+        page: Any = file.pages[0]
+        assert not {"ImageDescription", "Software", "DateTime"} & {tag.name for tag in page.tags}
+        # Exactly, though libvips's 300 to the inch is 300.00001.
+        assert (page.tags["XResolution"].value, page.tags["YResolution"].value) == ((300, 1), (150, 1))
+
+
+def test_no_more_tiles_are_taken_than_is_said() -> None:
+    """So memory does not grow with the picture, however slowly the file takes what is made."""
+    taken: list[int] = []
+
+    def tiles() -> Iterator[np.ndarray]:
+        for number in range(50):
+            taken.append(number)
+            yield np.full((1, 1, 1), number, np.uint8)
+
+    with ThreadPool(2) as pool:
+        compressed = tiff._compressed(tiles(), pool, ahead=5)
+        first = next(compressed)
+        assert len(taken) == 6
+        assert [first, *compressed] == [tiff._deflated(np.full((1, 1, 1), number, np.uint8)) for number in range(50)]
+
+
+def test_what_goes_wrong_in_a_thread_is_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(tile: np.ndarray) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(tiff, "_deflated", failing)
+    with pytest.raises(MemoryError):
+        write(tmp_path / "a.tif", np.zeros((600, 600, 3), np.uint8))
+    assert list(tmp_path.iterdir()) == []
+
+
+ENDING = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+writer = BandWriter(Path(sys.argv[1]), 2000, 2000, 3, np.uint8, Metadata())
+writer.__enter__()
+writer.write(np.zeros((2000, 2000, 3), np.uint8))
+ThreadPoolExecutor(1).submit(writer.__exit__, None, None, None)
+"""
+
+
+def test_a_program_that_ends_meanwhile_still_writes_the_file(tmp_path: Path) -> None:
+    """As after two Ctrl-C: the main thread has gone, the one that encodes has not."""
+    subprocess.run([sys.executable, "-c", ENDING, str(tmp_path / "a.tif")], check=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
