@@ -21,7 +21,7 @@ from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.pace import Pace, pace_of
 from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
 from sixteenfold.training.photographs import Photographs, open_photographs
-from sixteenfold.training.processes import check_share, lost_process, make_fabric, stop_requested
+from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
 from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph, compiled, graph
@@ -126,6 +126,9 @@ def train(
             # Nothing was left to do, and the result had been removed.
             folder.write_model(training, out)
             _say(f"{out / folder.MODEL}: was gone; written again from the last checkpoint")
+        fabric.barrier()  # the first process has written by then what all return
+        del run, training  # with them goes what still holds the connections
+    part(fabric)
     return out / folder.MODEL
 
 

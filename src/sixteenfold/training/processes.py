@@ -1,5 +1,6 @@
 """One process or many: where to compute, and what happens when one of several is lost or told to stop."""
 
+import gc
 import os
 import signal
 import threading
@@ -76,6 +77,17 @@ def lost_process(fabric: Fabric) -> Generator[None]:
             f"process {fabric.global_rank} of {fabric.world_size} lost another one, so the job ends; unless that one "
             "says why, the same command with --resume goes on from the last checkpoint, with any number of processes"
         ) from None
+
+
+def part(fabric: Fabric) -> None:
+    """Close the connections to the other processes, when nothing is left to say.
+
+    Left to the end of the program, their threads may wake up when Python is gone: "terminate called without an active
+    exception", and a run that had done all its work ends with the status of an abort.
+    """
+    if fabric.world_size > 1:
+        gc.collect()  # DDP holds the connections in cycles of references
+        torch.distributed.destroy_process_group()
 
 
 @contextmanager
