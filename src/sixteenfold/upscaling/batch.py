@@ -79,9 +79,10 @@ def upscale_files(
     pending, skipped = plan.divided(overwrite=overwrite)
     upscaler = make_upscaler()
     with ExitStack() as stack:
-        watches = [watch] if watch else []
-        if say:
-            watches.append(_once_begun(partial(say, upscaler.description)))
+        # Said before anything else is told of the first result, so that who waits for that finds it said.
+        watches: list[Watch] = [_once_begun(partial(say, upscaler.description))] if say else []
+        if watch:
+            watches.append(watch)
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches, alone=len(jobs) == 1)
