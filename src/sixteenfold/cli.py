@@ -162,8 +162,8 @@ class Train:
     """Train a network on photographs.
 
     Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
-    they bear the names that the run's config.json has. --minutes 30 gives
-    the run half an hour instead of a number of steps.
+    they bear the names that the run's config.json has. --minutes 30 gives the run half an hour instead of a number of
+    steps.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None

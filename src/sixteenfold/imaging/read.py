@@ -16,6 +16,7 @@ import pyvips
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
+from sixteenfold.imaging.ordinary import check_ordinary
 from sixteenfold.imaging.tiffexif import exif_of
 
 MAX_PIXELS = 178_956_970
@@ -113,8 +114,7 @@ def _opened(path: Path) -> Generator[int]:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise SixteenfoldError(f"{path}: is a folder; name a picture file in it")
-        if not stat.S_ISREG(mode):  # a named pipe, say, which would be waited for
-            raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+        check_ordinary(path, mode)
         file = path.open("rb")
     except (OSError, ValueError) as error:
         raise SixteenfoldError(_cannot_open(path, error)) from error

@@ -4,7 +4,6 @@ Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), r
 """
 
 import re
-import stat
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.ordinary import check_ordinary
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 from sixteenfold.networks.torchfile import TorchFile, open_torch_file
 from sixteenfold.networks.unpickle import Record, StoredTensor, shown
@@ -114,9 +114,7 @@ def our_name(name: str) -> str:
 def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
     """The file's tensors as float32; None if it is of another format."""
     try:
-        mode = path.stat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a named pipe, say, which would be waited for
-            raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+        check_ordinary(path, path.stat().st_mode)
         with path.open("rb") as file:
             start = file.read(9)
         # An eight-byte length, then JSON.

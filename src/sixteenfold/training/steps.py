@@ -35,7 +35,6 @@ from sixteenfold.upscaling.consistency import project
 RAW_WEIGHT = 0.1
 """Weight of the pixel loss of the network's own output, in a phase whose losses see the projected one."""
 
-
 Losses = dict[str, Tensor]
 """Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
 
