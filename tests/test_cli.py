@@ -556,7 +556,13 @@ def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: s
     """As from somebody who holds Ctrl-C down."""
     words = ["upscale", write(tmp_path / "photo.png", 400, 300), "--device", "cpu", "--json", "--model", model]
     command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background job, in which this suite may run, ignores Ctrl-C, and so would what it starts.
+    heeding = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heeding)
+    with started as process:
         assert process.stdout is not None and process.stderr is not None
         while '"rows": 256' not in process.stdout.readline():
             pass
