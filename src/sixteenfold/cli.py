@@ -179,7 +179,7 @@ class Train:
     resume: Flag = False
     """Go on from the run folder's newest checkpoint; weights to start from are not looked at again."""
     init: Model = None
-    """Start from a shipped model's weights, or from a file's, instead of from random ones."""
+    """Start from a shipped model's weights or a file's instead of from random ones; a smaller network is grown."""
     init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Start from the discriminator of an earlier run."""
     steps: Count = None

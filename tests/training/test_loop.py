@@ -25,6 +25,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.state import shape_of
 from sixteenfold.training import checkpoint, folder, loop, pace, state
 from sixteenfold.training.config import (
     PRESETS,
@@ -481,9 +482,28 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
     train(one, hr=[photographs], out=tmp_path / "second", init=first, device="cpu")
     before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
     assert all(torch.allclose(before[key], after[key], atol=1e-7) for key in before)
-    other = dataclasses.replace(CONFIG, generator=GeneratorShape((8, 8, 8), (4, 4), (1, 1)))
+    narrow = dataclasses.replace(CONFIG, generator=GeneratorShape((8, 8, 8), (2, 2), (1, 1)))
     with pytest.raises(SixteenfoldError, match="choose the preset of that shape"):
-        train(other, hr=[photographs], out=tmp_path / "third", init=first, device="cpu")
+        train(narrow, hr=[photographs], out=tmp_path / "third", init=first, device="cpu")
+
+
+def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
+    larger = GeneratorShape((12, 10, 8), (6, 4), (2, 2))
+    still = dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9)
+    second = train(
+        dataclasses.replace(CONFIG, generator=larger, pixel=still, adversarial=None),
+        hr=[photographs],
+        out=tmp_path / "second",
+        init=first,
+        device="cpu",
+    )
+    assert "grown from features" in capsys.readouterr().err
+    small, large = zoo.load(first), zoo.load(second)
+    assert shape_of(large) == larger
+    lr = torch.rand(1, 3, 4, 6)
+    with torch.inference_mode():
+        torch.testing.assert_close(large(lr), small(lr), atol=1e-5, rtol=1e-5)
 
 
 def test_a_used_folder_is_left_alone(photographs: Path, tmp_path: Path) -> None:

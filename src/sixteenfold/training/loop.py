@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.metrics.lpips import LPIPS
+from sixteenfold.networks.state import shape_of
 from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.data import Batch, address, sample_batch, smallest_side
@@ -72,8 +73,9 @@ def train(
             by PSNR in the pixel phase, by LPIPS in the adversarial phase.
         resume: Go on from the newest whole checkpoint of the run folder. On a CPU the final weights are
             those of a run never stopped, bit for bit.
-        init: Start from a shipped model's name or a file with weights of the same shape. A resumed run does not
-            look at it again, nor at the next: its checkpoints hold what it began with.
+        init: Start from a shipped model's name or a file with weights: of the same shape, or of a smaller network,
+            which is grown and computes the same at first. A resumed run does not look at it again, nor at the next:
+            its checkpoints hold what it began with.
         init_discriminator: Start from the discriminator of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
@@ -108,7 +110,7 @@ def train(
             # The first process sees that the run can begin before it writes anything.
             known = not begins and (out / folder.PHOTOGRAPHS).exists()
             index = None if known else make_index(hr, smallest_side(config.largest_patch))
-            fresh = state.begin(config, init, init_discriminator, fabric.device) if begins else None
+            fresh = _begin(config, init, init_discriminator, fabric.device) if begins else None
             stack.enter_context(folder.locked(out))
             # Another process may have begun here, and ended, while this one looked at the photographs.
             if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
@@ -130,6 +132,15 @@ def train(
         del run, training  # with them goes what still holds the connections
     part(fabric)
     return out / folder.MODEL
+
+
+def _begin(
+    config: TrainConfig, init: Path | str | None, init_discriminator: Path | None, device: torch.device
+) -> Training:
+    given = None if init is None else state.given_weights(init, config)
+    if given is not None and shape_of(given) != config.generator:
+        _say(f"{init}: grown from {shape_of(given)} to {config.generator}; it computes the same at first")
+    return state.begin(config, given, init_discriminator, device)
 
 
 def _say(line: str) -> None:

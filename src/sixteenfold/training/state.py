@@ -15,6 +15,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.grow import fits_into, grow
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.phases import AdversarialPhase
@@ -92,28 +93,44 @@ class Training:
         self.recent = state.get("recent", [])
 
 
+def given_weights(init: Path | str, config: TrainConfig) -> Generator:
+    """The network that a run is to start from, in its own shape.
+
+    Args:
+        init: A shipped model's name or a file of weights.
+        config: What is to be done.
+
+    Raises:
+        SixteenfoldError: If the weights cannot be loaded, or are of a larger network than the run's.
+    """
+    generator = zoo.load(init)
+    if not fits_into(shape_of(generator), config.generator):
+        raise SixteenfoldError(
+            f"{init}: its {shape_of(generator)} do not fit into the configuration's {config.generator}: "
+            "choose the preset of that shape"
+        )
+    return generator
+
+
 def begin(
-    config: TrainConfig, init: Path | str | None, init_discriminator: Path | None, device: torch.device
+    config: TrainConfig, given: Generator | None, init_discriminator: Path | None, device: torch.device
 ) -> Training:
     """The start of the first phase. Writes nothing.
 
     Args:
         config: What is to be done.
-        init: A shipped model's name or a file of weights; None takes fresh ones, drawn by the seed.
+        given: What to start from, grown where it is smaller; None takes fresh weights, drawn by the seed.
         init_discriminator: Weights of the discriminator, from an earlier run; None takes fresh ones.
         device: Where the networks are to be.
 
     Raises:
-        SixteenfoldError: If weights cannot be loaded or have another shape, or if those of a discriminator are
-            given to a run that has none.
+        SixteenfoldError: If a discriminator's weights cannot be loaded, have another shape, or are given to a run
+            that has none.
     """
     torch.manual_seed(config.seed)
-    generator = config.generator.build() if init is None else zoo.load(init)
+    generator = config.generator.build() if given is None else given
     if shape_of(generator) != config.generator:
-        raise SixteenfoldError(
-            f"{init}: its {shape_of(generator)} differ from the configuration's {config.generator}: "
-            "choose the preset of that shape"
-        )
+        generator = grow(generator, config.generator)
     discriminator = None if init_discriminator is None else _read_discriminator(init_discriminator, config)
     name = "pixel" if config.pixel is not None else "adversarial"
     return enter(name, generator, config, device, step=0, discriminator=discriminator)
