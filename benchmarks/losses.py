@@ -46,7 +46,14 @@ VGG_WEIGHT = 0.15
 ADVERSARIAL = PRESETS["compact"].adversarial
 assert ADVERSARIAL is not None
 LPIPS_UNET = replace(
-    ADVERSARIAL, patch=128, learning_rate=1e-4, warmup=20, average=0.99, adversarial=0.5, feature_matching=0.0
+    ADVERSARIAL,
+    patch=128,
+    learning_rate=1e-4,
+    discriminator_learning_rate=1e-4,
+    warmup=20,
+    average=0.99,
+    adversarial=0.5,
+    feature_matching=0.0,
 )
 """Adversarial + LPIPS, with the pixel loss that keeps colours, against the U-net."""
 VGG_UNET = replace(LPIPS_UNET, lpips=0.0, vgg=VGG_WEIGHT)

@@ -127,7 +127,8 @@ _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 _OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, average=0.998, projected=True)
 _OUR_ADVERSARIAL = AdversarialPhase(
     patch=256,
-    learning_rate=5e-5,
+    # Since the discriminator has a smaller say, the generator need not be slower than it for both to live on.
+    learning_rate=1e-4,
     final_learning_rate=1e-6,
     discriminator_learning_rate=1e-4,
     discriminator_betas=(0.0, 0.99),
@@ -185,7 +186,13 @@ PRESETS: dict[str, TrainConfig] = {
         generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
         pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
         adversarial=replace(
-            _OUR_ADVERSARIAL, steps=10_000, head_start=1000, batch=4, discriminator=(16, 32, 48, 64, 80, 96)
+            _OUR_ADVERSARIAL,
+            steps=10_000,
+            head_start=1000,
+            batch=4,
+            learning_rate=4e-4,
+            discriminator_learning_rate=1.5e-4,
+            discriminator=(16, 32, 48, 64, 80, 96),
         ),
     ),
     # To see that everything works: both phases in a minute or two on two cores.
