@@ -145,10 +145,11 @@ def test_no_pictures(tmp_path: Path) -> None:
         path.mkdir()
     save(good / "good.png", 160, 170)
     # One that is wrong is told, whatever else there is.
-    with pytest.raises(SixteenfoldError, match="folder: an empty folder; name a folder of photographs"):
+    with pytest.raises(SixteenfoldError, match="folder: holds no picture of a format that is read; check the name"):
         find_pictures([good, folder])
     (folder / "notes.txt").write_text("no picture")
-    with pytest.raises(SixteenfoldError, match="folder: no picture among its files; name"):
+    (folder / "drawing.svg").write_text("no picture that is read")
+    with pytest.raises(SixteenfoldError, match=r"folder: holds no picture of a format that is read, but 1 \.svg; conv"):
         find_pictures([folder, good])
     with pytest.raises(SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture; name"):
         find_pictures([folder / "notes.txt"])

@@ -109,13 +109,12 @@ def list_pictures(path: Path) -> dict[str, Path]:
     if not stat.S_ISDIR(mode):
         return {_key(Path(path.name)): path}
     found: dict[str, Path] = {}
-    for file in pictures_in(path):
+    pictures, _ = pictures_in(path)
+    for file in pictures:
         key = _key(file.relative_to(path))
         if key in found:
             raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
         found[key] = file
-    if not found:
-        raise SixteenfoldError(f"{path}: no pictures in this folder")
     return found
 
 

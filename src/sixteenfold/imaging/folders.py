@@ -6,6 +6,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
@@ -142,15 +143,23 @@ def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list
     ]
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
+def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """The picture files in a folder and below, by their names' endings; in the order of names.
 
     Hidden files and folders are left out, links to folders, and the tiles of DeepZoom pictures.
 
+    Returns:
+        Those of formats that are read, at least one, and those of others.
+
     Raises:
-        SixteenfoldError: If a folder cannot be listed.
+        SixteenfoldError: If a folder cannot be listed, or no picture is found that can be read.
     """
-    return filter(is_picture, _files_in(folder))
+    files = list(_files_in(folder))
+    pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
+    if not pictures:
+        held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
+        raise SixteenfoldError(f"{folder}: holds no picture of a format that is read{held}")
+    return pictures, unread
 
 
 def kinds(paths: Iterable[Path]) -> str:
@@ -234,11 +243,7 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Pa
         if not _is_folder(path):
             yield path, path.parent if out is None else out
             continue
-        found = [file for file in _files_in(path) if is_picture(file) or is_unread_picture(file)]
-        if not any(map(is_picture, found)):
-            held = f", but {kinds(found)}; convert them to PNG" if found else "; check the name"
-            raise SixteenfoldError(f"{path}: holds no picture of a format that is read{held}")
-        for file in found:
+        for file in chain(*pictures_in(path)):
             yield file, file.parent if out is None else out / file.parent.relative_to(path)
 
 

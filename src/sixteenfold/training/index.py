@@ -86,10 +86,7 @@ def _pictures_of(folder: Path) -> list[Path]:
         if not is_picture(folder):
             raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
         return [folder]
-    found = list(pictures_in(folder))
-    if not found:
-        held = "no picture among its files" if any(folder.iterdir()) else "an empty folder"
-        raise SixteenfoldError(f"{folder}: {held}; name a folder of photographs")
+    found, _ = pictures_in(folder)
     return found
 
 
