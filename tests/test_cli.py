@@ -192,7 +192,7 @@ def test_existing_results_are_skipped_unless_overwritten(
     first = target.stat().st_mtime_ns
     assert main(words) == 0
     assert target.stat().st_mtime_ns == first
-    assert f"1 skipped, their results exist, such as {target}" in capsys.readouterr().err
+    assert f"1 skipped, existing already: {target}; --overwrite makes results anew" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
 
@@ -251,7 +251,7 @@ def test_a_folder_again_in_another_size_and_format(
     names = {"photo_x16.png", "photo_x2.5.png", "photo_20x20.png", "photo_x16.jpg"}
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", *names}
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("3 left out, results of earlier runs") and f"{tmp_path / 'photo_'}" in said
+    assert said.startswith(f"3 left out, named like results of earlier runs, such as {tmp_path / 'photo_'}")
     assert main(["upscale", str(tmp_path / "photo_20x20.png"), *words[2:], "--scale", "2"]) == 0
     assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
 
@@ -263,8 +263,8 @@ def test_a_folder_with_pictures_that_are_not_read(
     for name in ("b.bmp", "c.svg", "d.bmp", "notes.txt"):
         (tmp_path / "in" / name).touch()
     line = (
-        "3 passed over, of formats that are not read (2 .bmp, 1 .svg), "
-        f"such as {tmp_path / 'in' / 'b.bmp'}; convert them to PNG"
+        "3 passed over, of no format that is read (2 .bmp, 1 .svg), "
+        f"such as {tmp_path / 'in' / 'b.bmp'}; convert to PNG"
     )
     for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
         assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / verb), *options]) == 0
@@ -282,8 +282,8 @@ def test_a_result_that_is_named_beside_its_source(
     assert not (tmp_path / "a_x2_x2.png").exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"1 left out, being what this command makes of others, such as {tmp_path / 'a_x2.png'}; "
-        "name one without the others to use it"
+        f"1 left out, being what this command makes of others: {tmp_path / 'a_x2.png'}; "
+        "name one without others to use it"
     )
 
 
@@ -594,7 +594,7 @@ def test_downscale_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out' / 'b.png'}\n"
-    assert said.err == f"1 skipped, their results exist, such as {mine}; --overwrite makes them anew\n"
+    assert said.err == f"1 skipped, existing already: {mine}; --overwrite makes results anew\n"
     assert read(mine).pixels.shape == (1, 5, 3)
     assert main([*words, "--overwrite"]) == 0
     assert capsys.readouterr().err == ""
@@ -678,6 +678,21 @@ def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.
         assert hint in refused(capsys, *words, "--overwrite", "--also", wrong)
     assert "'one' is taken" in refused(capsys, *words, "--overwrite", *also[:2], *also[:2])
     assert "'bilinear': unknown" in refused(capsys, *words, "--synthesize", "--overwrite", "--baseline", "bilinear")
+
+
+def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("hr/a.png", "sr/a.png", "sr/b.png"):
+        write(tmp_path / name, 64, 64)
+    for name in ("hr/b.bmp", "sr/c.svg"):
+        (tmp_path / name).touch()
+    line = (
+        "2 passed over, of no format that is read (1 .bmp, 1 .svg), "
+        f"such as {tmp_path / 'hr' / 'b.bmp'}; convert to PNG"
+    )
+    said = refused(capsys, *finished_results(tmp_path))
+    assert said.endswith(f"hr has no b (sr); {line}. Add them, or use --allow-missing")
+    assert main([*finished_results(tmp_path), "--allow-missing"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"warning: {line}"
 
 
 def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -423,16 +423,15 @@ def _say(line: str) -> None:
 
 def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
-    from sixteenfold.imaging.folders import kinds
+    from sixteenfold.imaging.folders import passed_over, set_aside
 
-    for paths, why, way_out in (
-        (skipped, "skipped, their results exist", "--overwrite makes them anew"),
-        (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
-        (plan.made, "left out, being what this command makes of others", "name one without the others to use it"),
-        (plan.unread, f"passed over, of formats that are not read ({kinds(plan.unread)})", "convert them to PNG"),
+    for line in (
+        *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
+        *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
+        *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
+        *passed_over(plan.unread),
     ):
-        if paths:
-            _say(one_line(f"{len(paths)} {why}, such as {paths[0]}; {way_out}"))
+        _say(one_line(line))
 
 
 def _status(failures: Sequence[str]) -> int:

@@ -201,6 +201,7 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     odd.mkdir()
     for name in ("b].png", "b]_x16.png", "[red].png", "new\nline.png"):
         (odd / name).write_bytes(b"no picture")
+    (odd / "a.bmp").touch()
     (odd / "[").mkdir()
     (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
     phase = dataclasses.replace(PIXEL, steps=1, warmup=0)
@@ -211,9 +212,8 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert f"  {odd}/{name}: cannot be read as a picture" in said
     results = [line for line in said if "_x16" in line]
-    assert results == [
-        f"1 left out, results of upscale by their names, such as {odd}/b]_x16.png; rename one to train on it"
-    ]
+    assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; rename one to train on it"]
+    assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:

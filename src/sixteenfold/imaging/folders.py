@@ -162,6 +162,22 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     return pictures, unread
 
 
+def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
+    """A line on pictures that a command did not touch: how many, why, one of them, what to do; for none no line.
+
+    why: Words that fit one picture as well as many.
+    """
+    if not paths:
+        return []
+    such = ", such as" if paths[1:] else ":"
+    return [f"{len(paths)} {why}{such} {paths[0]}; {way_out}"]
+
+
+def passed_over(unread: Sequence[Path]) -> list[str]:
+    """A line on the pictures of formats that are not read, if there are any."""
+    return set_aside(unread, f"passed over, of no format that is read ({kinds(unread)})", "convert to PNG")
+
+
 def kinds(paths: Iterable[Path]) -> str:
     """How many of the files have which suffix, such as "2 .bmp, 1 .svg"."""
     return ", ".join(f"{count} {suffix}" for suffix, count in Counter(path.suffix.lower() for path in paths).items())

@@ -149,11 +149,8 @@ def _start(run: Run, index: Index) -> Training:
         _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
-    if index.earlier:
-        _say(
-            f"{len(index.earlier)} left out, results of upscale by their names, such as {index.earlier[0]}; "
-            "rename one to train on it"
-        )
+    for line in index.set_aside():
+        _say(line)
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
         f"{photographs}, {len(run.pictures)} for validation; "
