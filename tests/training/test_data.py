@@ -130,6 +130,9 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
     assert len(read_validation(tmp_path, 32)) == 3
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
+    # Who names a file means it.
+    named = make_index([tmp_path / "a.png", tmp_path / "a_x16.png"], 40, "a crop")
+    assert [entry.path.name for entry in named.entries] == ["a.png", "a_x16.png"] and named.earlier == ()
     # A small one's result is large enough, and yet none to train on: that has to be said.
     save(tmp_path / "deep" / "a.png", 4, 4)
     with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, named like results of upscale"):

@@ -53,7 +53,7 @@ class Index:
     def set_aside(self) -> list[str]:
         """A line on each kind of files that were not looked at."""
         return [
-            *set_aside(self.earlier, "left out, named like results of upscale", "rename one to train on it"),
+            *set_aside(self.earlier, "left out, named like results of upscale", "name one itself to train on it"),
             *passed_over(self.unread),
         ]
 
@@ -107,10 +107,11 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
 
-    What `upscale` has made of a picture, and put beside it, is no photograph and is left out.
+    What `upscale` has made of a picture, and put beside it, is no photograph and is left out, unless it is
+    named itself: who names a file means it.
 
     Args:
-        folders: Where to look.
+        folders: Where to look; a file may stand for itself.
         smallest: Least height and width in pixels.
         need: What takes as many, for the message when no picture has them.
 
@@ -121,7 +122,8 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     skipped: list[str] = []
     small: list[tuple[int, str]] = []
     pictures, unread = find_pictures(folders)
-    earlier = dict.fromkeys(results_among({path: path.parent for path in pictures}, ENDINGS))
+    results = results_among({path: path.parent for path in pictures}, ENDINGS)
+    earlier = dict.fromkeys(path for path in results if path not in folders)
     for path in pictures:
         if path in earlier:
             continue

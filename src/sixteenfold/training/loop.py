@@ -114,6 +114,9 @@ def train(
             if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
                 index = fresh = None
             folder.make_folder(config, out, index, fresh)
+            # Not of a run that is gone on with: it keeps to its index, whatever is renamed or named now.
+            for line in () if index is None else index.set_aside():
+                _say(line)
             del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
@@ -149,8 +152,6 @@ def _start(run: Run, index: Index) -> Training:
         _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
-    for line in index.set_aside():
-        _say(line)
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
         f"{photographs}, {len(run.pictures)} for validation; "
