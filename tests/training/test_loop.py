@@ -25,7 +25,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training import checkpoint, folder, loop, pace, state
+from sixteenfold.training import checkpoint, folder, loop, pace, record, state
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
@@ -538,7 +538,7 @@ def test_every_preset_takes_both_its_steps(name: str, photographs: Path, tmp_pat
 
 
 def test_a_run_by_the_clock_does_both_phases(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A clock that goes on by a second a look: half a minute is shared as 8 to 6, and the learning rate comes down."""
     now = iter(range(10**6))
@@ -553,6 +553,21 @@ def test_a_run_by_the_clock_does_both_phases(
     assert 15 <= last["begun"] <= 18 and last["step"] > last["begun"]
     assert rates[0] == 1.0 and rates[last["begun"] - 1] < 0.05
     assert rates[last["begun"]] == pytest.approx(1.0, abs=0.05)
+    # Each phase ends with a line, though nobody knew before which step is its last.
+    said = capfd.readouterr().err
+    assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
+
+
+def test_the_screen_shows_the_means_of_the_log(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(record, "LINE_EVERY", 0.0)
+    train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    said = capfd.readouterr().err
+    logged = [row for row in rows(tmp_path / "run") if "pixel" in row]
+    assert [row["step"] for row in logged] == [5, 8]
+    for row in logged:
+        assert f"pixel phase, step {row['step']} of 8, pixel {row['pixel']:.4f}, " in said
 
 
 def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

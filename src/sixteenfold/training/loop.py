@@ -171,11 +171,13 @@ def _loop(run: Run, start: Training) -> None:
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
         for training, rows, stop, ends in _steps(run, start):
             training.recent += [losses for _, losses in rows]
-            for step, losses in rows[-1:]:
-                tell.tell(training.phase, step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+            means = _means(training.recent)
+            if rows:
+                note = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+                tell.tell(training.phase, training.step, note, ends=ends)
             if training.step % config.log_every == 0 or ends:
                 if record is not None:
-                    record.numbers(training.step, _means(training.recent), training.phase)
+                    record.numbers(training.step, means, training.phase)
                 training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)
