@@ -775,7 +775,10 @@ def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytes
         (["--pixel.steps", "many"], "--pixel.steps: 'many' is not a whole number; see"),
         (["--adversarial.lpips", "much"], "--adversarial.lpips: 'much' is not a number; see"),
         (["--minutes", "1h"], "--minutes: '1h' is not a number; see"),
+        (["--adversarial.vgg-patch", "32.5"], "--adversarial.vgg-patch: '32.5' is not a whole number; see"),
         (["--adversarial.lpips-scales", "1,0.5"], "'1,0.5' are not its values, with spaces between; see"),
+        (["--adversarial.discriminator-betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
+        (["--pixel.betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
         (["--adversarial.patch", "100"], "multiple of 16"),
     ],
 )
