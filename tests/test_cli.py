@@ -269,8 +269,14 @@ def test_a_folder_with_pictures_that_are_not_read(
     for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
         assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / verb), *options]) == 0
         assert capsys.readouterr().err.splitlines()[-1] == line
-    assert main(["upscale", str(tmp_path / "in"), "--model", model, "--quiet"]) == 0
+    assert main(["upscale", str(tmp_path / "in"), "-o", str(tmp_path / "quiet"), "--model", model, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+    # So where the only one that is read turns out to be damaged: that may not be the one that was meant.
+    (tmp_path / "in" / "a.png").write_text("no picture")
+    for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
+        assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / "new"), *options]) == 2
+        passed, failed = capsys.readouterr().err.splitlines()
+        assert passed == line and failed.startswith(f"sixteenfold: {tmp_path / 'in' / 'a.png'}")
 
 
 def test_a_result_that_is_named_beside_its_source(

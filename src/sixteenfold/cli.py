@@ -122,7 +122,7 @@ class Upscale:
         )
         if not self.quiet:
             _say_undone(report.plan, report.skipped)
-        return _status(report.failures)
+        return _status(report.failures, alone=len(report.plan.jobs) == 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +148,11 @@ class Downscale:
             try:
                 notes = shrink_file(job.source, job.target)
             except SixteenfoldError as error:
-                if len(plan.jobs) == 1:
-                    raise
                 failures.append(str(error))
             else:
                 print(one_line("; ".join((str(job.target), *notes))))
         _say_undone(plan, skipped)
-        return _status(failures)
+        return _status(failures, alone=len(plan.jobs) == 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -434,8 +432,10 @@ def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
         _say(one_line(line))
 
 
-def _status(failures: Sequence[str]) -> int:
-    """Name the files that a batch could not do, and return its exit status."""
+def _status(failures: Sequence[str], *, alone: bool = False) -> int:
+    """Name the files that could not be done, and return the exit status: 1 for some of a batch, 2 for the only one."""
     for failure in failures:
         _say(f"sixteenfold: {failure}")
-    return 1 if failures else 0
+    if not failures:
+        return 0
+    return 2 if alone else 1

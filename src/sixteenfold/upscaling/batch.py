@@ -68,8 +68,8 @@ def upscale_files(
         allow_huge: Read pictures too that declare more pixels than is sane.
 
     Raises:
-        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, the upscaler cannot
-            be made, or the only picture cannot be done.
+        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made. A
+            picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
@@ -85,7 +85,7 @@ def upscale_files(
             watches.append(watch)
         if console:
             watches.append(stack.enter_context(shown_on(console)))
-        batch = _Batch(watches, alone=len(jobs) == 1)
+        batch = _Batch(watches)
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
@@ -107,9 +107,8 @@ def _once_begun(act: Callable[[], None]) -> Watch:
 class _Batch:
     """The course of one batch: three threads beside the caller's, for reading, writing rows and encoding."""
 
-    def __init__(self, watches: Sequence[Watch], *, alone: bool) -> None:
+    def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
-        self._alone = alone
         self.written: list[Path] = []
         self.failures: list[str] = []
 
@@ -159,8 +158,6 @@ class _Batch:
 
     def _failed(self, job: Job, error: SixteenfoldError) -> None:
         self.tell(Failed(job.source, str(error)))
-        if self._alone:
-            raise error
         self.failures.append(str(error))
 
 
