@@ -424,6 +424,18 @@ def test_one_bad_file_among_good_ones(tmp_path: Path, model: str, capsys: pytest
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_an_empty_folder_among_good_files(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, empty = write(tmp_path / "good.png", 2, 2), tmp_path / "empty"
+    empty.mkdir()
+    options = ["--model", model] if verb == "upscale" else []
+    assert main([verb, str(empty), str(good), "-o", str(tmp_path / "out"), *options]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"sixteenfold: {empty}: holds no picture")
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
 def test_the_target_is_a_file_where_a_folder_must_be(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -122,7 +122,7 @@ class Upscale:
         )
         if not self.quiet:
             _say_undone(report.plan, report.skipped)
-        return _status(report.failures, alone=len(report.plan.jobs) == 1)
+        return _status(report.failures, alone=report.plan.alone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class Downscale:
 
         plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
         pending, skipped = plan.divided(overwrite=self.overwrite)
-        failures: list[str] = []
+        failures = list(plan.refused.values())
         for job in pending:
             try:
                 notes = shrink_file(job.source, job.target)
@@ -152,7 +152,7 @@ class Downscale:
             else:
                 print(one_line("; ".join((str(job.target), *notes))))
         _say_undone(plan, skipped)
-        return _status(failures, alone=len(plan.jobs) == 1)
+        return _status(failures, alone=plan.alone)
 
 
 @dataclass(frozen=True, kw_only=True)

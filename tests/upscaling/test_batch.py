@@ -238,8 +238,10 @@ def test_events_tell_the_course(tmp_path: Path, upscaler: Upscaler) -> None:
     write(tmp_path / "in" / "a.png", noise(20, 2, 3))
     (tmp_path / "in" / "b.png").write_text("no picture")
     stream = io.StringIO()
-    upscale_files([tmp_path / "in"], tmp_path, lambda: upscaler, watch=json_lines(stream))
-    planned, *events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    (tmp_path / "empty").mkdir()
+    upscale_files([tmp_path / "empty", tmp_path / "in"], tmp_path, lambda: upscaler, watch=json_lines(stream))
+    refused, planned, *events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert refused["event"] == "failed" and refused["source"] == str(tmp_path / "empty")
     assert planned == {"event": "planned", "pictures": 2, "skipped": []}
     of_a = [event for event in events if event["source"].endswith("a.png")]
     assert [event["event"] for event in of_a] == ["started", "advanced", "advanced", "advanced", "written"]

@@ -35,6 +35,13 @@ class Plan:
     """Files that were left out although they are named themselves, as they are what a job makes of another."""
     unread: tuple[Path, ...]
     """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
+    refused: Mapping[Path, str]
+    """Folders that were named among others and gave nothing, each with the line that says why."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thing to do: then its failure is the command's."""
+        return len(self.jobs) + len(self.refused) == 1
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
         """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
@@ -71,7 +78,7 @@ def plan_jobs(
         Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
+        SixteenfoldError: If nothing is named, `out` is "-", no input gives a picture, `out` is one file for several
             pictures, of no format that is written, or contradicts the suffix, two results would have one
             name, or one would replace its own source.
     """
@@ -79,12 +86,7 @@ def plan_jobs(
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
     if out == Path("-"):
         raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
-    placed: dict[Path, Path] = {}
-    seen: set[str] = set()
-    for source, folder in _placed(inputs, out):
-        if _spelled_out(source) not in seen:
-            seen.add(_spelled_out(source))
-            placed[source] = folder
+    placed, refused = _placed(inputs, out)
     named = {_spelled_out(path) for path in inputs}
     unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
     for path in unread:
@@ -101,6 +103,7 @@ def plan_jobs(
         tuple(path for path in earlier if _spelled_out(path) not in made),
         tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
         tuple(unread),
+        refused,
     )
 
 
@@ -253,14 +256,29 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
     return Job(sources[0], out)
 
 
-def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """Every picture, those of formats that are not read among them, with the folder of its result."""
+def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
+    """Every picture, those of formats that are not read among them, with the folder of its result.
+
+    Beside them the folders that give none, each with the reason; SixteenfoldError if no input gives any.
+    """
+    placed: dict[Path, Path] = {}
+    refused: dict[Path, str] = {}
+    seen: set[str] = set()
     for path in inputs:
-        if not _is_folder(path):
-            yield path, path.parent if out is None else out
+        try:
+            files = list(chain(*pictures_in(path))) if _is_folder(path) else [path]
+        except SixteenfoldError as error:
+            refused[path] = str(error)
             continue
-        for file in chain(*pictures_in(path)):
-            yield file, file.parent if out is None else out / file.parent.relative_to(path)
+        # A file's result goes into OUT itself, a folder's keep their places within it.
+        root = path if _is_folder(path) else path.parent
+        for file in files:
+            if _spelled_out(file) not in seen:
+                seen.add(_spelled_out(file))
+                placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
+    if not placed:
+        raise SixteenfoldError(next(iter(refused.values())))
+    return placed, refused
 
 
 def _writable(source: Path) -> str:

@@ -28,7 +28,7 @@ class BatchReport:
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
-    """A line for each picture that could not be done."""
+    """A line for each folder that gave nothing and each picture that could not be done."""
 
 
 def upscale_files(
@@ -86,9 +86,11 @@ def upscale_files(
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches)
+        for folder, reason in plan.refused.items():
+            batch.tell(Failed(folder, reason))
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
+    return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))
 
 
 def _once_begun(act: Callable[[], None]) -> Watch:
