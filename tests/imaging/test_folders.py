@@ -202,6 +202,13 @@ def test_a_source_is_never_replaced(tmp_path: Path, out: str) -> None:
         plan_jobs([tmp_path / "a.png"], tmp_path / out, ending="", keep_suffix=True)
 
 
+def test_a_source_among_the_results_is_told_as_that_whoever_shares_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "out/a.png")
+    for inputs in (["in/a.png", "out/a.png"], ["out/a.png", "in/a.png"]):
+        with pytest.raises(SixteenfoldError, match=r"out/a\.png: its result would take its place; name another OUT"):
+            plan_jobs([tmp_path / name for name in inputs], tmp_path / "out", ending="", keep_suffix=True)
+
+
 def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
     assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg").jobs == (
         Job(tmp_path / "a.png", tmp_path / "b.jpeg"),

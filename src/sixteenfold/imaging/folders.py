@@ -119,7 +119,10 @@ def _jobs(
     }
     shared = {target for target, count in Counter(targets.values()).items() if count > 1}
     jobs = [
-        Job(source, target if target not in shared else target.with_name(source.name + ending + target.suffix))
+        # What would take its source's place keeps that name, so that it is refused for that.
+        Job(source, target.with_name(source.name + ending + target.suffix))
+        if target in shared and _spelled_out(target) != _spelled_out(source)
+        else Job(source, target)
         for source, target in targets.items()
     ]
     _check_apart(jobs)
