@@ -636,6 +636,7 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     assert main(words) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
+    assert "nothing.pth: cannot be read" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
     assert ours.read_text() == "precious"
     assert main([*words, "--overwrite"]) == 0
     assert zoo.load(ours).blocks == (1, 2)
@@ -651,6 +652,17 @@ def test_a_folder_where_a_result_goes_is_no_result(tmp_path: Path, capsys: pytes
     assert "is a folder" in refused(capsys, "downscale", photo, "-o", taken.parent)
     torch.save(Generator(features=4, growth=4, blocks=(1, 1)).state_dict(), tmp_path / "other.pth")
     assert "Is a directory" in refused(capsys, "convert", tmp_path / "other.pth", weights)
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_a_source_that_is_not_there_is_told_though_its_result_exists(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = write(tmp_path / "result.png", 2, 2)
+    before = target.read_bytes()
+    options = ["--model", model] if verb == "upscale" else []
+    assert "missing.png" in refused(capsys, verb, tmp_path / "missing.png", "-o", target, *options)
+    assert target.read_bytes() == before
 
 
 def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

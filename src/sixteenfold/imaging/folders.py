@@ -44,8 +44,11 @@ class Plan:
         return len(self.jobs) + len(self.refused) == 1
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
-        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
-        done = set[Job]() if overwrite else {job for job in self.jobs if is_made(job.target)}
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is.
+
+        A job whose source is not there waits too, to fail: a slip in a name is not told as work that is done.
+        """
+        done = {job for job in self.jobs if not overwrite and is_made(job.target) and there(job.source)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
