@@ -58,7 +58,9 @@ def run(shape: str, size: str) -> None:
         with BandWriter(small, width, height, 3, np.uint8, Metadata()) as writer:
             writer.write(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
         start_mb, start = peak_mb(), time.perf_counter()
-        upscale_files([small], large, lambda: upscaler)
+        report = upscale_files([small], large, lambda: upscaler)
+        if report.failures:
+            sys.exit(report.failures[0])
         seconds = time.perf_counter() - start
     result = {"benchmark": "memory", "shape": shape, "lr": size, "megapixels": round(height * width * 256 / 1e6, 1)}
     result |= {"start_mb": start_mb, "peak_mb": peak_mb(), "seconds": round(seconds, 1)}

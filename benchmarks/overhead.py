@@ -17,6 +17,7 @@ line is JSON.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -104,7 +105,9 @@ def main() -> None:
         for name, stages in (("warm", StandIn(engine)), ("rest", StandIn(engine)), ("all", watched)):
             upscaler._runner._stages = stages
             wall, processor = time.perf_counter(), time.process_time()
-            upscale_files([small], large, lambda: upscaler, overwrite=True)
+            report = upscale_files([small], large, lambda: upscaler, overwrite=True)
+            if report.failures:
+                sys.exit(report.failures[0])
             measured[name] = time.perf_counter() - wall, time.process_time() - processor
     wall, processor = measured["all"]
     result = {

@@ -179,7 +179,8 @@ def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
 def digest_of(folder: Path) -> str:
     """SHA-256 of a folder's pictures: of their names and bytes."""
     digest = hashlib.sha256()
-    for name, file in sorted(list_pictures(folder).items()):
+    pictures, _ = list_pictures(folder)
+    for name, file in sorted(pictures.items()):
         digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 

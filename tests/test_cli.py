@@ -192,7 +192,7 @@ def test_existing_results_are_skipped_unless_overwritten(
     first = target.stat().st_mtime_ns
     assert main(words) == 0
     assert target.stat().st_mtime_ns == first
-    assert f"1 skipped, their results exist, such as {target}" in capsys.readouterr().err
+    assert f"1 skipped, existing already: {target}; --overwrite makes results anew" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
 
@@ -251,7 +251,7 @@ def test_a_folder_again_in_another_size_and_format(
     names = {"photo_x16.png", "photo_x2.5.png", "photo_20x20.png", "photo_x16.jpg"}
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", *names}
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("3 left out, results of earlier runs") and f"{tmp_path / 'photo_'}" in said
+    assert said.startswith(f"3 left out, named like results of earlier runs, such as {tmp_path / 'photo_'}")
     assert main(["upscale", str(tmp_path / "photo_20x20.png"), *words[2:], "--scale", "2"]) == 0
     assert read(tmp_path / "photo_20x20_x2.png").pixels.shape == (40, 40, 3)
 
@@ -263,14 +263,20 @@ def test_a_folder_with_pictures_that_are_not_read(
     for name in ("b.bmp", "c.svg", "d.bmp", "notes.txt"):
         (tmp_path / "in" / name).touch()
     line = (
-        "3 passed over, of formats that are not read (2 .bmp, 1 .svg), "
-        f"such as {tmp_path / 'in' / 'b.bmp'}; convert them to PNG"
+        "3 passed over, of no format that is read (2 .bmp, 1 .svg), "
+        f"such as {tmp_path / 'in' / 'b.bmp'}; convert to PNG"
     )
     for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
         assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / verb), *options]) == 0
         assert capsys.readouterr().err.splitlines()[-1] == line
-    assert main(["upscale", str(tmp_path / "in"), "--model", model, "--quiet"]) == 0
+    assert main(["upscale", str(tmp_path / "in"), "-o", str(tmp_path / "quiet"), "--model", model, "--quiet"]) == 0
     assert capsys.readouterr().err == ""
+    # So where the only one that is read turns out to be damaged: that may not be the one that was meant.
+    (tmp_path / "in" / "a.png").write_text("no picture")
+    for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
+        assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / "new"), *options]) == 2
+        passed, failed = capsys.readouterr().err.splitlines()
+        assert passed == line and failed.startswith(f"sixteenfold: {tmp_path / 'in' / 'a.png'}")
 
 
 def test_a_result_that_is_named_beside_its_source(
@@ -282,8 +288,8 @@ def test_a_result_that_is_named_beside_its_source(
     assert not (tmp_path / "a_x2_x2.png").exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"1 left out, being what this command makes of others, such as {tmp_path / 'a_x2.png'}; "
-        "name one without the others to use it"
+        f"1 left out, being what this command makes of others: {tmp_path / 'a_x2.png'}; "
+        "name one without others to use it"
     )
 
 
@@ -415,6 +421,18 @@ def test_one_bad_file_among_good_ones(tmp_path: Path, model: str, capsys: pytest
     assert main(words) == 1
     said = capsys.readouterr()
     assert "missing.png" in said.out + said.err
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_an_empty_folder_among_good_files(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, empty = write(tmp_path / "good.png", 2, 2), tmp_path / "empty"
+    empty.mkdir()
+    options = ["--model", model] if verb == "upscale" else []
+    assert main([verb, str(empty), str(good), "-o", str(tmp_path / "out"), *options]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"sixteenfold: {empty}: holds no picture")
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
@@ -594,7 +612,7 @@ def test_downscale_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out' / 'b.png'}\n"
-    assert said.err == f"1 skipped, their results exist, such as {mine}; --overwrite makes them anew\n"
+    assert said.err == f"1 skipped, existing already: {mine}; --overwrite makes results anew\n"
     assert read(mine).pixels.shape == (1, 5, 3)
     assert main([*words, "--overwrite"]) == 0
     assert capsys.readouterr().err == ""
@@ -618,6 +636,7 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     assert main(words) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
+    assert "nothing.pth: cannot be read" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
     assert ours.read_text() == "precious"
     assert main([*words, "--overwrite"]) == 0
     assert zoo.load(ours).blocks == (1, 2)
@@ -633,6 +652,17 @@ def test_a_folder_where_a_result_goes_is_no_result(tmp_path: Path, capsys: pytes
     assert "is a folder" in refused(capsys, "downscale", photo, "-o", taken.parent)
     torch.save(Generator(features=4, growth=4, blocks=(1, 1)).state_dict(), tmp_path / "other.pth")
     assert "Is a directory" in refused(capsys, "convert", tmp_path / "other.pth", weights)
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_a_source_that_is_not_there_is_told_though_its_result_exists(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = write(tmp_path / "result.png", 2, 2)
+    before = target.read_bytes()
+    options = ["--model", model] if verb == "upscale" else []
+    assert "missing.png" in refused(capsys, verb, tmp_path / "missing.png", "-o", target, *options)
+    assert target.read_bytes() == before
 
 
 def test_models_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -678,6 +708,21 @@ def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.
         assert hint in refused(capsys, *words, "--overwrite", "--also", wrong)
     assert "'one' is taken" in refused(capsys, *words, "--overwrite", *also[:2], *also[:2])
     assert "'bilinear': unknown" in refused(capsys, *words, "--synthesize", "--overwrite", "--baseline", "bilinear")
+
+
+def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("hr/a.png", "sr/a.png", "sr/b.png"):
+        write(tmp_path / name, 64, 64)
+    for name in ("hr/b.bmp", "sr/c.svg"):
+        (tmp_path / name).touch()
+    line = (
+        "2 passed over, of no format that is read (1 .bmp, 1 .svg), "
+        f"such as {tmp_path / 'hr' / 'b.bmp'}; convert to PNG"
+    )
+    said = refused(capsys, *finished_results(tmp_path))
+    assert said.endswith(f"hr has no b (sr); {line}. Add them, or use --allow-missing")
+    assert main([*finished_results(tmp_path), "--allow-missing"]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == f"warning: {line}"
 
 
 def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -760,7 +805,10 @@ def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytes
         (["--pixel.steps", "many"], "--pixel.steps: 'many' is not a whole number; see"),
         (["--adversarial.lpips", "much"], "--adversarial.lpips: 'much' is not a number; see"),
         (["--minutes", "1h"], "--minutes: '1h' is not a number; see"),
+        (["--adversarial.vgg-patch", "32.5"], "--adversarial.vgg-patch: '32.5' is not a whole number; see"),
         (["--adversarial.lpips-scales", "1,0.5"], "'1,0.5' are not its values, with spaces between; see"),
+        (["--adversarial.discriminator-betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
+        (["--pixel.betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
         (["--adversarial.patch", "100"], "multiple of 16"),
     ],
 )

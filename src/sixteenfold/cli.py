@@ -122,7 +122,7 @@ class Upscale:
         )
         if not self.quiet:
             _say_undone(report.plan, report.skipped)
-        return _status(report.failures)
+        return _status(report.failures, alone=report.plan.alone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,18 +143,16 @@ class Downscale:
 
         plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
         pending, skipped = plan.divided(overwrite=self.overwrite)
-        failures: list[str] = []
+        failures = list(plan.refused.values())
         for job in pending:
             try:
                 notes = shrink_file(job.source, job.target)
             except SixteenfoldError as error:
-                if len(plan.jobs) == 1:
-                    raise
                 failures.append(str(error))
             else:
                 print(one_line("; ".join((str(job.target), *notes))))
         _say_undone(plan, skipped)
-        return _status(failures)
+        return _status(failures, alone=plan.alone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,11 +318,12 @@ class Convert:
 
     def run(self) -> int:
         """Convert, and return the exit status."""
-        from sixteenfold.imaging.folders import is_made
+        from sixteenfold.imaging.folders import is_made, there
         from sixteenfold.networks.convert import convert
 
-        # Another ending is refused whether there is such a file or not.
-        if self.dst.suffix == ".safetensors" and is_made(self.dst) and not self.overwrite:
+        # Another ending is refused whether there is such a file or not, and so is a source that is not there.
+        sound = self.dst.suffix == ".safetensors" and there(self.src)
+        if sound and is_made(self.dst) and not self.overwrite:
             _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
             return 0
         print(f"{self.dst}: {convert(self.src, self.dst)}")
@@ -423,20 +422,21 @@ def _say(line: str) -> None:
 
 def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
-    from sixteenfold.imaging.folders import kinds
+    from sixteenfold.imaging.folders import passed_over, set_aside
 
-    for paths, why, way_out in (
-        (skipped, "skipped, their results exist", "--overwrite makes them anew"),
-        (plan.earlier, "left out, results of earlier runs by their names", "name one itself to enlarge it"),
-        (plan.made, "left out, being what this command makes of others", "name one without the others to use it"),
-        (plan.unread, f"passed over, of formats that are not read ({kinds(plan.unread)})", "convert them to PNG"),
+    for line in (
+        *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
+        *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
+        *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
+        *passed_over(plan.unread),
     ):
-        if paths:
-            _say(one_line(f"{len(paths)} {why}, such as {paths[0]}; {way_out}"))
+        _say(one_line(line))
 
 
-def _status(failures: Sequence[str]) -> int:
-    """Name the files that a batch could not do, and return its exit status."""
+def _status(failures: Sequence[str], *, alone: bool = False) -> int:
+    """Name the files that could not be done, and return the exit status: 1 for some of a batch, 2 for the only one."""
     for failure in failures:
         _say(f"sixteenfold: {failure}")
-    return 1 if failures else 0
+    if not failures:
+        return 0
+    return 2 if alone else 1

@@ -18,6 +18,20 @@ from sixteenfold.errors import SixteenfoldError
 
 T = TypeVar("T")
 
+PLAIN_WORDS = (
+    (r"invalid literal for int\(\) with base 10: (.*)", r"\1 is not a whole number"),
+    (r"could not convert string to float: (.*)", r"\1 is not a number"),
+    (r"no type matching {None}\|INT could be instantiated from \[(.*)\]", r"\1 is not a whole number"),
+    (r"no type matching {None}\|FLOAT could be instantiated from \[(.*)\]", r"\1 is not a number"),
+    # Of several values, that may be left out or not.
+    (
+        r"(?:no type matching .* could be instantiated from|Could not find valid parse for arguments:|"
+        r"Could not parse arguments) \[(.*?)\](?: into tuple type .*)?$",
+        r"\1 are not its values, with spaces between",
+    ),
+)
+"""What Python and tyro say of values that are typed by their kind alone, and what we say."""
+
 
 def _count(word: str) -> int:
     if not word.isdecimal():
@@ -191,11 +205,6 @@ def _one_line(box: str, prog: str) -> str:
     _title, cause, *offers, _further = parts  # the last names the program's help, where the verb's is what helps
     near = [offer.split()[3] for offer in offers if offer.startswith("Perhaps you meant:")]
     cause = cause.rstrip(".").removesuffix(". Expected 1 values")
-    # Python's and tyro's own words, of values that are typed by their kind alone.
-    cause = re.sub(r"invalid literal for int\(\) with base 10: (.*)", r"\1 is not a whole number", cause)
-    cause = re.sub(r"could not convert string to float: (.*)", r"\1 is not a number", cause)
-    cause = re.sub(r"no type matching {None}\|FLOAT could be instantiated from \[(.*)\]", r"\1 is not a number", cause)
-    cause = re.sub(
-        r"Could not find valid parse for arguments: \[(.*)\]", r"\1 are not its values, with spaces between", cause
-    )
+    for theirs, ours in PLAIN_WORDS:
+        cause = re.sub(theirs, ours, cause)
     return "; ".join([cause, *(f"perhaps you meant {option}" for option in near), f"see {prog} --help"])

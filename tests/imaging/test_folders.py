@@ -141,6 +141,18 @@ def test_results_of_one_name_are_refused(tmp_path: Path) -> None:
         plan_jobs([tmp_path / "one", tmp_path / "two"], tmp_path / "out", ending="_x16")
 
 
+def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "others/b.bmp")
+    (tmp_path / "empty").mkdir()
+    for out in ("out", "one.png"):
+        found = plan_jobs([tmp_path / name for name in ("empty", "in", "others")], tmp_path / out, ending="_x16")
+        assert [job.source for job in found.jobs] == [tmp_path / "in" / "a.png"]
+        assert list(found.refused) == [tmp_path / "empty", tmp_path / "others"] and not found.alone
+        assert found.refused[tmp_path / "others"].endswith("but 1 .bmp; convert to PNG")
+    with pytest.raises(SixteenfoldError, match="empty: holds no picture"):
+        plan_jobs([tmp_path / "empty", tmp_path / "others"], None, ending="_x16")
+
+
 def test_a_source_is_one_however_its_name_is_spelled(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     again = tmp_path / ".." / tmp_path.name / "a.png"
@@ -188,6 +200,13 @@ def test_a_source_is_never_replaced(tmp_path: Path, out: str) -> None:
     touch(tmp_path, "a.png")
     with pytest.raises(SixteenfoldError, match="take its place"):
         plan_jobs([tmp_path / "a.png"], tmp_path / out, ending="", keep_suffix=True)
+
+
+def test_a_source_among_the_results_is_told_as_that_whoever_shares_its_name(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png", "out/a.png")
+    for inputs in (["in/a.png", "out/a.png"], ["out/a.png", "in/a.png"]):
+        with pytest.raises(SixteenfoldError, match=r"out/a\.png: its result would take its place; name another OUT"):
+            plan_jobs([tmp_path / name for name in inputs], tmp_path / "out", ending="", keep_suffix=True)
 
 
 def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:

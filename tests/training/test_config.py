@@ -99,6 +99,14 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
         AdversarialPhase(discriminator_betas=(0.0, 1.0))
 
 
+def test_views_that_no_loss_sees_or_no_machine_bears() -> None:
+    for views in (0, 65):
+        with pytest.raises(SixteenfoldError, match=f"lpips_views must lie between 1 and 64, not {views}"):
+            AdversarialPhase(lpips_views=views)
+    with pytest.raises(SixteenfoldError, match=r"vgg_patch .* give adversarial\.vgg one, or leave vgg_patch out"):
+        AdversarialPhase(vgg_patch=64)
+
+
 @pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,), (float("nan"),), (float("inf"),)])
 def test_scales_that_lpips_cannot_have(scales: tuple[float, ...]) -> None:
     with pytest.raises(SixteenfoldError, match="lpips_scales must"):

@@ -101,10 +101,12 @@ def test_unfit_pictures_are_left_out_and_listed(tmp_path: Path) -> None:
     save(tmp_path / "small.png", 40, 300)
     (tmp_path / "text.jpg").write_text("not a picture")
     (tmp_path / "notes.txt").write_text("no picture's name")
+    (tmp_path / "photo.bmp").write_text("of a format that is not read")
     index = make_index([tmp_path], 128, "a crop")
     assert [(entry.path.name, entry.height, entry.width) for entry in index.entries] == [("good.png", 160, 170)]
     assert len(index.skipped) == 2
     assert any("300x40 is smaller than 128x128" in line for line in index.skipped)
+    assert index.unread == (tmp_path / "photo.bmp",)
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
 
@@ -113,7 +115,7 @@ def test_tiles_are_not_trained_on(tmp_path: Path) -> None:
     for name in ("a.png", "a_x16_files/0/0_0.png", "a_x16_files/1/0_0.png", ".hidden/b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         save(tmp_path / name, 1, 1)
-    assert find_pictures([tmp_path, tmp_path / "a.png"]) == [tmp_path / "a.png"] * 2
+    assert find_pictures([tmp_path, tmp_path / "a.png"]) == ([tmp_path / "a.png"] * 2, [])
 
 
 def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
@@ -123,14 +125,17 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
         save(tmp_path / name, 40, 40)
     index = make_index([tmp_path, tmp_path / "a.png"], 40, "a crop")
     assert [entry.path.name for entry in index.entries] == ["a.png", "b_x16.png", "a_x16.png", "a.png"]
-    assert index.earlier == tuple(str(tmp_path / name) for name in ("a_300x200.png", "a_x16.png", "a_x4.jpg"))
+    assert index.earlier == tuple(tmp_path / name for name in ("a_300x200.png", "a_x16.png", "a_x4.jpg"))
     assert index.skipped == ()
     assert len(read_validation(tmp_path, 32)) == 3
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
+    # Who names a file means it.
+    named = make_index([tmp_path / "a.png", tmp_path / "a_x16.png"], 40, "a crop")
+    assert [entry.path.name for entry in named.entries] == ["a.png", "a_x16.png"] and named.earlier == ()
     # A small one's result is large enough, and yet none to train on: that has to be said.
     save(tmp_path / "deep" / "a.png", 4, 4)
-    with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, results of upscale"):
+    with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, named like results of upscale"):
         make_index([tmp_path / "deep"], 40, "a crop")
 
 
@@ -145,16 +150,17 @@ def test_no_pictures(tmp_path: Path) -> None:
         path.mkdir()
     save(good / "good.png", 160, 170)
     # One that is wrong is told, whatever else there is.
-    with pytest.raises(SixteenfoldError, match="folder: an empty folder; name a folder of photographs"):
+    with pytest.raises(SixteenfoldError, match="folder: holds no picture of a format that is read; check the name"):
         find_pictures([good, folder])
     (folder / "notes.txt").write_text("no picture")
-    with pytest.raises(SixteenfoldError, match="folder: no picture among its files; name"):
+    (folder / "drawing.svg").write_text("no picture that is read")
+    with pytest.raises(SixteenfoldError, match=r"folder: holds no picture of a format that is read, but 1 \.svg; conv"):
         find_pictures([folder, good])
     with pytest.raises(SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture; name"):
         find_pictures([folder / "notes.txt"])
     with pytest.raises(SixteenfoldError, match="missing: no such folder; name"):
         find_pictures([tmp_path / "missing"])
-    assert find_pictures([good / "good.png"]) == [good / "good.png"]
+    assert find_pictures([good / "good.png"]) == ([good / "good.png"], [])
     save(folder / "small.png", 20, 30)
     save(folder / "smaller.png", 10, 900)
     (folder / "broken.jpg").write_text("no picture")

@@ -26,7 +26,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.state import shape_of
-from sixteenfold.training import checkpoint, folder, loop, pace, state
+from sixteenfold.training import checkpoint, folder, loop, pace, record, state
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
@@ -202,6 +202,7 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     odd.mkdir()
     for name in ("b].png", "b]_x16.png", "[red].png", "new\nline.png"):
         (odd / name).write_bytes(b"no picture")
+    (odd / "a.bmp").touch()
     (odd / "[").mkdir()
     (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
     phase = dataclasses.replace(PIXEL, steps=1, warmup=0)
@@ -212,9 +213,12 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert f"  {odd}/{name}: cannot be read as a picture" in said
     results = [line for line in said if "_x16" in line]
-    assert results == [
-        f"1 left out, results of upscale by their names, such as {odd}/b]_x16.png; rename one to train on it"
-    ]
+    assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; name one itself to train on it"]
+    assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
+    # Gone on with, the run keeps to its photographs: what was left aside is no news.
+    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], out=run, resume=True, device="cpu")
+    again = capfd.readouterr().err
+    assert "4 pictures skipped:" in again and "_x16" not in again and ".bmp" not in again
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:
@@ -554,7 +558,7 @@ def test_every_preset_takes_both_its_steps(name: str, photographs: Path, tmp_pat
 
 
 def test_a_run_by_the_clock_does_both_phases(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A clock that goes on by a second a look: half a minute is shared as 8 to 6, and the learning rate comes down."""
     now = iter(range(10**6))
@@ -569,6 +573,21 @@ def test_a_run_by_the_clock_does_both_phases(
     assert 15 <= last["begun"] <= 18 and last["step"] > last["begun"]
     assert rates[0] == 1.0 and rates[last["begun"] - 1] < 0.05
     assert rates[last["begun"]] == pytest.approx(1.0, abs=0.05)
+    # Each phase ends with a line, though nobody knew before which step is its last.
+    said = capfd.readouterr().err
+    assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
+
+
+def test_the_screen_shows_the_means_of_the_log(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(record, "LINE_EVERY", 0.0)
+    train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    said = capfd.readouterr().err
+    logged = [row for row in rows(tmp_path / "run") if "pixel" in row]
+    assert [row["step"] for row in logged] == [5, 8]
+    for row in logged:
+        assert f"pixel phase, step {row['step']} of 8, pixel {row['pixel']:.4f}, " in said
 
 
 def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

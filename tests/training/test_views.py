@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sixteenfold.training.phases import AdversarialPhase
+from sixteenfold.training.phases import MOST_VIEWS, AdversarialPhase
 from sixteenfold.training.views import WHOLE, View, Views, draw_views, show
 
 
@@ -20,7 +20,10 @@ def drawn(**options: object) -> Views:
 
 
 def views(count: int, **options: object) -> Sequence[View]:
-    return drawn(lpips_views=count, **options).lpips
+    """So many or a few more, drawn in as many steps as that takes."""
+    random = torch.Generator().manual_seed(1)
+    phase = AdversarialPhase(patch=64, lpips_views=MOST_VIEWS, **options)  # pyright: ignore[reportArgumentType]
+    return [view for _ in range(-(-count // MOST_VIEWS)) for view in draw_views(random, phase).lpips]
 
 
 def test_the_whole_is_the_crop_itself() -> None:
@@ -71,7 +74,7 @@ def test_turned_views_stay_between_black_and_white() -> None:
 
 
 def test_vgg_is_shown_a_square_somewhere_in_the_crop() -> None:
-    random, phase = torch.Generator().manual_seed(1), AdversarialPhase(patch=64, vgg_patch=60)
+    random, phase = torch.Generator().manual_seed(1), AdversarialPhase(patch=64, vgg=1.0, vgg_patch=60)
     shown = [draw_views(random, phase).vgg for _ in range(200)]
     assert {(view.top, view.left) for view in shown} == {(top, left) for top in range(5) for left in range(5)}
     assert {view[2:] for view in shown} == {WHOLE._replace(side=60)[2:]}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.folders import pictures_in
+from sixteenfold.imaging.folders import passed_over, pictures_in
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
@@ -66,17 +66,18 @@ class Pictures:
 
 
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
-    """Pair all folders with the originals by file name; (cases in order of name, what is missing).
+    """Pair all folders with the originals by file name; (cases in order of name, warnings of what is not among them).
 
     The suffix does not count, nor a trailing "x16" or "_x16", however often. Folders are walked.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
     """
-    originals = list_pictures(sources.hr)
-    others = {name: list_pictures(path) for name, path in sources.results.items()}
-    if sources.lr is not None:
-        others[SMALL] = list_pictures(sources.lr)
+    originals, unread = list_pictures(sources.hr)
+    others: dict[str, dict[str, Path]] = {}
+    for name, path in {**sources.results, **({} if sources.lr is None else {SMALL: sources.lr})}.items():
+        others[name], passed = list_pictures(path)
+        unread += passed
     missing: list[str] = []
     for folder, files in others.items():
         if lacking := sorted(originals.keys() - files.keys()):
@@ -85,18 +86,19 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
             missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
     if missing and not allow_missing:
-        raise SixteenfoldError(f"unpaired pictures: {'; '.join(missing)}. Add them, or use --allow-missing")
+        said = "; ".join((*missing, *passed_over(unread)))
+        raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
     if not paired:
         raise SixteenfoldError(f"{sources.hr}: none of its pictures has a namesake in every other folder")
     small = others.pop(SMALL, {})
     return [
         Case(key, originals[key], small.get(key), {name: files[key] for name, files in others.items()})
         for key in paired
-    ], tuple(missing)
+    ], (*missing, *passed_over(unread))
 
 
-def list_pictures(path: Path) -> dict[str, Path]:
-    """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
+def list_pictures(path: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The pictures of a folder and its subfolders, or one file, by the name that pairs them; those that are not read.
 
     Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
     picture, or when two pictures have the same name.
@@ -107,16 +109,15 @@ def list_pictures(path: Path) -> dict[str, Path]:
         reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
         raise SixteenfoldError(f"{path}: {reason}; check the name") from error
     if not stat.S_ISDIR(mode):
-        return {_key(Path(path.name)): path}
+        return {_key(Path(path.name)): path}, []
     found: dict[str, Path] = {}
-    for file in pictures_in(path):
+    pictures, unread = pictures_in(path)
+    for file in pictures:
         key = _key(file.relative_to(path))
         if key in found:
             raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
         found[key] = file
-    if not found:
-        raise SixteenfoldError(f"{path}: no pictures in this folder")
-    return found
+    return found, unread
 
 
 def _key(file: Path) -> str:

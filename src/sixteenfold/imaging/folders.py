@@ -6,6 +6,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
@@ -34,10 +35,20 @@ class Plan:
     """Files that were left out although they are named themselves, as they are what a job makes of another."""
     unread: tuple[Path, ...]
     """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
+    refused: Mapping[Path, str]
+    """Folders that were named among others and gave nothing, each with the line that says why."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one thing to do: then its failure is the command's."""
+        return len(self.jobs) + len(self.refused) == 1
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
-        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
-        done = set[Job]() if overwrite else {job for job in self.jobs if is_made(job.target)}
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is.
+
+        A job whose source is not there waits too, to fail: a slip in a name is not told as work that is done.
+        """
+        done = {job for job in self.jobs if not overwrite and is_made(job.target) and there(job.source)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
@@ -70,7 +81,7 @@ def plan_jobs(
         Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, `out` is "-", a folder holds no picture, `out` is one file for several
+        SixteenfoldError: If nothing is named, `out` is "-", no input gives a picture, `out` is one file for several
             pictures, of no format that is written, or contradicts the suffix, two results would have one
             name, or one would replace its own source.
     """
@@ -78,12 +89,7 @@ def plan_jobs(
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
     if out == Path("-"):
         raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
-    placed: dict[Path, Path] = {}
-    seen: set[str] = set()
-    for source, folder in _placed(inputs, out):
-        if _spelled_out(source) not in seen:
-            seen.add(_spelled_out(source))
-            placed[source] = folder
+    placed, refused = _placed(inputs, out)
     named = {_spelled_out(path) for path in inputs}
     unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
     for path in unread:
@@ -100,6 +106,7 @@ def plan_jobs(
         tuple(path for path in earlier if _spelled_out(path) not in made),
         tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
         tuple(unread),
+        refused,
     )
 
 
@@ -115,7 +122,10 @@ def _jobs(
     }
     shared = {target for target, count in Counter(targets.values()).items() if count > 1}
     jobs = [
-        Job(source, target if target not in shared else target.with_name(source.name + ending + target.suffix))
+        # What would take its source's place keeps that name, so that it is refused for that.
+        Job(source, target.with_name(source.name + ending + target.suffix))
+        if target in shared and _spelled_out(target) != _spelled_out(source)
+        else Job(source, target)
         for source, target in targets.items()
     ]
     _check_apart(jobs)
@@ -142,15 +152,39 @@ def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list
     ]
 
 
-def pictures_in(folder: Path) -> Iterator[Path]:
+def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     """The picture files in a folder and below, by their names' endings; in the order of names.
 
     Hidden files and folders are left out, links to folders, and the tiles of DeepZoom pictures.
 
+    Returns:
+        Those of formats that are read, at least one, and those of others.
+
     Raises:
-        SixteenfoldError: If a folder cannot be listed.
+        SixteenfoldError: If a folder cannot be listed, or no picture is found that can be read.
     """
-    return filter(is_picture, _files_in(folder))
+    files = list(_files_in(folder))
+    pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
+    if not pictures:
+        held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
+        raise SixteenfoldError(f"{folder}: holds no picture of a format that is read{held}")
+    return pictures, unread
+
+
+def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
+    """A line on pictures that a command did not touch: how many, why, one of them, what to do; for none no line.
+
+    why: Words that fit one picture as well as many.
+    """
+    if not paths:
+        return []
+    such = ", such as" if paths[1:] else ":"
+    return [f"{len(paths)} {why}{such} {paths[0]}; {way_out}"]
+
+
+def passed_over(unread: Sequence[Path]) -> list[str]:
+    """A line on the pictures of formats that are not read, if there are any."""
+    return set_aside(unread, f"passed over, of no format that is read ({kinds(unread)})", "convert to PNG")
 
 
 def kinds(paths: Iterable[Path]) -> str:
@@ -228,18 +262,29 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
     return Job(sources[0], out)
 
 
-def _placed(inputs: Sequence[Path], out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """Every picture, those of formats that are not read among them, with the folder of its result."""
+def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
+    """Every picture, those of formats that are not read among them, with the folder of its result.
+
+    Beside them the folders that give none, each with the reason; SixteenfoldError if no input gives any.
+    """
+    placed: dict[Path, Path] = {}
+    refused: dict[Path, str] = {}
+    seen: set[str] = set()
     for path in inputs:
-        if not _is_folder(path):
-            yield path, path.parent if out is None else out
+        try:
+            files = list(chain(*pictures_in(path))) if _is_folder(path) else [path]
+        except SixteenfoldError as error:
+            refused[path] = str(error)
             continue
-        found = [file for file in _files_in(path) if is_picture(file) or is_unread_picture(file)]
-        if not any(map(is_picture, found)):
-            held = f", but {kinds(found)}; convert them to PNG" if found else "; check the name"
-            raise SixteenfoldError(f"{path}: holds no picture of a format that is read{held}")
-        for file in found:
-            yield file, file.parent if out is None else out / file.parent.relative_to(path)
+        # A file's result goes into OUT itself, a folder's keep their places within it.
+        root = path if _is_folder(path) else path.parent
+        for file in files:
+            if _spelled_out(file) not in seen:
+                seen.add(_spelled_out(file))
+                placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
+    if not placed:
+        raise SixteenfoldError(next(iter(refused.values())))
+    return placed, refused
 
 
 def _writable(source: Path) -> str:

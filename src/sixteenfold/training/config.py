@@ -57,7 +57,8 @@ class TrainConfig:
     save_every: int = 500
     """Steps between two checkpoints."""
     log_every: int = 50
-    """Steps between two lines of losses in the log, each the mean over these steps; a phase ends with one too."""
+    """Steps between two lines of losses in the log, each the mean over these steps; a phase ends with one too. The
+    screen shows the mean since the last."""
 
     def __post_init__(self) -> None:
         require(self.pixel is not None or self.adversarial is not None, "pixel and adversarial are both null")

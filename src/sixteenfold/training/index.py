@@ -8,7 +8,7 @@ from pathlib import Path
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import pictures_in, results_among
+from sixteenfold.imaging.folders import passed_over, pictures_in, results_among, set_aside
 from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.whole import write_whole
 from sixteenfold.upscaling.picture import ENDINGS
@@ -38,14 +38,24 @@ class Index:
     entries: tuple[Entry, ...]
     skipped: tuple[str, ...]
     """A line for each picture that is left out, with the reason."""
-    earlier: tuple[str, ...] = ()
+    earlier: tuple[Path, ...] = ()
     """Files that were left out as results of `upscale`, by their names and places."""
+    unread: tuple[Path, ...] = ()
+    """Files that were passed over, pictures by their names, of formats that are not read."""
 
     def save(self, path: Path) -> None:
         """Write it as JSON. Raises OSError if that is not possible."""
         rows = [[str(entry.path), entry.height, entry.width] for entry in self.entries]
-        content = {"photographs": rows, "skipped": self.skipped, "earlier": self.earlier}
+        earlier, unread = (list(map(str, paths)) for paths in (self.earlier, self.unread))
+        content = {"photographs": rows, "skipped": self.skipped, "earlier": earlier, "unread": unread}
         write_whole(path, (json.dumps(content, indent=0) + "\n").encode())
+
+    def set_aside(self) -> list[str]:
+        """A line on each kind of files that were not looked at."""
+        return [
+            *set_aside(self.earlier, "left out, named like results of upscale", "name one itself to train on it"),
+            *passed_over(self.unread),
+        ]
 
     @staticmethod
     def load(path: Path) -> "Index":
@@ -61,8 +71,9 @@ class Index:
             )
             if not entries:
                 raise ValueError("no photograph")
-            # An index of an earlier version leaves out no results.
-            return Index(entries, tuple(map(str, content["skipped"])), tuple(map(str, content.get("earlier", ()))))
+            # An index of an earlier version may lack the last two.
+            earlier, unread = (tuple(map(Path, content.get(key, ()))) for key in ("earlier", "unread"))
+            return Index(entries, tuple(map(str, content["skipped"])), earlier, unread)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise SixteenfoldError(
                 f"{path}: not the run's index of photographs ({error!r}); remove it, "
@@ -70,36 +81,37 @@ class Index:
             ) from None
 
 
-def find_pictures(folders: Sequence[Path]) -> list[Path]:
+def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Picture files in the folders (`imaging.folders.pictures_in`), in a fixed order; a file may stand for itself.
+
+    Returns:
+        Those of formats that are read, and those of others.
 
     Raises:
         SixteenfoldError: If a path does not exist or holds no picture, or a folder cannot be listed.
     """
-    return [path for folder in folders for path in _pictures_of(folder)]
+    found = [_pictures_of(folder) for folder in folders]
+    return [path for pictures, _ in found for path in pictures], [path for _, unread in found for path in unread]
 
 
-def _pictures_of(folder: Path) -> list[Path]:
+def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
     if not folder.exists():
         raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
     if not folder.is_dir():
         if not is_picture(folder):
             raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
-        return [folder]
-    found = list(pictures_in(folder))
-    if not found:
-        held = "no picture among its files" if any(folder.iterdir()) else "an empty folder"
-        raise SixteenfoldError(f"{folder}: {held}; name a folder of photographs")
-    return found
+        return [folder], []
+    return pictures_in(folder)
 
 
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
 
-    What `upscale` has made of a picture, and put beside it, is no photograph and is left out.
+    What `upscale` has made of a picture, and put beside it, is no photograph and is left out, unless it is
+    named itself: who names a file means it.
 
     Args:
-        folders: Where to look.
+        folders: Where to look; a file may stand for itself.
         smallest: Least height and width in pixels.
         need: What takes as many, for the message when no picture has them.
 
@@ -109,8 +121,9 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     entries: list[Entry] = []
     skipped: list[str] = []
     small: list[tuple[int, str]] = []
-    pictures = find_pictures(folders)
-    earlier = dict.fromkeys(results_among({path: path.parent for path in pictures}, ENDINGS))
+    pictures, unread = find_pictures(folders)
+    results = results_among({path: path.parent for path in pictures}, ENDINGS)
+    earlier = dict.fromkeys(path for path in results if path not in folders)
     for path in pictures:
         if path in earlier:
             continue
@@ -125,13 +138,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             small.append((min(height, width), f"{width}x{height}"))
         else:
             entries.append(Entry(path.resolve(), height, width))
+    index = Index(tuple(entries), tuple(skipped), tuple(earlier), tuple(unread))
     if not entries:
-        largest = f"; the largest is {max(small)[1]}" if small else ""
+        largest = [f"the largest is {max(small)[1]}"] if small else []
         broken = len(skipped) - len(small)
-        unread = f"; {broken} cannot be read" if broken else ""
-        made = f"; {len(earlier)} left out, results of upscale by their names" if earlier else ""
-        raise SixteenfoldError(
-            f"{', '.join(map(str, folders))}: none of {len(skipped)} pictures has the {smallest}x{smallest} pixels "
-            f"of {need}{largest}{unread}{made}"
-        )
-    return Index(tuple(entries), tuple(skipped), tuple(map(str, earlier)))
+        damaged = [f"{broken} cannot be read"] if broken else []
+        none = f"none of {len(skipped)} pictures has the {smallest}x{smallest} pixels of {need}"
+        said = "; ".join((none, *largest, *damaged, *index.set_aside()))
+        raise SixteenfoldError(f"{', '.join(map(str, folders))}: {said}")
+    return index

@@ -116,6 +116,9 @@ def train(
             if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
                 index = fresh = None
             folder.make_folder(config, out, index, fresh)
+            # Not of a run that is gone on with: it keeps to its index, whatever is renamed or named now.
+            for line in () if index is None else index.set_aside():
+                _say(line)
             del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
@@ -160,11 +163,6 @@ def _start(run: Run, index: Index) -> Training:
         _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
-    if index.earlier:
-        _say(
-            f"{len(index.earlier)} left out, results of upscale by their names, such as {index.earlier[0]}; "
-            "rename one to train on it"
-        )
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
         f"{photographs}, {len(run.pictures)} for validation; "
@@ -184,11 +182,13 @@ def _loop(run: Run, start: Training) -> None:
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
         for training, rows, stop, ends in _steps(run, start):
             training.recent += [losses for _, losses in rows]
-            for step, losses in rows[-1:]:
-                tell.tell(training.phase, step, ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+            means = _means(training.recent)
+            if rows:
+                note = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+                tell.tell(training.phase, training.step, note, ends=ends)
             if training.step % config.log_every == 0 or ends:
                 if record is not None:
-                    record.numbers(training.step, _means(training.recent), training.phase)
+                    record.numbers(training.step, means, training.phase)
                 training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)

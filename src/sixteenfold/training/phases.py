@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training.losses import Distance
 
+MOST_VIEWS = 64
+"""What LPIPS sees in a step takes time and memory for each view; more than this is a slip of the hand."""
+
 
 def require(condition: bool, message: str) -> None:
     """Raise a SixteenfoldError with the message unless the condition holds."""
@@ -99,7 +102,7 @@ class AdversarialPhase(Phase):
     """LPIPS sees that square reduced to one of these shares of its side, another in each step. Patterns that please it
     at one size only, such as stripes four pixels apart, then do not pay."""
     lpips_views: int = 1
-    """So many of these squares are shown in each step, and the mean of LPIPS over them counts."""
+    """So many of these squares, 64 at most, are shown in each step, and the mean of LPIPS over them counts."""
     lpips_turned: bool = False
     """Whether each is also turned or mirrored, its channels exchanged and its contrast lowered, all at random. AlexNet
     favours some directions and colours, and a generator learns to please just these."""
@@ -155,7 +158,14 @@ class AdversarialPhase(Phase):
             self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch,
             f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
         )
-        require(self.lpips_views >= 1, f"lpips_views must be at least 1, not {self.lpips_views}")
+        require(
+            self.vgg_patch is None or self.vgg > 0,
+            "vgg_patch is of the VGG loss, which has no weight; give adversarial.vgg one, or leave vgg_patch out",
+        )
+        require(
+            1 <= self.lpips_views <= MOST_VIEWS,
+            f"lpips_views must lie between 1 and {MOST_VIEWS}, not {self.lpips_views}",
+        )
         require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")
         for scale in self.lpips_scales:
             side = self.patch - max(0, self.lpips_shift - 1)

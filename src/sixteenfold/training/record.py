@@ -109,14 +109,17 @@ def _keep_until(path: Path, step: int) -> None:
 class Teller(Protocol):
     """Shows how far a run is."""
 
-    def tell(self, phase: str, step: int, note: str) -> None:
-        """Steps done, in the named phase, and something to say of them."""
+    def tell(self, phase: str, step: int, note: str, *, ends: bool) -> None:
+        """Steps done, in the named phase, and something to say of them; whether the phase ends with them."""
         ...
 
 
 @contextmanager
 def teller(console: Console, steps: int | None, done: int) -> Generator[Teller]:
-    """A moving bar on a terminal; elsewhere a line now and then. `steps` None: their number is not known."""
+    """A moving bar on a terminal; elsewhere a line now and then, and one at the end of each phase.
+
+    steps: How many there will be; None where that is not known.
+    """
     if not console.is_terminal:
         yield _Lines(console, steps, done)
         return
@@ -136,7 +139,7 @@ class _Bar:
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
 
-    def tell(self, phase: str, step: int, note: str) -> None:
+    def tell(self, phase: str, step: int, note: str, *, ends: bool) -> None:
         speed = self._progress.tasks[0].speed or 0.0
         self._progress.update(
             self._task, description=f"{phase} phase", completed=step, note=f"{note}, {speed:.2f} steps/s"
@@ -149,12 +152,12 @@ class _Lines:
         self._said = self._time = time.monotonic()
         self._seconds: float | None = None
 
-    def tell(self, phase: str, step: int, note: str) -> None:
+    def tell(self, phase: str, step: int, note: str, *, ends: bool) -> None:
         now = time.monotonic()
         took = (now - self._time) / max(1, step - self._step)
         self._seconds = took if self._seconds is None else RECENT * self._seconds + (1 - RECENT) * took
         self._time, self._step = now, step
-        if now - self._said >= LINE_EVERY or step == self._steps:
+        if now - self._said >= LINE_EVERY or ends:
             self._said = now
             rate = f"{1 / max(self._seconds, 1e-9):.2f} steps/s"
             where = f"step {step}"

@@ -28,7 +28,7 @@ class BatchReport:
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
-    """A line for each picture that could not be done."""
+    """A line for each folder that gave nothing and each picture that could not be done."""
 
 
 def upscale_files(
@@ -68,8 +68,8 @@ def upscale_files(
         allow_huge: Read pictures too that declare more pixels than is sane.
 
     Raises:
-        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, the upscaler cannot
-            be made, or the only picture cannot be done.
+        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made. A
+            picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
@@ -85,10 +85,12 @@ def upscale_files(
             watches.append(watch)
         if console:
             watches.append(stack.enter_context(shown_on(console)))
-        batch = _Batch(watches, alone=len(jobs) == 1)
+        batch = _Batch(watches)
+        for folder, reason in plan.refused.items():
+            batch.tell(Failed(folder, reason))
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(plan, tuple(batch.written), skipped, tuple(batch.failures))
+    return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))
 
 
 def _once_begun(act: Callable[[], None]) -> Watch:
@@ -107,9 +109,8 @@ def _once_begun(act: Callable[[], None]) -> Watch:
 class _Batch:
     """The course of one batch: three threads beside the caller's, for reading, writing rows and encoding."""
 
-    def __init__(self, watches: Sequence[Watch], *, alone: bool) -> None:
+    def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
-        self._alone = alone
         self.written: list[Path] = []
         self.failures: list[str] = []
 
@@ -159,8 +160,6 @@ class _Batch:
 
     def _failed(self, job: Job, error: SixteenfoldError) -> None:
         self.tell(Failed(job.source, str(error)))
-        if self._alone:
-            raise error
         self.failures.append(str(error))
 
 
