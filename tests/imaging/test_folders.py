@@ -254,6 +254,9 @@ def test_files_in_a_folder_that_may_only_be_listed(tmp_path: Path) -> None:
             assert plan(folder, ["shut/b.png"], "shut/c.png") == {"shut/b.png": "shut/c.png"}
             with pytest.raises(SixteenfoldError, match="shut: cannot be listed"):
                 plan(folder, ["shut"], None)
+            # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
+            refused = plan_jobs([folder, folder / "listed"], None, ending="_x16").refused
+            assert refused[folder].startswith(f"{folder}: left out whole, for {folder}/shut: cannot be listed")
         finally:
             os.seteuid(user)
             os.setegid(group)

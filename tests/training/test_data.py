@@ -124,7 +124,7 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         save(tmp_path / name, 40, 40)
     index = make_index([tmp_path, tmp_path / "a.png"], 40, "a crop")
-    assert [entry.path.name for entry in index.entries] == ["a.png", "b_x16.png", "a_x16.png", "a.png"]
+    assert [entry.path.name for entry in index.entries] == ["a.png", "b_x16.png", "a_x16.png"]
     assert index.earlier == tuple(tmp_path / name for name in ("a_300x200.png", "a_x16.png", "a_x4.jpg"))
     assert index.skipped == ()
     assert len(read_validation(tmp_path, 32)) == 3
@@ -133,6 +133,10 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
     # Who names a file means it.
     named = make_index([tmp_path / "a.png", tmp_path / "a_x16.png"], 40, "a crop")
     assert [entry.path.name for entry in named.entries] == ["a.png", "a_x16.png"] and named.earlier == ()
+    # So also beside its folder, however it is spelled; and no file counts twice.
+    both = make_index([tmp_path, tmp_path / "deep" / ".." / "a_x16.png"], 40, "a crop")
+    assert [entry.path.name for entry in both.entries] == ["a.png", "a_x16.png", "b_x16.png", "a_x16.png"]
+    assert len(set(both.entries)) == 4 and tmp_path / "a_x16.png" not in both.earlier
     # A small one's result is large enough, and yet none to train on: that has to be said.
     save(tmp_path / "deep" / "a.png", 4, 4)
     with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, named like results of upscale"):

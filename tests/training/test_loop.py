@@ -213,7 +213,7 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert f"  {odd}/{name}: cannot be read as a picture" in said
     results = [line for line in said if "_x16" in line]
-    assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; name one itself to train on it"]
+    assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; name one itself to use it"]
     assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
     # Gone on with, the run keeps to its photographs: what was left aside is no news.
     train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], out=run, resume=True, device="cpu")

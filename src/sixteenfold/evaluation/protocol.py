@@ -89,7 +89,8 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
         said = "; ".join((*missing, *passed_over(unread)))
         raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
     if not paired:
-        raise SixteenfoldError(f"{sources.hr}: none of its pictures has a namesake in every other folder")
+        said = "; ".join(("none of its pictures has a namesake in every other folder", *passed_over(unread)))
+        raise SixteenfoldError(f"{sources.hr}: {said}")
     small = others.pop(SMALL, {})
     return [
         Case(key, originals[key], small.get(key), {name: files[key] for name, files in others.items()})

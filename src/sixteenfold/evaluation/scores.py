@@ -64,7 +64,7 @@ class Scores:
     failures: tuple[str, ...]
     """Pictures left out because they could not be compared, one line each."""
     warnings: tuple[str, ...] = ()
-    """What casts doubt on the whole: missing pictures, originals compared with themselves."""
+    """What casts doubt on the whole: missing pictures, some passed over, originals compared with themselves."""
 
     def difference(self, other: MethodScores, key: str) -> Interval | None:
         """How much the evaluated method is above `other`; None with fewer than two finite pairs."""

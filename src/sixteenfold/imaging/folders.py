@@ -36,7 +36,7 @@ class Plan:
     unread: tuple[Path, ...]
     """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
     refused: Mapping[Path, str]
-    """Folders that were named among others and gave nothing, each with the line that says why."""
+    """Folders that were named among others and of which nothing is taken, each with the line that says why."""
 
     @property
     def alone(self) -> bool:
@@ -274,7 +274,9 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
         try:
             files = list(chain(*pictures_in(path))) if _is_folder(path) else [path]
         except SixteenfoldError as error:
-            refused[path] = str(error)
+            # One that is closed within it: nothing else of it is taken either, which has to be said.
+            said = str(error)
+            refused[path] = said if said.startswith(f"{path}: ") else f"{path}: left out whole, for {said}"
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
         root = path if _is_folder(path) else path.parent
@@ -283,7 +285,7 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
                 seen.add(_spelled_out(file))
                 placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
     if not placed:
-        raise SixteenfoldError(next(iter(refused.values())))
+        raise SixteenfoldError("; ".join(refused.values()))
     return placed, refused
 
 

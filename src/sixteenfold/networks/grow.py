@@ -28,8 +28,8 @@ def grow(small: Generator, shape: GeneratorShape) -> Generator:
     """A generator of a larger shape with the same output for every picture, to rounding; the small one is unchanged.
 
     The new channels and blocks start as those of a new network do, by PyTorch's random state, but what reads them for
-    the old channels starts at zero, and a new block passes the old channels on as they are. The first step of training
-    opens these ways; from the second on everything learns.
+    the old channels starts at zero, and a new block passes the old channels on as they are. The first steps of training
+    open these ways; after three of them everything learns.
 
     Args:
         small: Any weights.

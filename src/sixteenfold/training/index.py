@@ -53,7 +53,7 @@ class Index:
     def set_aside(self) -> list[str]:
         """A line on each kind of files that were not looked at."""
         return [
-            *set_aside(self.earlier, "left out, named like results of upscale", "name one itself to train on it"),
+            *set_aside(self.earlier, "left out, named like results of upscale", "name one itself to use it"),
             *passed_over(self.unread),
         ]
 
@@ -121,9 +121,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     entries: list[Entry] = []
     skipped: list[str] = []
     small: list[tuple[int, str]] = []
-    pictures, unread = find_pictures(folders)
+    found, unread = find_pictures(folders)
+    # A file that is found in two ways counts once.
+    pictures = {path.resolve(): path for path in found}.values()
+    named = {path.resolve() for path in folders}
     results = results_among({path: path.parent for path in pictures}, ENDINGS)
-    earlier = dict.fromkeys(path for path in results if path not in folders)
+    earlier = dict.fromkeys(path for path in results if path.resolve() not in named)
     for path in pictures:
         if path in earlier:
             continue

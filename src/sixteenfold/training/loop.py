@@ -182,14 +182,14 @@ def _loop(run: Run, start: Training) -> None:
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
         for training, rows, stop, ends in _steps(run, start):
             training.recent += [losses for _, losses in rows]
-            means = _means(training.recent)
-            if rows:
+            if rows:  # as there are at each step that is due for anything
+                means = _means(training.recent)
                 note = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
                 tell.tell(training.phase, training.step, note, ends=ends)
-            if training.step % config.log_every == 0 or ends:
-                if record is not None:
-                    record.numbers(training.step, means, training.phase)
-                training.recent.clear()
+                if training.step % config.log_every == 0 or ends:
+                    if record is not None:
+                        record.numbers(training.step, means, training.phase)
+                    training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
