@@ -321,8 +321,8 @@ class Convert:
         from sixteenfold.imaging.folders import is_made, there
         from sixteenfold.networks.convert import convert
 
-        # Another ending is refused whether there is such a file or not, and so is a source that is not there.
-        sound = self.dst.suffix == ".safetensors" and there(self.src)
+        # Another ending is refused whether there is such a file or not, and so is a source that is none.
+        sound = self.dst.suffix == ".safetensors" and there(self.src) and not self.src.is_dir()
         if sound and is_made(self.dst) and not self.overwrite:
             _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
             return 0

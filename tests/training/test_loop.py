@@ -618,6 +618,24 @@ def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path)
             train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
 
 
+def test_a_run_with_val_is_resumed_with_it_from_its_first_step(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was stopped before a validation."""
+    config = dataclasses.replace(CONFIG, validation_crop=32)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "_loop", stopped)
+        with pytest.raises(SixteenfoldError, match="killed"):
+            train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
+    with pytest.raises(SixteenfoldError, match="give --val again"):
+        train(config, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+    train(config, hr=[photographs], val=photographs, out=tmp_path / "run", resume=True, device="cpu")
+
+
+def stopped(*_: object) -> None:
+    raise SixteenfoldError("killed")
+
+
 def test_the_best_weights_are_not_replaced_by_the_last(photographs: Path, whole: Path) -> None:
     before = (whole / "model.safetensors").read_bytes()
     with pytest.raises(SixteenfoldError, match="give --val again"):

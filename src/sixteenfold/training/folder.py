@@ -45,7 +45,7 @@ FILES = (
     *(MODEL, "pixel.safetensors", "discriminator.safetensors"),
 )
 FOLDERS = ("checkpoints", "samples", "tensorboard")
-BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "checkpoints"}
+BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "samples", "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
 _LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
@@ -131,7 +131,9 @@ def _names(out: Path) -> set[str]:
         raise SixteenfoldError(f"{out}: not a folder to train into ({error.strerror}); choose another") from None
 
 
-def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Training | None) -> None:
+def make_folder(
+    config: TrainConfig, out: Path, index: Index | None, start: Training | None, *, validated: bool
+) -> None:
     """Write into the run folder what it does not have yet of what a run is.
 
     Args:
@@ -139,6 +141,7 @@ def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Trai
         out: The folder, which must be there.
         index: The run's photographs; None where the folder has them.
         start: The state that the run begins with, as its first checkpoint; None where it has begun.
+        validated: Whether the run is to validate, which `check_folder` tells by the folder of samples from now on.
 
     Raises:
         SixteenfoldError: If it cannot be written.
@@ -146,6 +149,8 @@ def make_folder(config: TrainConfig, out: Path, index: Index | None, start: Trai
     try:
         if start is not None:
             write_whole(out / "config.json", configuration.to_json(config).encode())
+            if validated:
+                (out / "samples").mkdir(exist_ok=True)
         if index is not None:
             index.save(out / PHOTOGRAPHS)
     except OSError as error:

@@ -115,7 +115,7 @@ def train(
             # Another process may have begun here, and ended, while this one looked at the photographs.
             if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
                 index = fresh = None
-            folder.make_folder(config, out, index, fresh)
+            folder.make_folder(config, out, index, fresh, validated=val is not None)
             # Not of a run that is gone on with: it keeps to its index, whatever is renamed or named now.
             for line in () if index is None else index.set_aside():
                 _say(line)
