@@ -318,12 +318,12 @@ class Convert:
 
     def run(self) -> int:
         """Convert, and return the exit status."""
-        from sixteenfold.imaging.folders import is_made, there
+        from sixteenfold.imaging.folders import file_there
         from sixteenfold.networks.convert import convert
 
         # Another ending is refused whether there is such a file or not, and so is a source that is none.
-        sound = self.dst.suffix == ".safetensors" and there(self.src) and not self.src.is_dir()
-        if sound and is_made(self.dst) and not self.overwrite:
+        sound = self.dst.suffix == ".safetensors" and file_there(self.src)
+        if sound and file_there(self.dst) and not self.overwrite:
             _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
             return 0
         print(f"{self.dst}: {convert(self.src, self.dst)}")

@@ -48,7 +48,7 @@ class Plan:
 
         A job whose source is not there waits too, to fail: a slip in a name is not told as work that is done.
         """
-        done = {job for job in self.jobs if not overwrite and is_made(job.target) and there(job.source)}
+        done = {job for job in self.jobs if not overwrite and file_there(job.target) and there(job.source)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
@@ -225,9 +225,9 @@ def there(path: Path) -> os.stat_result | None:
         return None
 
 
-def is_made(target: Path) -> bool:
-    """Whether a result exists. A folder of its name is none: who writes there refuses it."""
-    found = there(target)
+def file_there(path: Path) -> bool:
+    """Whether there is a file. A folder of the name is none: who reads or writes it refuses it."""
+    found = there(path)
     return found is not None and not stat.S_ISDIR(found.st_mode)
 
 
@@ -271,15 +271,16 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
     refused: dict[Path, str] = {}
     seen: set[str] = set()
     for path in inputs:
+        walked = _is_folder(path)
         try:
-            files = list(chain(*pictures_in(path))) if _is_folder(path) else [path]
+            files = list(chain(*pictures_in(path))) if walked else [path]
         except SixteenfoldError as error:
             # One that is closed within it: nothing else of it is taken either, which has to be said.
             said = str(error)
             refused[path] = said if said.startswith(f"{path}: ") else f"{path}: left out whole, for {said}"
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
-        root = path if _is_folder(path) else path.parent
+        root = path if walked else path.parent
         for file in files:
             if _spelled_out(file) not in seen:
                 seen.add(_spelled_out(file))

@@ -142,7 +142,7 @@ _OUR_ADVERSARIAL = AdversarialPhase(
     pixel_loss="l1",
     lpips=1.0,
     lpips_shift=16,
-    # More of these two makes both the figures and the pictures worse in short runs (docs/losses.md).
+    # More of these two makes both the figures and the pictures worse (docs/losses.md, docs/training-log.md).
     adversarial=0.1,
     feature_matching=0.2,
     feature_matching_loss="l1",

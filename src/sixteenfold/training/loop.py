@@ -116,9 +116,9 @@ def train(
             if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
                 index = fresh = None
             folder.make_folder(config, out, index, fresh, validated=val is not None)
-            # Not of a run that is gone on with: it keeps to its index, whatever is renamed or named now.
-            for line in () if index is None else index.set_aside():
-                _say(line)
+            if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed or named now
+                for line in index.set_aside():
+                    _say(line)
             del fresh  # all processes go on from what is written
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
