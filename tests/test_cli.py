@@ -807,9 +807,14 @@ def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytes
         (["--adversarial.lpips", "much"], "--adversarial.lpips: 'much' is not a number; see"),
         (["--minutes", "1h"], "--minutes: '1h' is not a number; see"),
         (["--adversarial.vgg-patch", "32.5"], "--adversarial.vgg-patch: '32.5' is not a whole number; see"),
-        (["--adversarial.lpips-scales", "1,0.5"], "'1,0.5' are not its values, with spaces between; see"),
-        (["--adversarial.discriminator-betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
-        (["--pixel.betas", "0", "x"], "'0', 'x' are not its values, with spaces between; see"),
+        (
+            ["--adversarial.lpips-scales", "1,0.5"],
+            " it cannot have '1,0.5'; several values are written with spaces between; see",
+        ),
+        (["--adversarial.discriminator-betas", "0", "x"], "it cannot have '0', 'x'; several values"),
+        (["--adversarial.discriminator-betas", "0"], "betas: it cannot have '0'; several values"),
+        (["--pixel.steps", "9" * 400], "steps must lie between 1 and 1000000000"),
+        (["--pixel.betas", "0", "x"], "it cannot have '0', 'x'; several values"),
         (["--adversarial.patch", "100"], "multiple of 16"),
     ],
 )

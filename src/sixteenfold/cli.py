@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union
 from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
-from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
 from sixteenfold.words import (
     Count,
     Device,
@@ -376,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
-        return 2
+        return 130 if isinstance(error, Interrupted) else 2
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
         return 1

@@ -12,6 +12,10 @@ class SixteenfoldError(Exception):
         super().__init__(one_line(message))
 
 
+class Interrupted(SixteenfoldError):
+    """The user, or the system, told a command to stop, and it did so in good order; its status is 130."""
+
+
 def one_line(text: str) -> str:
     """`text` with the line breaks and control characters that a file's name may hold shown as escapes."""
     return "".join(letter if ord(letter) >= 32 and letter != "\x7f" else repr(letter)[1:-1] for letter in text)

@@ -27,7 +27,7 @@ PLAIN_WORDS = (
     (
         r"(?:no type matching .* could be instantiated from|Could not find valid parse for arguments:|"
         r"Could not parse arguments) \[(.*?)\](?: into tuple type .*)?$",
-        r"\1 are not its values, with spaces between",
+        r"it cannot have \1; several values are written with spaces between",
     ),
 )
 """What Python and tyro say of values that are typed by their kind alone, and what we say."""

@@ -40,6 +40,16 @@ def test_computes_what_the_small_one_does(small: Generator, shape: GeneratorShap
         torch.testing.assert_close(large(lr), small(lr), atol=1e-5, rtol=1e-5)
 
 
+def test_a_trunk_without_blocks_grows() -> None:
+    """Weights do not tell its growth, which reads as the full network's then."""
+    torch.manual_seed(5)
+    small = Generator(features=(6, 5, 4), growth=(3, 32), blocks=(1, 0))
+    large = grow(small, GeneratorShape((6, 5, 4), (3, 4), (1, 2)))
+    lr = torch.rand(1, 3, 5, 7)
+    with torch.inference_mode():
+        torch.testing.assert_close(large(lr), small(lr), atol=1e-5, rtol=1e-5)
+
+
 def test_every_channel_learns_within_a_few_steps(small: Generator) -> None:
     large = grow(small, GeneratorShape((8, 7, 6), (4, 5), (3, 2)))
     before = {name: parameter.detach().clone() for name, parameter in large.named_parameters()}

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pyvips
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -207,7 +208,12 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     (odd / "[" / "b].png").write_bytes(b"no picture")  # "[/b]" closes what was never opened
     phase = dataclasses.replace(PIXEL, steps=1, warmup=0)
     run = tmp_path / "[blue]run"
-    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], out=run, device="cpu")
+    val = tmp_path / "val"
+    val.mkdir()
+    for name, side in (("a.png", 40), ("small.png", 20)):
+        pyvips.Image.black(side, side).write_to_file(str(val / name))
+    (val / "b.bmp").touch()
+    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], val=val, out=run, device="cpu")
     said = capfd.readouterr().err.splitlines()
     assert "4 pictures skipped:" in said and any(line.endswith(f"run folder {run}") for line in said)
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
@@ -215,10 +221,12 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     results = [line for line in said if "_x16" in line]
     assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; name one itself to use it"]
     assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
+    assert f"validation: {val}/small.png: 20x20 is smaller than 32x32" in said
+    assert f"validation: 1 passed over, of no format that is read (1 .bmp): {val}/b.bmp; convert to PNG" in said
     # Gone on with, the run keeps to its photographs: what was left aside is no news.
-    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], out=run, resume=True, device="cpu")
+    train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], val=val, out=run, resume=True, device="cpu")
     again = capfd.readouterr().err
-    assert "4 pictures skipped:" in again and "_x16" not in again and ".bmp" not in again
+    assert "4 pictures skipped:" in again and "_x16" not in again and "a.bmp" not in again
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:
@@ -429,23 +437,19 @@ def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
 def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000)
     (tmp_path / "config.json").write_text(to_json(config))
-    program = (
-        "import sys; from pathlib import Path; from sixteenfold.training import config, loop\n"
-        "folder, base = map(Path, sys.argv[1:])\n"
-        "try: loop.train(config.from_json(base / 'config.json'), hr=[folder], out=base / 'run', device='cpu')\n"
-        "except loop.SixteenfoldError as error: print(error)\n"
-    )
-    words = [sys.executable, "-c", program, str(photographs), str(tmp_path)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(tmp_path / "config.json")]
+    words += ["--hr", str(photographs), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         try:
             # Patient, since the machine may be busy with something else.
             deadline = time.monotonic() + 300
             while not list(tmp_path.glob(CHECKPOINT_OF_A_STEP)) and time.monotonic() < deadline:
                 time.sleep(0.05)
             os.kill(process.pid, signal.SIGINT)
-            said, _ = process.communicate(timeout=300)
+            _, said = process.communicate(timeout=300)
         finally:
             process.kill()
+    assert process.returncode == 130
     assert "--resume goes on" in said
     state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert state is not None and damaged == []

@@ -16,10 +16,11 @@ __all__ = ["fits_into", "grow"]
 
 
 def fits_into(small: GeneratorShape, large: GeneratorShape) -> bool:
-    """Whether no size of the first exceeds that of the second."""
+    """Whether no size of the first exceeds that of the second. The growth of a trunk without blocks is no size."""
 
     def sizes(shape: GeneratorShape) -> tuple[int, ...]:
-        return (*shape.features, *shape.growth, *shape.blocks)
+        growth = (size if blocks else 0 for size, blocks in zip(shape.growth, shape.blocks, strict=True))
+        return (*shape.features, *growth, *shape.blocks)
 
     return all(one <= other for one, other in zip(sizes(small), sizes(large), strict=True))
 

@@ -99,7 +99,9 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
         raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
     if not folder.is_dir():
         if not is_picture(folder):
-            raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+            raise SixteenfoldError(
+                f"{folder}: neither a folder nor a picture of a format that is read; name a folder of photographs"
+            )
         return [folder], []
     return pictures_in(folder)
 

@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.errors import Interrupted, one_line
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training import checkpoint, folder, state
@@ -87,7 +87,8 @@ def train(
 
     Raises:
         SixteenfoldError: For unusable folders, files or values, when a loss stops being finite (the
-            checkpoints before it stay), when the run was told to stop, and when another process was lost.
+            checkpoints before it stay), and when another process was lost; an Interrupted when the run was told
+            to stop.
     """
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
@@ -102,7 +103,9 @@ def train(
         if begins and resume:
             _say(f"{out}: the run was killed before its first checkpoint, so it begins now")
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
-    pictures = [] if val is None else read_validation(val, config.validation_crop)
+    pictures, left_out = ([], []) if val is None else read_validation(val, config.validation_crop)
+    for line in left_out:
+        _say(f"validation: {line}")
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
@@ -196,7 +199,7 @@ def _loop(run: Run, start: Training) -> None:
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
                 checkpoint.save(run.out / "checkpoints", training.step, training.state())
             if stop and not last:
-                raise SixteenfoldError(f"stopped after step {training.step}; the same command with --resume goes on")
+                raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")
 
 
 Seen = tuple[Training, list[Row], bool, bool]

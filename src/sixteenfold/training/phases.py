@@ -10,6 +10,10 @@ MOST_VIEWS = 64
 """What LPIPS sees in a step takes time and memory for each view; more than this is a slip of the hand."""
 
 
+MOST_STEPS = 1_000_000_000
+"""A step in a millisecond would take twelve days for so many; more is a slip of the hand."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise a SixteenfoldError with the message unless the condition holds."""
     if not condition:
@@ -46,7 +50,7 @@ class Phase:
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
+        require(1 <= self.steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {self.steps}")
         require(self.batch >= 1, "batch must be at least 1")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
         require(self.patch >= 16 and self.patch % 16 == 0, f"patch must be a multiple of 16, not {self.patch}")

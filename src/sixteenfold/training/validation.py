@@ -46,17 +46,23 @@ class Scores:
     """(3, rows, columns) in [0, 1]: of the first pictures the middle, at 1:1, a row each: LR, bicubic, SR, HR."""
 
 
-def read_validation(folder: Path, crop: int) -> list[ValidationPicture]:
+def read_validation(folder: Path, crop: int) -> tuple[list[ValidationPicture], list[str]]:
     """The centre of each picture in the folder, at most `crop` pixels a side, with its x1/16.
+
+    Returns:
+        The pictures, and lines on what was left out and why.
 
     Raises:
         SixteenfoldError: If no picture of at least 32 pixels a side is found.
     """
     pairs: list[ValidationPicture] = []
-    for entry in make_index([folder], SMALLEST, "a validation picture").entries:
+    index = make_index([folder], SMALLEST, "a validation picture")
+    left_out = [*index.skipped, *index.set_aside()]
+    for entry in index.entries:
         try:
             picture = decode(entry)
-        except SixteenfoldError:
+        except SixteenfoldError as error:
+            left_out.append(str(error))
             continue
         height, width = (min(side, crop) // SCALE * SCALE for side in picture.shape[-2:])
         top, left = (picture.shape[-2] - height) // 2, (picture.shape[-1] - width) // 2
@@ -64,7 +70,7 @@ def read_validation(folder: Path, crop: int) -> list[ValidationPicture]:
         pairs.append(ValidationPicture(round_to_8_bits(downscale(hr, SCALE)), hr))
     if not pairs:
         raise SixteenfoldError(f"{folder}: none of its pictures can be read")
-    return pairs
+    return pairs, left_out
 
 
 @torch.no_grad()
