@@ -30,11 +30,12 @@ CONFIG = TrainConfig(
 PROGRAM = """
 import sys
 from pathlib import Path
+from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training import config, loop
 folder, base, *resume = map(Path, sys.argv[1:])
 try:
     loop.train(config.from_json(base / "config.json"), hr=[folder], out=base / "run", resume=bool(resume), device="cpu")
-except loop.SixteenfoldError as error:
+except SixteenfoldError as error:
     sys.exit(str(error))
 """
 
