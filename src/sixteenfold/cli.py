@@ -227,7 +227,7 @@ class Train:
             case None, Path() as file:
                 config = from_json(file)
             case None, None:
-                raise SixteenfoldError(f"train: name either a preset ({known}) or a --config FILE")
+                raise SixteenfoldError(f"train: name either a preset ({known}), first of all, or a --config FILE")
             case _:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         if self.steps is not None:

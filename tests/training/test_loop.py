@@ -607,7 +607,13 @@ def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Pa
         BOTH, pixel=dataclasses.replace(PIXEL, steps=2), adversarial=dataclasses.replace(ADVERSARIAL, steps=1)
     )
     train(short, hr=[photographs], out=tmp_path / "run", device="cpu", precision="bf16")
-    assert all(tensor.dtype == torch.float32 for tensor in weights(tmp_path / "run").values())
+    state, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None
+    moments = [moment["exp_avg"] for moment in state["optimizer"]["state"].values()]
+    for kept in (state["generator"].values(), state["discriminator"].values(), moments):
+        assert all(tensor.dtype == torch.float32 for tensor in kept)
+        # Nor are they bf16's few digits in the guise of fp32.
+        assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in kept)
     assert "bf16" in (tmp_path / "run" / "starts.jsonl").read_text()
 
 

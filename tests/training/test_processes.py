@@ -7,7 +7,10 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +20,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training import checkpoint
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
-from sixteenfold.training.processes import check_share, make_fabric
+from sixteenfold.training.processes import check_share, make_fabric, stop_requested
 
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
@@ -109,3 +112,20 @@ def test_a_batch_that_cannot_be_dealt_out() -> None:
 def test_a_device_or_precision_that_is_not_there(device: str, precision: str) -> None:
     with pytest.raises(SixteenfoldError, match=f"{'precision' if device == 'cpu' else 'device'}"):
         make_fabric(device, precision)
+
+
+@pytest.mark.parametrize(("processes", "ends"), [(1, pytest.raises(KeyboardInterrupt)), (2, nullcontext())])
+def test_the_second_interrupt(
+    processes: int, ends: AbstractContextManager[object], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It ends one process at once; several get a single one of the user's twice."""
+    fabric: Any = SimpleNamespace(world_size=processes, is_global_zero=True)
+    before = signal.getsignal(signal.SIGINT)
+    with stop_requested(fabric) as stopped:
+        assert not stopped.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert stopped.is_set() and capfd.readouterr().err == "stopping after this step\n"
+        with ends:
+            signal.raise_signal(signal.SIGINT)
+        assert capfd.readouterr().err == ""
+    assert signal.getsignal(signal.SIGINT) is before

@@ -321,7 +321,10 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     allowed = choices or (kind,)
     # JSON does not tell 1 from 1.0; Python takes True for 1, which is never meant.
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            raise SixteenfoldError(f"{where}: {reprlib.repr(value)} is too large") from None
     fits = isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed)
     _require(fits, f"{where}: expected {getattr(kind, '__name__', kind)}, found {reprlib.repr(value)}")
     return value

@@ -126,7 +126,7 @@ def train(
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
-        stopped = stack.enter_context(stop_requested())
+        stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, pictures, judges, stopped, compiled, graph)
         training = _start(run, index)
         _loop(run, training)

@@ -43,6 +43,12 @@ def adversarial_loss(made: Judgement) -> Tensor:
 
     - mean D(sr), averaged over the heads. Source: Lim and Ye, "Geometric GAN",
     2017, equation 20 (hinge loss); over both heads as Schoenfeld et al., CVPR 2020, equation 4.
+
+    Args:
+        made: Judgement of results, of any size; a head's values are logits, positive for real.
+
+    Returns:
+        A scalar, of any sign and size.
     """
     return -torch.stack([head.float().mean() for head in made.heads]).mean()
 
@@ -52,6 +58,13 @@ def discriminator_loss(real: Judgement, made: Judgement) -> Tensor:
 
     mean max(0, 1 - D(hr)) + mean max(0, 1 + D(sr)), averaged over the heads.
     Sources as for `adversarial_loss`.
+
+    Args:
+        real: Judgement of originals.
+        made: Judgement of results, by the same discriminator.
+
+    Returns:
+        A scalar: 0 where all is told apart, 2 where all logits are 0.
     """
     pairs = zip(real.heads, made.heads, strict=True)
     return torch.stack([F.relu(1 - yes.float()).mean() + F.relu(1 + no.float()).mean() for yes, no in pairs]).mean()
@@ -73,7 +86,16 @@ def feature_matching_loss(made: Sequence[Tensor], real: Sequence[Tensor], kind: 
 
 
 def lpips_loss(sr: Tensor, hr: Tensor, lpips: LPIPS) -> Tensor:
-    """Mean LPIPS over the batch. Source: the factsheet, section 3; see `sixteenfold.metrics.lpips`."""
+    """Mean LPIPS over the batch. Source: the factsheet, section 3; see `sixteenfold.metrics.lpips`.
+
+    Args:
+        sr: Result, (N, 3, H, W) RGB in [0, 1]; sides of at least 31 pixels for AlexNet, 16 for VGG.
+        hr: Original, the same shape.
+        lpips: The metric, on their device.
+
+    Returns:
+        A scalar, 0 or more.
+    """
     return lpips(sr, hr).mean()
 
 
@@ -101,6 +123,14 @@ def vgg_loss(sr: Tensor, hr: Tensor, features: VGGFeatures) -> Tensor:
     """mean |V(sr) - V(hr)|, V the last convolution of VGG before activation.
 
     Source: ESRGAN, section 3.2 (Wang et al., ECCVW 2018).
+
+    Args:
+        sr: Result, (N, 3, H, W) RGB in [0, 1]; sides of at least 16 pixels.
+        hr: Original, the same shape; no gradient goes into it.
+        features: The network, on their device.
+
+    Returns:
+        A scalar.
     """
     with torch.no_grad():
         wanted = features(hr)

@@ -10,8 +10,8 @@ MOST_VIEWS = 64
 """What LPIPS sees in a step takes time and memory for each view; more than this is a slip of the hand."""
 
 
-MOST_STEPS = 1_000_000_000
-"""A step in a millisecond would take twelve days for so many; more is a slip of the hand."""
+MOST_STEPS = 10_000_000
+"""More is a slip of the hand, and those of two phases would not fit into a checkpoint's name."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -54,7 +54,8 @@ class Phase:
         require(self.batch >= 1, "batch must be at least 1")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
         require(self.patch >= 16 and self.patch % 16 == 0, f"patch must be a multiple of 16, not {self.patch}")
-        require(self.learning_rate > 0 and self.final_learning_rate >= 0, "learning rates must be positive")
+        rates = (self.learning_rate, self.final_learning_rate)
+        require(rates[0] > 0 and rates[1] >= 0 and math.isfinite(sum(rates)), "learning rates must be positive, finite")
         require(0 <= self.warmup <= self.steps, "warmup must lie between 0 and steps")
         require(all(0 <= beta < 1 for beta in self.betas), "betas must lie between 0 and 1")
         require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip must be positive")
@@ -134,7 +135,8 @@ class AdversarialPhase(Phase):
         sound = all(0 <= weight < math.inf for weight in weights)
         require(sound, "weights of losses must not be negative, nor infinite or nan")
         require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
-        require(self.discriminator_learning_rate > 0, "discriminator_learning_rate must be positive")
+        rate = self.discriminator_learning_rate
+        require(0 < rate < math.inf, "discriminator_learning_rate must be positive and finite")
         betas = self.discriminator_betas or ()
         require(all(0 <= beta < 1 for beta in betas), "discriminator_betas must lie between 0 and 1")
         require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
@@ -153,6 +155,7 @@ class AdversarialPhase(Phase):
             0 <= self.head_start < self.steps,
             f"head_start must lie between 0 and steps - 1, not {self.head_start}",
         )
+        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(
             0 <= self.lpips_shift <= max(0, self.patch - 31),

@@ -14,6 +14,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import read
+from sixteenfold.training.data import address
 from sixteenfold.training.index import Entry, Index
 from sixteenfold.training.phases import DataConfig
 
@@ -93,7 +94,7 @@ class Window:
         """The photograph at a place of the endless row of rounds."""
         turn, within = divmod(place, len(self._entries))
         if turn not in self._order:
-            random = torch.Generator().manual_seed(self._seed * 1_000_003 + turn)
+            random = address(self._seed, turn, "order")
             self._order = {turn: torch.randperm(len(self._entries), generator=random)}
         return self._entries[int(self._order[turn][within])]
 

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import torch
@@ -91,17 +91,28 @@ def part(fabric: Fabric) -> None:
 
 
 @contextmanager
-def stop_requested() -> Generator[threading.Event]:
-    """An event that Ctrl-C or a termination signal sets: the loop ends between two steps, never inside one."""
+def stop_requested(fabric: Fabric) -> Generator[threading.Event]:
+    """An event that Ctrl-C or a termination signal sets: the loop ends between two steps, never inside one.
+
+    A process that is alone ends at once at the second Ctrl-C. To one of several `torchrun` passes the user's first on,
+    so that it may come twice.
+    """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request(signum: int, frame: FrameType | None) -> None:
+        if fabric.is_global_zero and not stopped.is_set():
+            with suppress(OSError):
+                os.write(2, b"stopping after this step\n")  # Python's own stream may be in the middle of a line
         stopped.set()
+        if fabric.world_size == 1:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, request)
     try:
         yield stopped
     finally:
