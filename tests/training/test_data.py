@@ -127,7 +127,7 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
     assert [entry.path.name for entry in index.entries] == ["a.png", "b_x16.png", "a_x16.png"]
     assert index.earlier == tuple(tmp_path / name for name in ("a_300x200.png", "a_x16.png", "a_x4.jpg"))
     assert index.skipped == ()
-    assert len(read_validation(tmp_path, 32)[0]) == 3
+    assert len(read_validation(tmp_path, 32).pictures) == 3
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
     # Who names a file means it.

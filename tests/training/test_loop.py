@@ -657,3 +657,52 @@ def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Pa
     wild = dataclasses.replace(PIXEL, learning_rate=1e30, warmup=0, gradient_clip=None)
     with pytest.raises(SixteenfoldError, match=r"step \d+: the (pixel loss|generator.s gradient) is (inf|nan)"):
         train(dataclasses.replace(CONFIG, pixel=wild), hr=[photographs], out=tmp_path / "run", device="cpu")
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same", "others"])
+def test_a_best_score_counts_for_its_own_validation_pictures(
+    same: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever their files and folders are called; the scores here sink. Validated after 4 steps, saved after 6, cut then."""
+    scores = iter((30.0, 20.0))
+    monkeypatch.setattr(loop, "validate", lambda *_: Scores(next(scores), None, torch.zeros(3, 1, 1)))
+    first, later, run = tmp_path / "first", tmp_path / "later", tmp_path / "run"
+    for folder_, number in ((first, 0), (later, 0 if same else 1)):
+        folder_.mkdir()
+        shutil.copy(photographs / f"{number}.png", folder_ / f"{folder_.name}.png")
+    with monkeypatch.context() as patched:
+        cut_after(6, patched)
+        with pytest.raises(Killed):
+            train(CONFIG, hr=[photographs], val=first, out=run, device="cpu")
+    train(CONFIG, hr=[photographs], val=later, out=run, resume=True, device="cpu")
+    said = capfd.readouterr().err
+    assert ("other validation pictures than before" in said) == (not same)
+    with safe_open(run / "model.safetensors", "pt") as file:
+        assert file.metadata()["steps"] == ("4" if same else "8")
+
+
+def test_what_flatters_or_changes_a_run_is_said(
+    photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(CONFIG, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
+    said = capfd.readouterr().err
+    assert "3 validated on and trained on too, such as" in said and "keep them apart" in said
+    assert "not be those of a run never stopped" not in said
+    for precision, changed in (("fp32", False), ("bf16", True), ("bf16", False)):
+        again = partial(train, hr=[photographs], val=photographs, out=tmp_path / "run", resume=True, device="cpu")
+        again(CONFIG, precision=precision)
+        said = capfd.readouterr().err
+        assert ("bf16-mixed, 32-true before: the weights will not be those of a run never stopped" in said) == changed
+
+
+def test_missing_weights_of_the_validation_are_told_before_the_first_step(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise SixteenfoldError("no weights of LPIPS")
+
+    monkeypatch.setattr(loop, "LPIPS", missing)
+    config = dataclasses.replace(BOTH, adversarial=dataclasses.replace(ADVERSARIAL, lpips=0.0))
+    with pytest.raises(SixteenfoldError, match="no weights of LPIPS"):
+        train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()

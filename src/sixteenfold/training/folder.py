@@ -215,6 +215,15 @@ def record_start(out: Path, **facts: str | int) -> None:
         file.write(json.dumps(line) + "\n")
 
 
+def last_precision(out: Path) -> str | None:
+    """The precision that the run's last start was with; None where nothing says so."""
+    try:
+        *_, line = (out / "starts.jsonl").read_text(encoding="utf-8").splitlines()
+        return str(json.loads(line)["precision"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _git_state() -> str | None:
     """The commit that the package is run from, with "+changes" if files differ; None outside a clone."""
     here = Path(sixteenfold.__file__).parent

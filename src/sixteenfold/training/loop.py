@@ -1,9 +1,11 @@
 """The training loop. What the run folder holds: see `sixteenfold.training.folder`."""
 
+import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from sixteenfold.errors import Interrupted, one_line
+from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training import checkpoint, folder, state
@@ -28,7 +31,7 @@ from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph, compiled, graph
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, head_start_step, pixel_step
-from sixteenfold.training.validation import ValidationPicture, read_validation, validate
+from sixteenfold.training.validation import ValidationSet, read_validation, validate
 from sixteenfold.training.views import draw_views
 
 console = Console(stderr=True, markup=False, highlight=False)  # names of files may look like markup
@@ -42,7 +45,10 @@ class Run:
     out: Path
     fabric: Fabric
     photographs: Photographs
-    pictures: Sequence[ValidationPicture]
+    validation: ValidationSet
+    """Empty without validation, and in all processes but the first."""
+    metric: LPIPS | None
+    """What the adversarial phase is validated by, where it is."""
     judges: Judges | None
     stopped: threading.Event
     compiled: bool
@@ -103,31 +109,22 @@ def train(
         if begins and resume:
             _say(f"{out}: the run was killed before its first checkpoint, so it begins now")
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
-    pictures, left_out = ([], []) if val is None else read_validation(val, config.validation_crop)
-    for line in left_out:
-        _say(f"validation: {line}")
+    validation, metric = ValidationSet(), None
+    if val is not None and fabric.is_global_zero:
+        validation = read_validation(val, config.validation_crop)
+        # Now, for it would be a pity to miss its weights only when the pixel phase is over.
+        metric = None if judges is None else judges.lpips or LPIPS().to(fabric.device)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
-            # The first process sees that the run can begin before it writes anything.
-            known = not begins and (out / folder.PHOTOGRAPHS).exists()
-            index = None if known else make_index(hr, smallest_side(config.largest_patch))
-            fresh = _begin(config, init, init_discriminator, fabric.device) if begins else None
-            stack.enter_context(folder.locked(out))
-            # Another process may have begun here, and ended, while this one looked at the photographs.
-            if begins and not folder.check_folder(config, out, resume=resume, validated=val is not None):
-                index = fresh = None
-            folder.make_folder(config, out, index, fresh, validated=val is not None)
-            if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed or named now
-                for line in index.set_aside():
-                    _say(line)
-            del fresh  # all processes go on from what is written
+            start = partial(_begin, config, init, init_discriminator, fabric.device) if begins else None
+            stack.enter_context(_run_folder(config, hr, out, start, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
-        run = Run(config, out, fabric, photographs, pictures, judges, stopped, compiled, graph)
+        run = Run(config, out, fabric, photographs, validation, metric, judges, stopped, compiled, graph)
         training = _start(run, index)
         _loop(run, training)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
@@ -138,6 +135,43 @@ def train(
         del run, training  # with them goes what still holds the connections
     part(fabric)
     return out / folder.MODEL
+
+
+@contextmanager
+def _run_folder(
+    config: TrainConfig,
+    hr: Sequence[Path],
+    out: Path,
+    start: Callable[[], Training] | None,
+    *,
+    resume: bool,
+    validated: bool,
+) -> Generator[None]:
+    """Hold the run folder, with all in it that a run needs to go on.
+
+    Nothing is written before it is seen that the run can begin.
+
+    Args:
+        config: The run's configuration.
+        hr: Where its photographs are looked for, unless the folder knows them.
+        out: The folder.
+        start: Makes the state that the run begins with; None where it has begun.
+        resume: As of `train`.
+        validated: Whether the run is to validate.
+    """
+    known = start is None and (out / folder.PHOTOGRAPHS).exists()
+    index = None if known else make_index(hr, smallest_side(config.largest_patch))
+    fresh = None if start is None else start()
+    with folder.locked(out):
+        # Another process may have begun here, and ended, while this one looked at the photographs.
+        if start is not None and not folder.check_folder(config, out, resume=resume, validated=validated):
+            index = fresh = None
+        folder.make_folder(config, out, index, fresh, validated=validated)
+        del fresh  # all processes go on from what is written
+        if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed or named now
+            for line in index.set_aside():
+                _say(line)
+        yield
 
 
 def _begin(
@@ -166,14 +200,23 @@ def _start(run: Run, index: Index) -> Training:
         _say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
             _say(f"  {line}")
+    for line in run.validation.left_out:
+        _say(f"validation: {line}")
+    seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
+    for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
+        _say(line)
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     _say(
-        f"{photographs}, {len(run.pictures)} for validation; "
+        f"{photographs}, {len(run.validation.pictures)} for validation; "
         f"{_course(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
     )
     if run.fabric.is_global_zero:
+        precision = str(run.fabric._precision.precision)  # pyright: ignore[reportPrivateUsage]
+        before = folder.last_precision(run.out)
+        if before not in (None, precision):
+            _say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
         facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
-        folder.record_start(run.out, precision=str(run.fabric._precision.precision), **facts)  # pyright: ignore[reportPrivateUsage]
+        folder.record_start(run.out, precision=precision, **facts)
     return training
 
 
@@ -332,13 +375,17 @@ def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor 
 
 def _validate(run: Run, training: Training, record: Record) -> None:
     """Score the current result and write it as the run's model if it is the best so far."""
-    if not run.pictures:
+    if not run.validation.pictures:
         folder.write_model(training, run.out)
         return
-    lpips = _metric(run) if training.phase == "adversarial" else None
-    scores = validate(training.result, run.pictures, lpips)
+    lpips = run.metric if training.phase == "adversarial" else None
+    scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
+    if training.judged_on not in (None, run.validation.digest):
+        _say("other validation pictures than before: the best score so far no longer counts")
+        training.best = -math.inf
+    training.judged_on = run.validation.digest
     if score > training.best or not (run.out / folder.MODEL).exists():
         training.best = score
         folder.write_model(training, run.out)
@@ -346,11 +393,6 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
     _say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
-
-
-def _metric(run: Run) -> LPIPS:
-    known = None if run.judges is None else run.judges.lpips
-    return LPIPS().to(run.fabric.device) if known is None else known
 
 
 def _last_phase(config: TrainConfig) -> str:

@@ -193,7 +193,8 @@ class DataConfig:
     """How crops are drawn from the photographs."""
 
     memory: float = 8.0
-    """Decoded photographs kept in memory, in 10^9 bytes (three a pixel). A larger set is read window by window."""
+    """Decoded photographs that each process keeps in memory, in 10^9 bytes (three a pixel). A larger set is read window
+    by window."""
     window: int = 64
     """Photographs that crops are drawn from at a time when the set is larger than memory."""
     crops: int = 16

@@ -46,6 +46,8 @@ class Training:
     """Steps done, of both phases."""
     best: float = float("-inf")
     """Highest validation score of the phase so far: PSNR in dB, or LPIPS with a minus."""
+    judged_on: str | None = None
+    """Digest of the validation pictures that this score is of."""
     begun: int = 0
     """Steps done when the phase began."""
     seconds: float = 0.0
@@ -72,6 +74,7 @@ class Training:
             "discriminator_optimizer": None if opponent is None else opponent.optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
+            "judged_on": self.judged_on,
             "begun": self.begun,
             "seconds": self.seconds,
             "recent": self.recent,
@@ -89,6 +92,8 @@ class Training:
             self.opponent.network.load_state_dict(state["discriminator"])
             self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
+        # Checkpoints of earlier versions lack these.
+        self.judged_on = state.get("judged_on")
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
         self.recent = state.get("recent", [])
 

@@ -1,5 +1,6 @@
 """How good the network is now, on pictures that training does not see, upscaled as users do it."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,19 @@ class ValidationPicture:
 
 
 @dataclass(frozen=True)
+class ValidationSet:
+    """What a run is validated on."""
+
+    pictures: tuple[ValidationPicture, ...] = ()
+    files: frozenset[Path] = frozenset()
+    """Where they were read, links followed."""
+    left_out: tuple[str, ...] = ()
+    """Lines on what else was there, and why it is none of them."""
+    digest: str = ""
+    """Of what the pictures show, whatever their files are called."""
+
+
+@dataclass(frozen=True)
 class Scores:
     """Means over the validation pictures."""
 
@@ -46,18 +60,17 @@ class Scores:
     """(3, rows, columns) in [0, 1]: of the first pictures the middle, at 1:1, a row each: LR, bicubic, SR, HR."""
 
 
-def read_validation(folder: Path, crop: int) -> tuple[list[ValidationPicture], list[str]]:
+def read_validation(folder: Path, crop: int) -> ValidationSet:
     """The centre of each picture in the folder, at most `crop` pixels a side, with its x1/16.
-
-    Returns:
-        The pictures, and lines on what was left out and why.
 
     Raises:
         SixteenfoldError: If no picture of at least 32 pixels a side is found.
     """
     pairs: list[ValidationPicture] = []
+    files: list[Path] = []
     index = make_index([folder], SMALLEST, "a validation picture")
     left_out = [*index.skipped, *index.set_aside()]
+    shown = hashlib.sha256()
     for entry in index.entries:
         try:
             picture = decode(entry)
@@ -66,11 +79,14 @@ def read_validation(folder: Path, crop: int) -> tuple[list[ValidationPicture], l
             continue
         height, width = (min(side, crop) // SCALE * SCALE for side in picture.shape[-2:])
         top, left = (picture.shape[-2] - height) // 2, (picture.shape[-1] - width) // 2
-        hr = picture[None, :, top : top + height, left : left + width].float() / 255
+        centre = picture[:, top : top + height, left : left + width].contiguous()
+        shown.update(f"{width}x{height}".encode() + centre.numpy().tobytes())
+        hr = centre[None].float() / 255
         pairs.append(ValidationPicture(round_to_8_bits(downscale(hr, SCALE)), hr))
+        files.append(entry.path)
     if not pairs:
         raise SixteenfoldError(f"{folder}: none of its pictures can be read")
-    return pairs, left_out
+    return ValidationSet(tuple(pairs), frozenset(files), tuple(left_out), shown.hexdigest())
 
 
 @torch.no_grad()
