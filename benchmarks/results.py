@@ -2,7 +2,7 @@
 
     python benchmarks/results.py --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
 
-DIR holds held-out photographs, of which only scores are written down. Pictures are shown of --photos
+DIR holds photographs that no model was trained on, of which only scores are written down. Pictures are shown of --photos
 alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
 Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
 enlarges anew where the model or the pictures have changed. Then `sixteenfold evaluate` scores the results, by both
@@ -93,7 +93,7 @@ class Results:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hr", type=Path, action="append", default=[], help="held-out photographs; may be repeated")
+    parser.add_argument("--hr", type=Path, action="append", default=[], help="photographs that no model was trained on; may be repeated")
     parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
     parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
     parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")
@@ -109,8 +109,8 @@ def main() -> None:
         parts = [*head(models)]
         for i, hr in enumerate(options.hr):
             results = make_results(hr, models, options.work)
-            about = options.about[i] if i < len(options.about) else "Photographs that no model has seen in training."
-            parts += ["", "## Held-out photographs", "", about, *measured(results, metrics)]
+            about = options.about[i] if i < len(options.about) else "Photographs that no model was trained on."
+            parts += ["", "## Validation photographs", "", about, *measured(results, metrics)]
         photos = options.photos or make_photos(options.work / "photos")
         results = make_results(photos, models, options.work)
         parts += ["", "## Photographs that may be shown", ""]
