@@ -2,8 +2,8 @@
 
     python benchmarks/results.py --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
 
-DIR holds photographs that no model was trained on, of which only scores are written down. Pictures are shown of --photos
-alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
+DIR holds photographs that no model was trained on, of which only scores are written down. Pictures are shown of
+--photos alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
 Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
 enlarges anew where the model or the pictures have changed. Then `sixteenfold evaluate` scores the results, by both
 protocols where the pictures are large enough.
@@ -93,7 +93,9 @@ class Results:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hr", type=Path, action="append", default=[], help="photographs that no model was trained on; may be repeated")
+    parser.add_argument(
+        "--hr", type=Path, action="append", default=[], help="photographs that no model was trained on; may be repeated"
+    )
     parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
     parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
     parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")

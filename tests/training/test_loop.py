@@ -663,7 +663,10 @@ def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Pa
 def test_a_best_score_counts_for_its_own_validation_pictures(
     same: bool, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever their files and folders are called; the scores here sink. Validated after 4 steps, saved after 6, cut then."""
+    """Whatever their files and folders are called; the scores here sink.
+
+    Validated after 4 steps, saved after 6, cut then.
+    """
     scores = iter((30.0, 20.0))
     monkeypatch.setattr(loop, "validate", lambda *_: Scores(next(scores), None, torch.zeros(3, 1, 1)))
     first, later, run = tmp_path / "first", tmp_path / "later", tmp_path / "run"

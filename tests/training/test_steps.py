@@ -159,6 +159,18 @@ def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric
     }
 
 
+def test_a_result_may_be_judged_by_the_discriminator_alone(fabric: Fabric) -> None:
+    generator, discriminator = players(fabric)
+    before, data = weights(generator), batch()
+    phase = dataclasses.replace(PHASE, pixel=0.0, lpips=0.0, feature_matching=0.0)
+    made = discriminator.module(generator.module(data.lr))
+    total = -0.1 * (made.encoder.mean() + made.decoder.mean()) / 2
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(generator.module.parameters()))])
+    adversarial_step(fabric, generator, discriminator, Judges(None, None), [data], phase, None)
+    assert torch.allclose(weights(generator), before - 1e-2 * gradient, atol=1e-7)
+    assert not torch.equal(weights(generator), before)
+
+
 def test_in_its_head_start_the_discriminator_moves_alone_and_as_it_does_later(fabric: Fabric, judges: Judges) -> None:
     """Over the same results, so before the generator has moved, both kinds of step move it the same way."""
     data, moved = batch(), []

@@ -46,7 +46,11 @@ def compiled(
     """
     modules: list[nn.Module] = [module for module in generator.modules() if isinstance(module, RRDB)]
     modules += [] if critic is None else [critic]
-    with torch._dynamo.config.patch(recompile_limit=VARIANTS):  # pyright: ignore[reportPrivateUsage]
+    with (
+        torch._dynamo.config.patch(recompile_limit=VARIANTS),  # pyright: ignore[reportPrivateUsage]
+        # A step goes backward through a judgement twice: the first pass must leave what the second needs.
+        torch._functorch.config.patch(donated_buffer=False),  # pyright: ignore[reportPrivateUsage]
+    ):
         for module in modules:
             module.compile(backend=backend, dynamic=False)
         try:

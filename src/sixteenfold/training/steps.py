@@ -6,7 +6,7 @@ gradients are finite is seen when they are read (`sixteenfold.training.readings`
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -87,7 +87,7 @@ def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase:
     seen: list[Losses] = []
     generator.optimizer.zero_grad()
     for i, batch in enumerate(parts):
-        with _together(fabric, generator, i, parts):
+        with _together(fabric, [generator], i, parts):
             sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
@@ -123,10 +123,27 @@ def adversarial_step(
         "discriminator", "consistency" and "discriminator_gradient". If one is not finite, the weights are spoilt,
         and the first of them is the cause.
     """
-    if discriminator is None:
-        return _generator_step(fabric, generator, None, judges, parts, phase, views)[0]
-    terms, results = _generator_step(fabric, generator, discriminator.module, judges, parts, phase, views)
-    return terms | _discriminator_step(fabric, discriminator, parts, results, phase, mask)
+    players = [generator] if discriminator is None else [generator, discriminator]
+    seen: list[Losses] = []
+    lessons: list[Losses] = []
+    for player in players:
+        player.optimizer.zero_grad()
+    for i, batch in enumerate(parts):
+        with _together(fabric, players, i, parts):
+            sr, raw = _result(generator.network(batch.lr), batch, phase)
+            opinion: Losses = {}
+            pull = torch.zeros((), device=sr.device)
+            if discriminator is not None:
+                opinion, lesson, gradient = _judge(fabric, discriminator, batch, sr.detach(), phase, mask, len(parts))
+                lessons.append(lesson)
+                pull = (sr * gradient).sum()  # whose gradient at the result is just that
+            terms = _terms(fabric, sr, batch.hr, judges, phase, views) | _raw_term(raw, batch.hr, phase)
+            fabric.backward((_total(terms, _weights(phase)) + pull) / len(parts))
+        seen.append(_values(terms) | opinion)
+    losses = _mean(seen) | {"generator_gradient": _move(generator, phase)}
+    if discriminator is not None:
+        losses |= _mean(lessons) | {"discriminator_gradient": _move(discriminator, phase)}
+    return losses
 
 
 def head_start_step(
@@ -139,41 +156,16 @@ def head_start_step(
     Returns:
         "discriminator" and "discriminator_gradient".
     """
-    with torch.no_grad(), fabric.autocast():
-        outputs = [generator.module(batch.lr) for batch in parts]
-    results = [_result(output, batch, phase)[0] for output, batch in zip(outputs, parts, strict=True)]
-    return _discriminator_step(fabric, discriminator, parts, results, phase, None)
-
-
-def _generator_step(
-    fabric: Fabric,
-    generator: Player,
-    critic: nn.Module | None,
-    judges: Judges,
-    parts: Sequence[Batch],
-    phase: AdversarialPhase,
-    views: Views,
-) -> tuple[Losses, list[Tensor]]:
-    """Move the generator; give its terms and the results they were of."""
-    weights = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
-    weights["raw"] = RAW_WEIGHT
-    seen: list[Losses] = []
-    results: list[Tensor] = []
-    if critic is not None:
-        critic.requires_grad_(False)
-    generator.optimizer.zero_grad()
+    lessons: list[Losses] = []
+    discriminator.optimizer.zero_grad()
     for i, batch in enumerate(parts):
-        with _together(fabric, generator, i, parts):
-            sr, raw = _result(generator.network(batch.lr), batch, phase)
-            terms = _generator_terms(fabric, sr, batch.hr, critic, judges, phase, views)
-            terms |= _raw_term(raw, batch.hr, phase)
-            fabric.backward(_total(terms, weights) / len(parts))
-        seen.append(terms)
-        results.append(sr.detach())
-    norm = _move(generator, phase)
-    if critic is not None:
-        critic.requires_grad_(True)
-    return _mean(seen) | {"generator_gradient": norm}, results
+        with torch.no_grad(), fabric.autocast():
+            output = generator.module(batch.lr)
+        with _together(fabric, [discriminator], i, parts):
+            sr, _ = _result(output, batch, phase)
+            real, made = discriminator.network(batch.hr), discriminator.network(sr)
+            lessons.append(_teach(fabric, discriminator, batch, sr, (real, made), phase, None, len(parts)))
+    return _mean(lessons) | {"discriminator_gradient": _move(discriminator, phase)}
 
 
 def _result(output: Tensor, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]:
@@ -188,15 +180,8 @@ def _raw_term(raw: Tensor, hr: Tensor, phase: Phase) -> Losses:
     return {"raw": pixel_loss(raw, hr, "l1")} if phase.projected else {}
 
 
-def _generator_terms(
-    fabric: Fabric,
-    sr: Tensor,
-    hr: Tensor,
-    critic: nn.Module | None,
-    judges: Judges,
-    phase: AdversarialPhase,
-    views: Views,
-) -> Losses:
+def _terms(fabric: Fabric, sr: Tensor, hr: Tensor, judges: Judges, phase: AdversarialPhase, views: Views) -> Losses:
+    """The generator's terms that need no discriminator."""
     terms: Losses = {}
     if phase.pixel:
         terms["pixel"] = pixel_loss(sr, hr, phase.pixel_loss)
@@ -206,41 +191,59 @@ def _generator_terms(
     if judges.vgg is not None:
         with fabric.autocast():
             terms["vgg"] = vgg_loss(show(sr, views.vgg), show(hr, views.vgg), judges.vgg)
-    if critic is not None:
-        with fabric.autocast():
-            made: Judgement = critic(sr)
-        if phase.adversarial:
-            terms["adversarial"] = adversarial_loss(made)
-        if phase.feature_matching:
-            with fabric.autocast(), torch.no_grad():
-                real: Judgement = critic(hr)
-            terms["feature_matching"] = feature_matching_loss(made.features, real.features, phase.feature_matching_loss)
     return terms
 
 
-def _discriminator_step(
+def _judge(
     fabric: Fabric,
     discriminator: Player,
-    parts: Sequence[Batch],
-    results: Sequence[Tensor],
+    batch: Batch,
+    sr: Tensor,
     phase: AdversarialPhase,
     mask: Tensor | None,
+    count: int,
+) -> tuple[Losses, Losses, Tensor]:
+    """Judge originals and results once, for both networks; the discriminator's gradient stays with it.
+
+    All that the judgements hold is free again afterwards, before the other judges look.
+
+    Returns:
+        The generator's terms, the discriminator's, and the gradient of the former's weighted sum at the results.
+    """
+    shown = sr.requires_grad_()
+    real, made = discriminator.network(batch.hr), discriminator.network(shown)
+    opinion: Losses = {}
+    if phase.adversarial:
+        opinion["adversarial"] = adversarial_loss(made)
+    if phase.feature_matching:
+        opinion["feature_matching"] = feature_matching_loss(made.features, real.features, phase.feature_matching_loss)
+    fabric.backward(_total(opinion, _weights(phase)), inputs=[shown], retain_graph=True)
+    assert shown.grad is not None
+    lesson = _teach(fabric, discriminator, batch, shown.detach(), (real, made), phase, mask, count)
+    return _values(opinion), lesson, shown.grad
+
+
+def _teach(
+    fabric: Fabric,
+    discriminator: Player,
+    batch: Batch,
+    sr: Tensor,
+    judgements: tuple[Judgement, Judgement],
+    phase: AdversarialPhase,
+    mask: Tensor | None,
+    count: int,
 ) -> Losses:
-    weights = {"discriminator": 1.0, "consistency": phase.cutmix}
-    seen: list[Losses] = []
-    discriminator.optimizer.zero_grad()
-    for i, (batch, sr) in enumerate(zip(parts, results, strict=True)):
-        with _together(fabric, discriminator, i, parts):
-            real: Judgement = discriminator.network(batch.hr)
-            made: Judgement = discriminator.network(sr)
-            terms = {"discriminator": discriminator_loss(real, made)}
-            if mask is not None:
-                mixed: Judgement = discriminator.network(torch.where(mask, batch.hr, sr))
-                terms["consistency"] = cutmix_loss(mixed, real, made, mask)
-            fabric.backward(_total(terms, weights) / len(parts))
-        seen.append(terms)
-    norm = _move(discriminator, phase)
-    return _mean(seen) | {"discriminator_gradient": norm}
+    """Add what one of so many parts says to the discriminator's gradient; the terms.
+
+    judgements: Of the originals and of the results.
+    """
+    real, made = judgements
+    terms = {"discriminator": discriminator_loss(real, made)}
+    if mask is not None:
+        mixed: Judgement = discriminator.network(torch.where(mask, batch.hr, sr))
+        terms["consistency"] = cutmix_loss(mixed, real, made, mask)
+    fabric.backward(_total(terms, _weights(phase)) / count, inputs=list(discriminator.module.parameters()))
+    return _values(terms)
 
 
 def learning_rate_factor(place: float, phase: Phase, first: int) -> float:
@@ -259,15 +262,32 @@ def learning_rate_factor(place: float, phase: Phase, first: int) -> float:
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def _together(fabric: Fabric, player: Player, part: int, parts: Sequence[Batch]) -> AbstractContextManager[Any]:
+def _together(
+    fabric: Fabric, players: Sequence[Player], part: int, parts: Sequence[Batch]
+) -> AbstractContextManager[Any]:
     """Gradients of several processes meet once a step, after the last part."""
-    if fabric.world_size == 1:
-        return nullcontext()
-    return cast(AbstractContextManager[Any], fabric.no_backward_sync(player.network, enabled=part < len(parts) - 1))
+    stack = ExitStack()
+    if fabric.world_size > 1:
+        for player in players:
+            waits = cast(Any, fabric.no_backward_sync)(player.network, enabled=part < len(parts) - 1)
+            stack.enter_context(waits)
+    return stack
+
+
+def _weights(phase: AdversarialPhase) -> dict[str, float]:
+    """Weight of each term in the sum of its network."""
+    own = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
+    return own | {"raw": RAW_WEIGHT, "discriminator": 1.0, "consistency": phase.cutmix}
 
 
 def _total(terms: Losses, weights: Mapping[str, float]) -> Tensor:
-    return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+    """The weighted sum; zero of none, where a result is judged by the discriminator alone."""
+    return sum((weights[name] * term for name, term in terms.items()), torch.zeros(()))
+
+
+def _values(terms: Losses) -> Losses:
+    """The terms without what they were computed from, which would be kept in memory with them."""
+    return {name: term.detach() for name, term in terms.items()}
 
 
 def _move(player: Player, phase: Phase) -> Tensor:
