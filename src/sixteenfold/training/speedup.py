@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
@@ -49,7 +50,7 @@ def compiled(
     with (
         torch._dynamo.config.patch(recompile_limit=VARIANTS),  # pyright: ignore[reportPrivateUsage]
         # A step goes backward through a judgement twice: the first pass must leave what the second needs.
-        torch._functorch.config.patch(donated_buffer=False),  # pyright: ignore[reportPrivateUsage]
+        functorch_config.patch(donated_buffer=False),
     ):
         for module in modules:
             module.compile(backend=backend, dynamic=False)
