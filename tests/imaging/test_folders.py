@@ -1,8 +1,7 @@
 """Every picture that is meant gets one place for its result, and never its own."""
 
-import os
 import re
-import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -237,29 +236,19 @@ def test_names_that_the_system_will_not_look_up_are_planned_all_the_same(tmp_pat
     assert plan_jobs([long], long.with_suffix(".tif"), ending="").jobs == (Job(long, long.with_suffix(".tif")),)
 
 
-def test_files_in_a_folder_that_may_only_be_listed(tmp_path: Path) -> None:
+def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is open, so the test steps down for the attempt."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        touch(folder, "listed/a.png", "shut/b.png")
-        folder.chmod(0o755)
-        (folder / "listed").chmod(0o444)
-        (folder / "shut").chmod(0)
-        user, group = os.geteuid(), os.getegid()
-        if user == 0:
-            os.setegid(65534)
-            os.seteuid(65534)
-        try:
-            assert plan(folder, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
-            assert plan(folder, ["shut/b.png"], "shut/c.png") == {"shut/b.png": "shut/c.png"}
-            with pytest.raises(SixteenfoldError, match="shut: cannot be listed"):
-                plan(folder, ["shut"], None)
-            # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
-            refused = plan_jobs([folder, folder / "listed"], None, ending="_x16").refused
-            assert refused[folder].startswith(f"{folder}: left out whole, for {folder}/shut: cannot be listed")
-        finally:
-            os.seteuid(user)
-            os.setegid(group)
+    touch(public, "listed/a.png", "shut/b.png")
+    (public / "listed").chmod(0o444)
+    (public / "shut").chmod(0)
+    with as_nobody:
+        assert plan(public, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
+        assert plan(public, ["shut/b.png"], "shut/c.png") == {"shut/b.png": "shut/c.png"}
+        with pytest.raises(SixteenfoldError, match="shut: cannot be listed"):
+            plan(public, ["shut"], None)
+        # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
+        refused = plan_jobs([public, public / "listed"], None, ending="_x16").refused
+        assert refused[public].startswith(f"{public}: left out whole, for {public}/shut: cannot be listed")
 
 
 def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:
