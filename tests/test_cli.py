@@ -636,7 +636,7 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     assert main(words) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
-    assert "nothing.pth: cannot be read" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
+    assert "nothing.pth: does not exist; check the name" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
     assert "cannot be read (Is a directory)" in refused(capsys, "convert", tmp_path, ours)
     assert ours.read_text() == "precious"
     assert main([*words, "--overwrite"]) == 0

@@ -68,7 +68,7 @@ def test_unreadable(public: Path, as_nobody: AbstractContextManager[None]) -> No
     path.write_bytes(png(1, 1))
     path.chmod(0)
     with as_nobody:
-        refused(path, "may not be read; change its permissions")
+        refused(path, "may not be read; change its permissions or its folder's")
 
 
 def test_frames_of_a_png_are_those_announced_before_its_pixels(tmp_path: Path) -> None:
