@@ -248,7 +248,7 @@ def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: Abst
             plan(public, ["shut"], None)
         # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
         refused = plan_jobs([public, public / "listed"], None, ending="_x16").refused
-        assert refused[public].startswith(f"{public}: left out whole, for {public}/shut: cannot be listed")
+        assert refused[public].startswith(f"{public}: nothing of it is taken, as {public}/shut cannot be listed (")
 
 
 def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:

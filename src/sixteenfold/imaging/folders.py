@@ -163,7 +163,13 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         SixteenfoldError: If a folder cannot be listed, or no picture is found that can be read.
     """
-    files = list(_files_in(folder))
+    try:
+        files = list(_files_in(folder))
+    except OSError as error:
+        # One that is closed within it: nothing else of it is taken either, which has to be said.
+        closed = Path(error.filename)
+        told = "" if closed == folder else f"nothing of it is taken, as {closed} "
+        raise SixteenfoldError(f"{folder}: {told}cannot be listed ({error.strerror}); change its permissions") from None
     pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
     if not pictures:
         held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
@@ -193,12 +199,9 @@ def kinds(paths: Iterable[Path]) -> str:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """The files that `pictures_in` chooses from."""
-    try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
+    """The files that `pictures_in` chooses from. Raises OSError, with its name, if a folder cannot be listed."""
+    with os.scandir(folder) as listed:
+        entries = sorted(listed, key=lambda entry: entry.name)
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -275,9 +278,7 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
         try:
             files = list(chain(*pictures_in(path))) if walked else [path]
         except SixteenfoldError as error:
-            # One that is closed within it: nothing else of it is taken either, which has to be said.
-            said = str(error)
-            refused[path] = said if said.startswith(f"{path}: ") else f"{path}: left out whole, for {said}"
+            refused[path] = str(error)
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
         root = path if walked else path.parent
