@@ -1,3 +1,4 @@
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_no_pictures(tmp_path: Path) -> None:
         find_pictures([folder, good])
     with pytest.raises(SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture; name"):
         find_pictures([folder / "notes.txt"])
-    with pytest.raises(SixteenfoldError, match="missing: no such folder; name"):
+    with pytest.raises(SixteenfoldError, match="missing: does not exist; check the name"):
         find_pictures([tmp_path / "missing"])
     assert find_pictures([good / "good.png"]) == ([good / "good.png"], [])
     save(folder / "small.png", 20, 30)
@@ -171,6 +172,12 @@ def test_no_pictures(tmp_path: Path) -> None:
     said = r"folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 cannot be read"
     with pytest.raises(SixteenfoldError, match=said):
         make_index([folder], 128, "a crop")
+
+
+def test_photographs_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
+    (public / "shut").mkdir(0)
+    with as_nobody, pytest.raises(SixteenfoldError, match="shut/photos: may not be read; change its permissions"):
+        find_pictures([public / "shut" / "photos"])
 
 
 def test_an_index_of_something_else(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it 
 """
 
 import re
-import stat
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.folders import passed_over, pictures_in
+from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
@@ -104,17 +103,11 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], list[Path]]:
     Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
     picture, or when two pictures have the same name.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
-        raise SixteenfoldError(f"{path}: {reason}; check the name") from error
-    if not stat.S_ISDIR(mode):
-        return {_key(Path(path.name)): path}, []
     found: dict[str, Path] = {}
-    pictures, unread = pictures_in(path)
+    pictures, unread = pictures_at(path)
+    root = path.parent if pictures == [path] else path
     for file in pictures:
-        key = _key(file.relative_to(path))
+        key = _key(file.relative_to(root))
         if key in found:
             raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
         found[key] = file

@@ -12,6 +12,7 @@ from pathlib import Path
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.formats import format_of, is_like_a_picture, is_unread_picture
+from sixteenfold.imaging.ordinary import unreadable
 from sixteenfold.imaging.read import is_picture
 
 
@@ -175,6 +176,19 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
         held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
         raise SixteenfoldError(f"{folder}: holds no picture of a format that is read{held}")
     return pictures, unread
+
+
+def pictures_at(path: Path) -> tuple[list[Path], list[Path]]:
+    """What a path stands for: a folder for what `pictures_in` finds there, a file for itself, whatever its name.
+
+    Raises:
+        SixteenfoldError: As `pictures_in`, and if nothing is there, or the system does not tell.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    return pictures_in(path) if stat.S_ISDIR(mode) else ([path], [])
 
 
 def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:

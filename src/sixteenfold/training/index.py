@@ -8,7 +8,7 @@ from pathlib import Path
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import passed_over, pictures_in, results_among, set_aside
+from sixteenfold.imaging.folders import passed_over, pictures_at, results_among, set_aside
 from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.whole import write_whole
 from sixteenfold.upscaling.picture import ENDINGS
@@ -95,13 +95,10 @@ def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
-    if not folder.exists():
-        raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
-    if not folder.is_dir():
-        if not is_picture(folder):
-            raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
-        return [folder], []
-    return pictures_in(folder)
+    pictures, unread = pictures_at(folder)
+    if pictures == [folder] and not is_picture(folder):
+        raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+    return pictures, unread
 
 
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
