@@ -366,6 +366,33 @@ def test_json_tells_programs_the_course(tmp_path: Path, model: str, capsys: pyte
     assert events[-1]["target"] == str(tmp_path / "photo_x16.png")
 
 
+def test_json_tells_programs_of_inputs_that_give_no_picture(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, empty = tmp_path / "missing.png", tmp_path / "empty"
+    empty.mkdir()
+    assert main(["upscale", str(missing), str(empty), "--model", model, "--json"]) == 2
+    said = capsys.readouterr()
+    *failed, planned = [json.loads(line) for line in said.out.splitlines()]
+    assert planned == {"event": "planned", "pictures": 0, "skipped": []}
+    assert [(event["event"], event["source"]) for event in failed] == [
+        ("failed", str(missing)),
+        ("failed", str(empty)),
+    ]
+    assert said.err.splitlines() == [f"sixteenfold: {event['reason']}" for event in failed]
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_a_missing_input_is_told_as_missing_though_the_results_go_there(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, new = write(tmp_path / "photo.png", 2, 2), tmp_path / "new"
+    options = ["--model", model] if verb == "upscale" else []
+    assert main([verb, str(photo), str(new), "-o", str(new), *options]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"sixteenfold: {new}: does not exist; check the name"
+    assert len(list(new.iterdir())) == 1
+
+
 def test_huge_pictures_are_read_when_allowed(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,19 +37,16 @@ class Plan:
     unread: tuple[Path, ...]
     """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
     refused: Mapping[Path, str]
-    """Folders that were named among others and of which nothing is taken, each with the line that says why."""
+    """Inputs that give no picture, as what is not there, each with the line that says why."""
 
     @property
     def alone(self) -> bool:
-        """Whether there is one thing to do: then its failure is the command's."""
-        return len(self.jobs) + len(self.refused) == 1
+        """Whether there is one thing to do, or no picture at all: then a failure is the command's."""
+        return len(self.jobs) + len(self.refused) == 1 or not self.jobs
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
-        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is.
-
-        A job whose source is not there waits too, to fail: a slip in a name is not told as work that is done.
-        """
-        done = {job for job in self.jobs if not overwrite and file_there(job.target) and there(job.source)}
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
+        done = {job for job in self.jobs if not overwrite and file_there(job.target)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
@@ -63,6 +60,8 @@ def plan_jobs(
     keep_suffix: bool = False,
 ) -> Plan:
     """Pair every picture that is meant with the file of its result. Nothing is read but folders.
+
+    An input that is not there is known now, before a result may come to lie in its place.
 
     Args:
         inputs: Files, taken as they are named, and folders, walked for pictures; hidden files are left out.
@@ -82,9 +81,8 @@ def plan_jobs(
         Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, `out` is "-", no input gives a picture, `out` is one file for several
-            pictures, of no format that is written, or contradicts the suffix, two results would have one
-            name, or one would replace its own source.
+        SixteenfoldError: If nothing is named, `out` is "-", is one file for several pictures, of no format that is
+            written, or contradicts the suffix, two results would have one name, or one would replace its own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
@@ -115,7 +113,7 @@ def _jobs(
     placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
 ) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if out is not None and is_like_a_picture(out) and not _is_folder(out):
+    if placed and out is not None and is_like_a_picture(out) and not _is_folder(out):
         return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
@@ -282,26 +280,23 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
 def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
     """Every picture, those of formats that are not read among them, with the folder of its result.
 
-    Beside them the folders that give none, each with the reason; SixteenfoldError if no input gives any.
+    Beside them the inputs that give none, each with the reason.
     """
     placed: dict[Path, Path] = {}
     refused: dict[Path, str] = {}
     seen: set[str] = set()
     for path in inputs:
-        walked = _is_folder(path)
         try:
-            files = list(chain(*pictures_in(path))) if walked else [path]
+            files = list(chain(*pictures_at(path)))
         except SixteenfoldError as error:
             refused[path] = str(error)
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
-        root = path if walked else path.parent
+        root = path.parent if files == [path] else path
         for file in files:
             if _spelled_out(file) not in seen:
                 seen.add(_spelled_out(file))
                 placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
-    if not placed:
-        raise SixteenfoldError("; ".join(refused.values()))
     return placed, refused
 
 
