@@ -134,13 +134,27 @@ def test_two_sources_of_one_name_get_two_results(tmp_path: Path) -> None:
     }
 
 
-def test_results_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Two folders whose pictures share name and suffix, into one."""
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.png").touch()
-    with pytest.raises(SixteenfoldError, match="both results would be"):
-        plan_jobs([tmp_path / "one", tmp_path / "two"], tmp_path / "out", ending="_x16")
+@pytest.mark.parametrize(
+    ("sources", "ending", "shared"),
+    [
+        # Two folders whose pictures share name and suffix, into one.
+        (("one/a.png", "two/a.png"), "_x16", "a_x16.png"),
+        (("one/a.png", "two/a.png"), "", "a.png"),
+        # With a third of another suffix, which the suffixes tell apart from these.
+        (("one/a.png", "two/a.png", "one/a.jpg"), "_x16", "a.png_x16.png"),
+        # The name that one gets for its suffix, to be told from a third, is that of another.
+        (("one/a.png", "one/a.png.tif", "one/a.jpg"), "_x16", "a.png_x16.png"),
+    ],
+)
+def test_results_of_one_name_are_refused(tmp_path: Path, sources: tuple[str, ...], ending: str, shared: str) -> None:
+    paths = [tmp_path / name for name in sources]
+    touch(tmp_path, *sources)
+    with pytest.raises(SixteenfoldError) as caught:
+        plan_jobs(paths, tmp_path / "out", ending=ending)
+    assert str(caught.value) == (
+        f"{paths[0]} and {paths[1]}: both results would be {tmp_path / 'out' / shared}; "
+        "take one of them by itself, into another OUT"
+    )
 
 
 def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -97,11 +97,12 @@ def plan_jobs(
     earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
-    jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
+    jobs = [_checked(job) for job in _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)]
+    _check_apart(jobs)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
     named_and_made = named & made
     return Plan(
-        tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
+        tuple(job for job in jobs if _spelled_out(job.source) not in made),
         tuple(path for path in earlier if _spelled_out(path) not in made),
         tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
         tuple(unread),
@@ -119,16 +120,15 @@ def _jobs(
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
     }
-    shared = {target for target, count in Counter(targets.values()).items() if count > 1}
-    jobs = [
+    # Of sources with one name, from several folders, their suffixes would not tell which is which.
+    shared = Counter(target for target, _ in {(target, source.name) for source, target in targets.items()})
+    return [
         # What would take its source's place keeps that name, so that it is refused for that.
         Job(source, target.with_name(source.name + ending + target.suffix))
-        if target in shared and _spelled_out(target) != _spelled_out(source)
+        if shared[target] > 1 and _spelled_out(target) != _spelled_out(source)
         else Job(source, target)
         for source, target in targets.items()
     ]
-    _check_apart(jobs)
-    return jobs
 
 
 def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
@@ -321,7 +321,8 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         target = _spelled_out(job.target)
         if target in sources:
             raise SixteenfoldError(
-                f"{job.source} and {sources[target]}: both results would be {job.target}; give each folder its own OUT"
+                f"{sources[target]} and {job.source}: both results would be {job.target}; "
+                "take one of them by itself, into another OUT"
             )
         sources[target] = job.source
 
