@@ -743,14 +743,17 @@ def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: p
         write(tmp_path / name, 64, 64)
     for name in ("hr/b.bmp", "sr/c.svg"):
         (tmp_path / name).touch()
-    line = (
-        "2 passed over, of no format that is read (1 .bmp, 1 .svg), "
-        f"such as {tmp_path / 'hr' / 'b.bmp'}; convert to PNG"
-    )
+    passed_over, original = "passed over, of no format that is read", tmp_path / "hr" / "b.bmp"
+    # Only what may be the one that is missing is named beside it.
     said = refused(capsys, *finished_results(tmp_path))
+    line = f"1 {passed_over} (1 .bmp): {original}; convert to PNG"
     assert said.endswith(f"hr has no b (sr); {line}. Add them, or use --allow-missing")
     assert main([*finished_results(tmp_path), "--allow-missing"]) == 0
+    line = f"2 {passed_over} (1 .bmp, 1 .svg), such as {original}; convert to PNG"
     assert capsys.readouterr().err.splitlines()[-1] == f"warning: {line}"
+    (tmp_path / "sr" / "a.png").unlink()
+    original.unlink()
+    assert refused(capsys, *finished_results(tmp_path), "--overwrite", "--allow-missing").endswith("every other folder")
 
 
 def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
