@@ -117,8 +117,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
-        ("convert a.pth", ["DST"]),
-        ("train compact", ["--hr", "--out"]),
+        ("downscale a.png", ["sixteenfold: Missing: -o OUT; see sixteenfold downscale --help"]),
+        ("convert a.pth", ["sixteenfold: Missing: DST; see sixteenfold convert --help"]),
+        ("train compact", ["sixteenfold: Missing: --hr DIR..., --out RUN; see sixteenfold train --help"]),
+        (
+            "evaluate --hrr a --out b",
+            ["sixteenfold: Unrecognized options: --hrr a; Missing: --hr DIR; see sixteenfold"],
+        ),
         ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train --help"]),
     ],
 )
