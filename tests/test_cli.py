@@ -732,7 +732,7 @@ def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.
     assert main([*words, *also]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()[:3]] == ["sr", "one", "two"]
-    assert said.err == "warning: two: 1 of 1 pictures are the originals themselves; PSNR is infinite\n"
+    assert said.err == "warning: two: the only picture is the original itself; PSNR is infinite\n"
     (tmp_path / "first" / "a.png").write_text("no picture")
     write(tmp_path / "hr" / "b.png", 64, 64)
     assert "sr has no b; one has no b" in refused(capsys, *words, "--overwrite", *also[:2])

@@ -172,6 +172,10 @@ def test_no_pictures(tmp_path: Path) -> None:
     said = r"folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 cannot be read"
     with pytest.raises(SixteenfoldError, match=said):
         make_index([folder], 128, "a crop")
+    for name, why in (("small.png", "is 30x20"), ("broken.jpg", "cannot be read")):
+        said = rf"{name}: the only picture does not have the 128x128 pixels of a crop; it {why}$"
+        with pytest.raises(SixteenfoldError, match=said):
+            make_index([folder / name], 128, "a crop")
 
 
 def test_photographs_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:

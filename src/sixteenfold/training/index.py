@@ -140,10 +140,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             entries.append(Entry(path.resolve(), height, width))
     index = Index(tuple(entries), tuple(skipped), tuple(earlier), tuple(unread))
     if not entries:
-        largest = [f"the largest is {max(small)[1]}"] if small else []
+        alone = len(skipped) == 1
+        largest = [f"{'it' if alone else 'the largest'} is {max(small)[1]}"] if small else []
         broken = len(skipped) - len(small)
-        damaged = [f"{broken} cannot be read"] if broken else []
-        none = f"none of {len(skipped)} pictures has the {smallest}x{smallest} pixels of {need}"
+        damaged = [f"{'it' if alone else broken} cannot be read"] if broken else []
+        none = "the only picture does not have" if alone else f"none of {len(skipped)} pictures has"
+        none = f"{none} the {smallest}x{smallest} pixels of {need}"
         said = "; ".join((none, *largest, *damaged, *index.set_aside()))
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: {said}")
     return index
