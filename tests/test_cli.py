@@ -117,8 +117,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale a.png --fidelity high", ["--fidelity", "high"]),
         ("upscale a.png --size 1920", ["--size", "'1920' is not WIDTHxHEIGHT"]),
         ("upscale", ["INPUT"]),
-        ("convert a.pth", ["DST"]),
-        ("train compact", ["--hr", "--out"]),
+        ("downscale a.png", ["sixteenfold: Missing: -o OUT; see sixteenfold downscale --help"]),
+        ("convert a.pth", ["sixteenfold: Missing: DST; see sixteenfold convert --help"]),
+        ("train compact", ["sixteenfold: Missing: --hr DIR..., --out RUN; see sixteenfold train --help"]),
+        (
+            "evaluate --hrr a --out b",
+            ["sixteenfold: Unrecognized options: --hrr a; Missing: --hr DIR; see sixteenfold"],
+        ),
         ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train --help"]),
     ],
 )
@@ -364,6 +369,33 @@ def test_json_tells_programs_the_course(tmp_path: Path, model: str, capsys: pyte
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == ["planned", "started", "advanced", "advanced", "written"]
     assert events[-1]["target"] == str(tmp_path / "photo_x16.png")
+
+
+def test_json_tells_programs_of_inputs_that_give_no_picture(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing, empty = tmp_path / "missing.png", tmp_path / "empty"
+    empty.mkdir()
+    assert main(["upscale", str(missing), str(empty), "--model", model, "--json"]) == 2
+    said = capsys.readouterr()
+    *failed, planned = [json.loads(line) for line in said.out.splitlines()]
+    assert planned == {"event": "planned", "pictures": 0, "skipped": []}
+    assert [(event["event"], event["source"]) for event in failed] == [
+        ("failed", str(missing)),
+        ("failed", str(empty)),
+    ]
+    assert said.err.splitlines() == [f"sixteenfold: {event['reason']}" for event in failed]
+
+
+@pytest.mark.parametrize("verb", ["upscale", "downscale"])
+def test_a_missing_input_is_told_as_missing_though_the_results_go_there(
+    verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, new = write(tmp_path / "photo.png", 2, 2), tmp_path / "new"
+    options = ["--model", model] if verb == "upscale" else []
+    assert main([verb, str(photo), str(new), "-o", str(new), *options]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"sixteenfold: {new}: does not exist; check the name"
+    assert len(list(new.iterdir())) == 1
 
 
 def test_huge_pictures_are_read_when_allowed(
@@ -636,7 +668,7 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     assert main(words) == 0
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
-    assert "nothing.pth: cannot be read" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
+    assert "nothing.pth: does not exist; check the name" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
     assert "cannot be read (Is a directory)" in refused(capsys, "convert", tmp_path, ours)
     assert ours.read_text() == "precious"
     assert main([*words, "--overwrite"]) == 0
@@ -700,7 +732,7 @@ def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.
     assert main([*words, *also]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()[:3]] == ["sr", "one", "two"]
-    assert said.err == "warning: two: 1 of 1 pictures are the originals themselves; PSNR is infinite\n"
+    assert said.err == "warning: two: the only picture is the original itself; PSNR is infinite\n"
     (tmp_path / "first" / "a.png").write_text("no picture")
     write(tmp_path / "hr" / "b.png", 64, 64)
     assert "sr has no b; one has no b" in refused(capsys, *words, "--overwrite", *also[:2])
@@ -716,14 +748,17 @@ def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: p
         write(tmp_path / name, 64, 64)
     for name in ("hr/b.bmp", "sr/c.svg"):
         (tmp_path / name).touch()
-    line = (
-        "2 passed over, of no format that is read (1 .bmp, 1 .svg), "
-        f"such as {tmp_path / 'hr' / 'b.bmp'}; convert to PNG"
-    )
+    passed_over, original = "passed over, of no format that is read", tmp_path / "hr" / "b.bmp"
+    # Only what may be the one that is missing is named beside it.
     said = refused(capsys, *finished_results(tmp_path))
+    line = f"1 {passed_over} (1 .bmp): {original}; convert to PNG"
     assert said.endswith(f"hr has no b (sr); {line}. Add them, or use --allow-missing")
     assert main([*finished_results(tmp_path), "--allow-missing"]) == 0
+    line = f"2 {passed_over} (1 .bmp, 1 .svg), such as {original}; convert to PNG"
     assert capsys.readouterr().err.splitlines()[-1] == f"warning: {line}"
+    (tmp_path / "sr" / "a.png").unlink()
+    original.unlink()
+    assert refused(capsys, *finished_results(tmp_path), "--overwrite", "--allow-missing").endswith("every other folder")
 
 
 def test_evaluate_leaves_a_bad_picture_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
+from textwrap import dedent
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tyro
@@ -198,12 +199,18 @@ def _one_line(box: str, prog: str) -> str:
     """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
     box = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, where stdout is a terminal
     # Its parts lie between rules; these are hyphens where the terminal knows no better.
-    lines = (line.strip("╭╰╯│─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())
-    parts = [" ".join(part) for written, part in groupby(lines, bool) if written]
+    lines = (line.strip("╭╰╯│─").rstrip("─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())
+    listings = [dedent("\n".join(part)) for written, part in groupby(lines, bool) if written]
+    parts = [" ".join(listing.split()) for listing in listings]
     if len(parts) < 3:  # not as tyro draws it today
         return " ".join(parts)
     _title, cause, *offers, _further = parts  # the last names the program's help, where the verb's is what helps
     near = [offer.split()[3] for offer in offers if offer.startswith("Perhaps you meant:")]
+    if cause.startswith("Missing from "):
+        # What its help says of each stands below it and is indented further.
+        missing = re.findall(r"^ {4}(\S[^,\n]*)", listings[1], re.MULTILINE)
+        unknown = [offer for offer in offers if offer.startswith("Unrecognized options:")]
+        cause = "; ".join([*unknown, f"Missing: {', '.join(missing)}"])
     cause = cause.rstrip(".").removesuffix(". Expected 1 values")
     for theirs, ours in PLAIN_WORDS:
         cause = re.sub(theirs, ours, cause)

@@ -1,7 +1,6 @@
 """The report's folder: what a mistake leaves of it, and folders that are not to be had."""
 
-import os
-import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -77,28 +76,18 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.md", "earlier")]
 
 
-def test_folders_that_are_not_to_be_had() -> None:
+def test_folders_that_are_not_to_be_had(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is open, so the test steps down for the attempt."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for part, mode in (("shut", 0), ("fixed", 0o555)):
-            (folder / part).mkdir()
-            (folder / part).chmod(mode)
-        user, group = os.geteuid(), os.getegid()
-        if user == 0:
-            os.setegid(65534)
-            os.seteuid(65534)
-        try:
-            for out, words in (
-                ("shut", "shut: cannot be listed: Permission denied"),
-                ("shut/new", "shut/new: cannot be made: Permission denied"),
-                ("fixed", "fixed: cannot be written to: Permission denied"),
-                ("fixed/new", "fixed/new: cannot be made: Permission denied"),
-                ("n" * 300, "n: cannot be made: File name too long"),
-            ):
-                with pytest.raises(SixteenfoldError, match=words), report_folder(folder / out, overwrite=False):
-                    pass
-        finally:
-            os.seteuid(user)
-            os.setegid(group)
+    for part, mode in (("shut", 0), ("fixed", 0o555)):
+        (public / part).mkdir()
+        (public / part).chmod(mode)
+    with as_nobody:
+        for out, words in (
+            ("shut", "shut: cannot be listed: Permission denied"),
+            ("shut/new", "shut/new: cannot be made: Permission denied"),
+            ("fixed", "fixed: cannot be written to: Permission denied"),
+            ("fixed/new", "fixed/new: cannot be made: Permission denied"),
+            ("n" * 300, "n: cannot be made: File name too long"),
+        ):
+            with pytest.raises(SixteenfoldError, match=words), report_folder(public / out, overwrite=False):
+                pass

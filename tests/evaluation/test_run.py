@@ -103,7 +103,7 @@ def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
     assert scores.warnings == (
         "hr: 3 of 3 pictures are the originals themselves; PSNR is infinite",
         "linked: 3 of 3 pictures are the originals themselves; PSNR is infinite",
-        "other: 1 of 3 pictures are the originals themselves; PSNR is infinite",
+        "other: 1 of 3 pictures is the original itself; PSNR is infinite",
     )
     assert all(warning in (tmp_path / "out/report.html").read_text() for warning in scores.warnings)
     assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
@@ -122,6 +122,10 @@ def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
     with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png.*; nor 2 others"):
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
+    for folder in ("hr", "sr"):
+        (tmp_path / folder / "2.png").unlink()
+    with pytest.raises(SixteenfoldError, match="; nor 1 other$"):
+        evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
 
 
 def test_too_small_for_a_metric(save: Save, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Every picture that is meant gets one place for its result, and never its own."""
 
-import os
 import re
-import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,8 @@ def touch(folder: Path, *names: str) -> None:
 def plan(
     folder: Path, inputs: list[str], out: str | None, *, suffix: str | None = None, keep: bool = False
 ) -> dict[str, str]:
+    """What is to be made of which input; files that are named and not there are made first."""
+    touch(folder, *(name for name in inputs if not (folder / name).exists()))
     target = folder / out if out else None
     jobs = plan_jobs([folder / name for name in inputs], target, ending="_x16", suffix=suffix, keep_suffix=keep).jobs
     return {str(job.source.relative_to(folder)): str(job.target.relative_to(folder)) for job in jobs}
@@ -58,6 +59,7 @@ def test_a_folder_is_walked_and_mirrored(tmp_path: Path) -> None:
 
 def test_pictures_of_formats_that_are_not_read_are_told_of(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "in/b.BMP", "in/deep/c.ppm", "in/d.dzi", "in/notes.txt", "in/.e.bmp", "in/f.apng")
+    touch(tmp_path, "in/deep/g.bmp")
     inputs = [tmp_path / "in", tmp_path / "in" / "deep" / ".." / "deep" / "g.bmp", tmp_path / "in" / "a.png"]
     found = plan_jobs(inputs, tmp_path / "out", ending="_x16")
     assert found.unread == (tmp_path / "in" / "b.BMP", tmp_path / "in" / "deep" / "c.ppm")
@@ -132,25 +134,57 @@ def test_two_sources_of_one_name_get_two_results(tmp_path: Path) -> None:
     }
 
 
-def test_results_of_one_name_are_refused(tmp_path: Path) -> None:
-    """Two folders whose pictures share name and suffix, into one."""
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "a.png").touch()
-    with pytest.raises(SixteenfoldError, match="both results would be"):
-        plan_jobs([tmp_path / "one", tmp_path / "two"], tmp_path / "out", ending="_x16")
+@pytest.mark.parametrize(
+    ("sources", "ending", "shared"),
+    [
+        # Two folders whose pictures share name and suffix, into one.
+        (("one/a.png", "two/a.png"), "_x16", "a_x16.png"),
+        (("one/a.png", "two/a.png"), "", "a.png"),
+        # With a third of another suffix, which the suffixes tell apart from these.
+        (("one/a.png", "two/a.png", "one/a.jpg"), "_x16", "a.png_x16.png"),
+        # The name that one gets for its suffix, to be told from a third, is that of another.
+        (("one/a.png", "one/a.png.tif", "one/a.jpg"), "_x16", "a.png_x16.png"),
+    ],
+)
+def test_results_of_one_name_are_refused(tmp_path: Path, sources: tuple[str, ...], ending: str, shared: str) -> None:
+    paths = [tmp_path / name for name in sources]
+    touch(tmp_path, *sources)
+    with pytest.raises(SixteenfoldError) as caught:
+        plan_jobs(paths, tmp_path / "out", ending=ending)
+    assert str(caught.value) == (
+        f"{paths[0]} and {paths[1]}: both results would be {tmp_path / 'out' / shared}; "
+        "take one of them by itself, into another OUT"
+    )
 
 
 def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path: Path) -> None:
-    touch(tmp_path, "in/a.png", "others/b.bmp")
+    touch(tmp_path, "in/a.png", "others/b.BMP", "others/deep/c.bmp", "others/deep/d.svg", "others/notes.txt")
     (tmp_path / "empty").mkdir()
     for out in ("out", "one.png"):
         found = plan_jobs([tmp_path / name for name in ("empty", "in", "others")], tmp_path / out, ending="_x16")
         assert [job.source for job in found.jobs] == [tmp_path / "in" / "a.png"]
         assert list(found.refused) == [tmp_path / "empty", tmp_path / "others"] and not found.alone
-        assert found.refused[tmp_path / "others"].endswith("but 1 .bmp; convert to PNG")
-    with pytest.raises(SixteenfoldError, match="empty: holds no picture"):
-        plan_jobs([tmp_path / "empty", tmp_path / "others"], None, ending="_x16")
+        assert found.refused[tmp_path / "others"].endswith("but 2 .bmp, 1 .svg; convert to PNG")
+
+
+@pytest.mark.parametrize("out", [None, "new", "one.png"])
+def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path, out: str | None) -> None:
+    touch(tmp_path, "ok.png", "file", "new_x16.png")
+    (tmp_path / "empty").mkdir()
+    bad = {
+        "new": "does not exist; check the name",
+        "file/a.png": "does not exist, as part of its path is a file; check the name",
+        f"{'n' * 300}.png": "cannot be read (File name too long); check the name",
+        "empty": "holds no picture of a format that is read; check the name",
+    }
+    refused = {tmp_path / name: f"{tmp_path / name}: {said}" for name, said in bad.items()}
+    goal = out and tmp_path / out
+    found = plan_jobs([tmp_path / "ok.png", *refused], goal, ending="_x16")
+    assert ([job.source for job in found.jobs], found.refused) == ([tmp_path / "ok.png"], refused)
+    assert not found.alone
+    # Where no input gives a picture, that is the command's failure.
+    found = plan_jobs(list(refused), goal, ending="_x16")
+    assert (found.jobs, found.refused, found.alone) == ((), refused, True)
 
 
 def test_a_source_is_one_however_its_name_is_spelled(tmp_path: Path) -> None:
@@ -175,9 +209,6 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     ("inputs", "out", "suffix", "cause"),
     [
         ([], "out", None, "no INPUT"),
-        (["empty"], "out", None, "empty: holds no picture of a format that is read; check"),
-        (["others"], "out", None, r"others: holds no picture of a format that is read, but 2 \.bmp, 1 \.svg; convert"),
-        (["empty"], "out.png", None, "empty: holds no picture"),
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
         (["a.png"], "out.jpg", ".png", "--format png"),
@@ -188,9 +219,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     ],
 )
 def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None, cause: str) -> None:
-    (tmp_path / "empty").mkdir()
     touch(tmp_path / "in", "a.png", "b.png")
-    touch(tmp_path / "others", "a.BMP", "deep/b.bmp", "deep/c.svg", "notes.txt")
     with pytest.raises(SixteenfoldError, match=cause):
         plan(tmp_path, inputs, out, suffix=suffix)
 
@@ -210,6 +239,7 @@ def test_a_source_among_the_results_is_told_as_that_whoever_shares_its_name(tmp_
 
 
 def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
     assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg").jobs == (
         Job(tmp_path / "a.png", tmp_path / "b.jpeg"),
     )
@@ -231,35 +261,20 @@ def test_a_dash_is_no_folder() -> None:
         plan_jobs([Path("a.png")], Path("-"), ending="")
 
 
-def test_names_that_the_system_will_not_look_up_are_planned_all_the_same(tmp_path: Path) -> None:
-    """Reading or writing then says what is wrong, as of any other file."""
-    long = tmp_path / f"{'n' * 300}.png"
-    assert plan_jobs([long], long.with_suffix(".tif"), ending="").jobs == (Job(long, long.with_suffix(".tif")),)
-
-
-def test_files_in_a_folder_that_may_only_be_listed(tmp_path: Path) -> None:
+def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is open, so the test steps down for the attempt."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        touch(folder, "listed/a.png", "shut/b.png")
-        folder.chmod(0o755)
-        (folder / "listed").chmod(0o444)
-        (folder / "shut").chmod(0)
-        user, group = os.geteuid(), os.getegid()
-        if user == 0:
-            os.setegid(65534)
-            os.seteuid(65534)
-        try:
-            assert plan(folder, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
-            assert plan(folder, ["shut/b.png"], "shut/c.png") == {"shut/b.png": "shut/c.png"}
-            with pytest.raises(SixteenfoldError, match="shut: cannot be listed"):
-                plan(folder, ["shut"], None)
-            # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
-            refused = plan_jobs([folder, folder / "listed"], None, ending="_x16").refused
-            assert refused[folder].startswith(f"{folder}: left out whole, for {folder}/shut: cannot be listed")
-        finally:
-            os.seteuid(user)
-            os.setegid(group)
+    touch(public, "listed/a.png", "shut/b.png")
+    (public / "listed").chmod(0o444)
+    (public / "shut").chmod(0)
+    with as_nobody:
+        assert plan(public, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
+        # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
+        for path, said in (
+            (public / "shut" / "b.png", "may not be read; change its permissions or its folder's"),
+            (public / "shut", "cannot be listed (Permission denied); change its permissions"),
+            (public, f"nothing of it is taken, as {public}/shut cannot be listed (Permission denied); change its perm"),
+        ):
+            assert plan_jobs([path], public / "c.png", ending="").refused[path].startswith(f"{path}: {said}")
 
 
 def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:

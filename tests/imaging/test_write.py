@@ -2,14 +2,12 @@
 
 import errno
 import io
-import os
 import resource
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -153,20 +151,12 @@ def test_missing_folder(tmp_path: Path) -> None:
     refused(tmp_path / "no" / "a.png", "no is no folder; make it first")
 
 
-def test_unwritable_folder() -> None:
+def test_unwritable_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is writable, so the test steps down for the attempt."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o555)
-        user, group = os.geteuid(), os.getegid()
-        if user == 0:
-            os.setegid(65534)
-            os.seteuid(65534)
-        try:
-            refused(Path(folder) / "a.png", "may not be written|cannot be written")
-        finally:
-            os.seteuid(user)
-            os.setegid(group)
-        assert names(Path(folder)) == []
+    public.chmod(0o555)
+    with as_nobody:
+        refused(public / "a.png", "may not be written|cannot be written")
+    assert names(public) == []
 
 
 def test_too_long_a_name(tmp_path: Path) -> None:

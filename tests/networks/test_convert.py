@@ -12,6 +12,7 @@ import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -449,7 +450,7 @@ def complaint(path: Path) -> str | None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "does not exist; check the name"),
         (b"", "no checkpoint"),
         (b"hello, this is text", "no checkpoint"),
         (struct.pack("<Q", 2**40) + b'{"a":', "damaged safetensors"),
@@ -462,6 +463,12 @@ def test_other_files(tmp_path: Path, content: bytes | None, message: str) -> Non
         (tmp_path / "f.pth").write_bytes(content)
     with pytest.raises(SixteenfoldError, match=message):
         read_checkpoint(tmp_path / "f.pth")
+
+
+def test_a_checkpoint_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
+    (public / "shut").mkdir(0)
+    with as_nobody, pytest.raises(SixteenfoldError, match=r"f\.pth: may not be read; change its permissions"):
+        read_checkpoint(public / "shut" / "f.pth")
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:

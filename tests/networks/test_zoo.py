@@ -89,7 +89,7 @@ def test_unknown_names_offer_near_ones(shelf: Path) -> None:
 
 
 def test_missing_and_damaged_files_give_one_line(shelf: Path, tmp_path: Path) -> None:
-    with pytest.raises(SixteenfoldError, match="cannot be read"):
+    with pytest.raises(SixteenfoldError, match="does not exist"):
         zoo.load("nowhere/model.safetensors")
     with pytest.raises(SixteenfoldError, match="cannot be read"):
         zoo.load(tmp_path)

@@ -64,7 +64,7 @@ def test_not_json(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(SixteenfoldError, match="not a readable JSON"):
             from_json(path)
-    with pytest.raises(SixteenfoldError, match=r"nowhere\.json: cannot be read \(No such file or directory\)"):
+    with pytest.raises(SixteenfoldError, match=r"nowhere\.json: does not exist; check the name"):
         from_json(tmp_path / "nowhere.json")
 
 

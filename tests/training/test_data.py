@@ -1,3 +1,4 @@
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,7 @@ def test_no_pictures(tmp_path: Path) -> None:
         SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture of a format that is read; name"
     ):
         find_pictures([folder / "notes.txt"])
-    with pytest.raises(SixteenfoldError, match="missing: no such folder; name"):
+    with pytest.raises(SixteenfoldError, match="missing: does not exist; check the name"):
         find_pictures([tmp_path / "missing"])
     assert find_pictures([good / "good.png"]) == ([good / "good.png"], [])
     save(folder / "small.png", 20, 30)
@@ -173,6 +174,16 @@ def test_no_pictures(tmp_path: Path) -> None:
     said = r"folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 cannot be read"
     with pytest.raises(SixteenfoldError, match=said):
         make_index([folder], 128, "a crop")
+    for name, why in (("small.png", "is 30x20"), ("broken.jpg", "cannot be read")):
+        said = rf"{name}: the only picture does not have the 128x128 pixels of a crop; it {why}$"
+        with pytest.raises(SixteenfoldError, match=said):
+            make_index([folder / name], 128, "a crop")
+
+
+def test_photographs_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
+    (public / "shut").mkdir(0)
+    with as_nobody, pytest.raises(SixteenfoldError, match="shut/photos: may not be read; change its permissions"):
+        find_pictures([public / "shut" / "photos"])
 
 
 def test_an_index_of_something_else(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_broken_photographs_are_left_out_and_listed_once(entries: list[Entry], t
     assert greys(kept.at(0)) == [0, 1, 2, 3, 4] and len(kept.skipped) == 1
     with pytest.raises(SixteenfoldError, match="no usable picture"):
         Kept([broken], torch.device("cpu"))
-    with pytest.raises(SixteenfoldError, match="none of 2 photographs can be read"):
+    with pytest.raises(SixteenfoldError, match="no photograph can be read; the last of 2: "):
         Window([broken], size=2, crops=1, seed=0).at(0)
 
 

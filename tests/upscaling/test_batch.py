@@ -239,9 +239,11 @@ def test_events_tell_the_course(tmp_path: Path, upscaler: Upscaler) -> None:
     (tmp_path / "in" / "b.png").write_text("no picture")
     stream = io.StringIO()
     (tmp_path / "empty").mkdir()
-    upscale_files([tmp_path / "empty", tmp_path / "in"], tmp_path, lambda: upscaler, watch=json_lines(stream))
-    refused, planned, *events = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert refused["event"] == "failed" and refused["source"] == str(tmp_path / "empty")
+    inputs = [tmp_path / name for name in ("empty", "missing.png", "in")]
+    upscale_files(inputs, tmp_path, lambda: upscaler, watch=json_lines(stream))
+    empty, missing, planned, *events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    for refused, source in ((empty, inputs[0]), (missing, inputs[1])):
+        assert refused["event"] == "failed" and refused["source"] == str(source)
     assert planned == {"event": "planned", "pictures": 2, "skipped": []}
     of_a = [event for event in events if event["source"].endswith("a.png")]
     assert [event["event"] for event in of_a] == ["started", "advanced", "advanced", "advanced", "written"]

@@ -4,7 +4,6 @@ Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it 
 """
 
 import re
-import stat
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.folders import passed_over, pictures_in
+from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
@@ -77,7 +76,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
     others: dict[str, dict[str, Path]] = {}
     for name, path in {**sources.results, **({} if sources.lr is None else {SMALL: sources.lr})}.items():
         others[name], passed = list_pictures(path)
-        unread += passed
+        unread |= passed
     missing: list[str] = []
     for folder, files in others.items():
         if lacking := sorted(originals.keys() - files.keys()):
@@ -85,40 +84,39 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
         if extra := sorted(files.keys() - originals.keys()):
             missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
+    unpaired = set(originals).union(*others.values()).difference(paired)
+    # What is missing may be there in such a format; what else is passed over explains nothing.
+    there_but_unread = passed_over([file for file, key in unread.items() if key in unpaired])
     if missing and not allow_missing:
-        said = "; ".join((*missing, *passed_over(unread)))
+        said = "; ".join((*missing, *there_but_unread))
         raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
     if not paired:
-        said = "; ".join(("none of its pictures has a namesake in every other folder", *passed_over(unread)))
+        said = "; ".join(("none of its pictures has a namesake in every other folder", *there_but_unread))
         raise SixteenfoldError(f"{sources.hr}: {said}")
     small = others.pop(SMALL, {})
     return [
         Case(key, originals[key], small.get(key), {name: files[key] for name, files in others.items()})
         for key in paired
-    ], (*missing, *passed_over(unread))
+    ], (*missing, *passed_over(list(unread)))
 
 
-def list_pictures(path: Path) -> tuple[dict[str, Path], list[Path]]:
-    """The pictures of a folder and its subfolders, or one file, by the name that pairs them; those that are not read.
+def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
+    """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
+
+    Beside them those of formats that are not read, each with the name that would.
 
     Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
     picture, or when two pictures have the same name.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        reason = "no such file or folder" if isinstance(error, FileNotFoundError) else error.strerror
-        raise SixteenfoldError(f"{path}: {reason}; check the name") from error
-    if not stat.S_ISDIR(mode):
-        return {_key(Path(path.name)): path}, []
     found: dict[str, Path] = {}
-    pictures, unread = pictures_in(path)
+    pictures, unread = pictures_at(path)
+    root = path.parent if pictures == [path] else path
     for file in pictures:
-        key = _key(file.relative_to(path))
+        key = _key(file.relative_to(root))
         if key in found:
             raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
         found[key] = file
-    return found, unread
+    return found, {file: _key(file.relative_to(root)) for file in unread}
 
 
 def _key(file: Path) -> str:

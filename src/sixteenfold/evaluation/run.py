@@ -96,7 +96,8 @@ def evaluate(
                     failures.append(str(outcome))
                 progress.advance(task)
         if not rows:
-            others = f"; nor {len(failures) - 1} others" if len(failures) > 1 else ""
+            more = len(failures) - 1
+            others = f"; nor {more} other{'s' if more > 1 else ''}" if more else ""
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
         facts = _facts(protocol, lr, synthesize, engine)
@@ -181,7 +182,9 @@ def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
     for name in cases[0].results:
         count = sum(_same_file(case.hr, case.results[name]) for case in cases)
         if count:
-            warnings.append(f"{name}: {count} of {len(cases)} pictures are the originals themselves; PSNR is infinite")
+            such = "is the original itself" if count == 1 else "are the originals themselves"
+            which = "the only picture" if len(cases) == 1 else f"{count} of {len(cases)} pictures"
+            warnings.append(f"{name}: {which} {such}; PSNR is infinite")
     return warnings
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.formats import format_of, is_like_a_picture, is_unread_picture
+from sixteenfold.imaging.ordinary import unreadable
 from sixteenfold.imaging.read import is_picture
 
 
@@ -36,19 +37,16 @@ class Plan:
     unread: tuple[Path, ...]
     """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
     refused: Mapping[Path, str]
-    """Folders that were named among others and of which nothing is taken, each with the line that says why."""
+    """Inputs that give no picture, as what is not there, each with the line that says why."""
 
     @property
     def alone(self) -> bool:
-        """Whether there is one thing to do: then its failure is the command's."""
-        return len(self.jobs) + len(self.refused) == 1
+        """Whether there is one thing to do, or no picture at all: then a failure is the command's."""
+        return len(self.jobs) + len(self.refused) == 1 or not self.jobs
 
     def divided(self, *, overwrite: bool) -> tuple[list[Job], tuple[Path, ...]]:
-        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is.
-
-        A job whose source is not there waits too, to fail: a slip in a name is not told as work that is done.
-        """
-        done = {job for job in self.jobs if not overwrite and file_there(job.target) and there(job.source)}
+        """The jobs that wait, and the results that are skipped as they exist; with `overwrite` none is."""
+        done = {job for job in self.jobs if not overwrite and file_there(job.target)}
         return [job for job in self.jobs if job not in done], tuple(job.target for job in self.jobs if job in done)
 
 
@@ -62,6 +60,8 @@ def plan_jobs(
     keep_suffix: bool = False,
 ) -> Plan:
     """Pair every picture that is meant with the file of its result. Nothing is read but folders.
+
+    An input that is not there is known now, before a result may come to lie in its place.
 
     Args:
         inputs: Files, taken as they are named, and folders, walked for pictures; hidden files are left out.
@@ -81,9 +81,8 @@ def plan_jobs(
         Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, `out` is "-", no input gives a picture, `out` is one file for several
-            pictures, of no format that is written, or contradicts the suffix, two results would have one
-            name, or one would replace its own source.
+        SixteenfoldError: If nothing is named, `out` is "-", is one file for several pictures, of no format that is
+            written, or contradicts the suffix, two results would have one name, or one would replace its own source.
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: name at least one picture or folder")
@@ -98,11 +97,12 @@ def plan_jobs(
     earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
-    jobs = _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)
+    jobs = [_checked(job) for job in _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)]
+    _check_apart(jobs)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
     named_and_made = named & made
     return Plan(
-        tuple(_checked(job) for job in jobs if _spelled_out(job.source) not in made),
+        tuple(job for job in jobs if _spelled_out(job.source) not in made),
         tuple(path for path in earlier if _spelled_out(path) not in made),
         tuple(job.source for job in jobs if _spelled_out(job.source) in named_and_made),
         tuple(unread),
@@ -114,22 +114,21 @@ def _jobs(
     placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
 ) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if out is not None and is_like_a_picture(out) and not _is_folder(out):
+    if placed and out is not None and is_like_a_picture(out) and not _is_folder(out):
         return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
     }
-    shared = {target for target, count in Counter(targets.values()).items() if count > 1}
-    jobs = [
+    # Of sources with one name, from several folders, their suffixes would not tell which is which.
+    shared = Counter(target for target, _ in {(target, source.name) for source, target in targets.items()})
+    return [
         # What would take its source's place keeps that name, so that it is refused for that.
         Job(source, target.with_name(source.name + ending + target.suffix))
-        if target in shared and _spelled_out(target) != _spelled_out(source)
+        if shared[target] > 1 and _spelled_out(target) != _spelled_out(source)
         else Job(source, target)
         for source, target in targets.items()
     ]
-    _check_apart(jobs)
-    return jobs
 
 
 def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list[Path]:
@@ -163,12 +162,31 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     Raises:
         SixteenfoldError: If a folder cannot be listed, or no picture is found that can be read.
     """
-    files = list(_files_in(folder))
+    try:
+        files = list(_files_in(folder))
+    except OSError as error:
+        # One that is closed within it: nothing else of it is taken either, which has to be said.
+        closed = Path(error.filename)
+        told = "" if closed == folder else f"nothing of it is taken, as {closed} "
+        raise SixteenfoldError(f"{folder}: {told}cannot be listed ({error.strerror}); change its permissions") from None
     pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
     if not pictures:
         held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
         raise SixteenfoldError(f"{folder}: holds no picture of a format that is read{held}")
     return pictures, unread
+
+
+def pictures_at(path: Path) -> tuple[list[Path], list[Path]]:
+    """What a path stands for: a folder for what `pictures_in` finds there, a file for itself, whatever its name.
+
+    Raises:
+        SixteenfoldError: As `pictures_in`, and if nothing is there, or the system does not tell.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    return pictures_in(path) if stat.S_ISDIR(mode) else ([path], [])
 
 
 def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
@@ -193,12 +211,9 @@ def kinds(paths: Iterable[Path]) -> str:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """The files that `pictures_in` chooses from."""
-    try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
-    except OSError as error:
-        raise SixteenfoldError(f"{folder}: cannot be listed ({error.strerror}); change its permissions") from None
+    """The files that `pictures_in` chooses from. Raises OSError, with its name, if a folder cannot be listed."""
+    with os.scandir(folder) as listed:
+        entries = sorted(listed, key=lambda entry: entry.name)
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -265,28 +280,23 @@ def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
 def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
     """Every picture, those of formats that are not read among them, with the folder of its result.
 
-    Beside them the folders that give none, each with the reason; SixteenfoldError if no input gives any.
+    Beside them the inputs that give none, each with the reason.
     """
     placed: dict[Path, Path] = {}
     refused: dict[Path, str] = {}
     seen: set[str] = set()
     for path in inputs:
-        walked = _is_folder(path)
         try:
-            files = list(chain(*pictures_in(path))) if walked else [path]
+            files = list(chain(*pictures_at(path)))
         except SixteenfoldError as error:
-            # One that is closed within it: nothing else of it is taken either, which has to be said.
-            said = str(error)
-            refused[path] = said if said.startswith(f"{path}: ") else f"{path}: left out whole, for {said}"
+            refused[path] = str(error)
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
-        root = path if walked else path.parent
+        root = path.parent if files == [path] else path
         for file in files:
             if _spelled_out(file) not in seen:
                 seen.add(_spelled_out(file))
                 placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
-    if not placed:
-        raise SixteenfoldError("; ".join(refused.values()))
     return placed, refused
 
 
@@ -311,7 +321,8 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         target = _spelled_out(job.target)
         if target in sources:
             raise SixteenfoldError(
-                f"{job.source} and {sources[target]}: both results would be {job.target}; give each folder its own OUT"
+                f"{sources[target]} and {job.source}: both results would be {job.target}; "
+                "take one of them by itself, into another OUT"
             )
         sources[target] = job.source
 

@@ -1,4 +1,4 @@
-"""What can be read to its end."""
+"""What can be read to its end, and what is said of what cannot be read at all."""
 
 import stat
 from pathlib import Path
@@ -13,3 +13,17 @@ def check_ordinary(path: Path, mode: int) -> None:
     """
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+
+
+def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:
+    """The user's mistake behind what the system raised when the path was looked up or opened."""
+    match error:
+        case FileNotFoundError():
+            said = "does not exist; check the name"
+        case NotADirectoryError():
+            said = "does not exist, as part of its path is a file; check the name"
+        case PermissionError():
+            said = "may not be read; change its permissions or its folder's"
+        case _:  # a name that the system does not take is a ValueError
+            said = f"cannot be read ({getattr(error, 'strerror', None) or error}); check the name"
+    return SixteenfoldError(f"{path}: {said}")

@@ -1,6 +1,5 @@
 """Any picture file -> Image: pixels, alpha apart, metadata, and what was lost or changed."""
 
-import errno
 import os
 import re
 import stat
@@ -16,7 +15,7 @@ import pyvips
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.ordinary import check_ordinary
+from sixteenfold.imaging.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging.tiffexif import exif_of
 
 MAX_PIXELS = 178_956_970
@@ -117,23 +116,9 @@ def _opened(path: Path) -> Generator[int]:
         check_ordinary(path, mode)
         file = path.open("rb")
     except (OSError, ValueError) as error:
-        raise SixteenfoldError(_cannot_open(path, error)) from error
+        raise unreadable(path, error) from error
     with file:
         yield file.fileno()
-
-
-def _cannot_open(path: Path, error: Exception) -> str:
-    match error:
-        case FileNotFoundError():
-            return f"{path}: does not exist; check the name"
-        case PermissionError():
-            return f"{path}: may not be read; change its permissions"
-        case OSError() if error.errno == errno.ENOTDIR:
-            return f"{path}: does not exist, as part of its path is a file; check the name"
-        case OSError():
-            return f"{path}: cannot be opened: {error.strerror}; check the name"
-        case _:
-            return f"{str(path)!r}: cannot be opened: {error}; check the name"
 
 
 def _loader(path: Path, head: bytes) -> str:

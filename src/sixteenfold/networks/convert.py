@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.ordinary import check_ordinary
+from sixteenfold.imaging.ordinary import check_ordinary, unreadable
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 from sixteenfold.networks.torchfile import TorchFile, open_torch_file
 from sixteenfold.networks.unpickle import Record, StoredTensor, shown
@@ -122,7 +122,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
             return None
         state = safetensors.torch.load_file(path)
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror or error}); check the name") from None
+        raise unreadable(path, error) from None
     except safetensors.SafetensorError as error:
         raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
     return {name: tensor.to(torch.float32) for name, tensor in state.items()}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.ordinary import unreadable
 from sixteenfold.networks.unpickle import Machine, RefusedError, Storage, StoredTensor, shown
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -74,7 +75,7 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
         else:
             raise SixteenfoldError(f"{path}: no checkpoint; give a .pth or .pt file of PyTorch, or a .safetensors file")
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror or error}); check the name") from None
+        raise unreadable(path, error) from None
     except RefusedError as error:
         raise SixteenfoldError(
             f"{path}: refused, it {error}, which tensors do not need; nothing in it was run. "

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.ordinary import unreadable
 from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, require
 
@@ -265,7 +266,7 @@ def from_json(path: Path) -> TrainConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise SixteenfoldError(f"{path}: cannot be read ({error.strerror})") from None
+        raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
     return _build(TrainConfig, values, str(path))

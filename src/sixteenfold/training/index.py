@@ -8,7 +8,7 @@ from pathlib import Path
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import passed_over, pictures_in, results_among, set_aside
+from sixteenfold.imaging.folders import passed_over, pictures_at, results_among, set_aside
 from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.whole import write_whole
 from sixteenfold.upscaling.picture import ENDINGS
@@ -95,6 +95,7 @@ def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
+<<<<<<< HEAD
     if not folder.exists():
         raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
     if not folder.is_dir():
@@ -104,6 +105,12 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
             )
         return [folder], []
     return pictures_in(folder)
+=======
+    pictures, unread = pictures_at(folder)
+    if pictures == [folder] and not is_picture(folder):
+        raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+    return pictures, unread
+>>>>>>> left-in
 
 
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
@@ -145,10 +152,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             entries.append(Entry(path.resolve(), height, width))
     index = Index(tuple(entries), tuple(skipped), tuple(earlier), tuple(unread))
     if not entries:
-        largest = [f"the largest is {max(small)[1]}"] if small else []
+        alone = len(skipped) == 1
+        largest = [f"{'it' if alone else 'the largest'} is {max(small)[1]}"] if small else []
         broken = len(skipped) - len(small)
-        damaged = [f"{broken} cannot be read"] if broken else []
-        none = f"none of {len(skipped)} pictures has the {smallest}x{smallest} pixels of {need}"
+        damaged = [f"{'it' if alone else broken} cannot be read"] if broken else []
+        none = "the only picture does not have" if alone else f"none of {len(skipped)} pictures has"
+        none = f"{none} the {smallest}x{smallest} pixels of {need}"
         said = "; ".join((none, *largest, *damaged, *index.set_aside()))
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: {said}")
     return index

@@ -87,7 +87,7 @@ class Window:
         found = [self._picture(place) for place in range(first, first + self._size)]
         pictures = [picture for picture in found if picture is not None]
         if not pictures:
-            raise SixteenfoldError(f"none of {self._size} photographs can be read; the last: {self.skipped[-1]}")
+            raise SixteenfoldError(f"no photograph can be read; the last of {self._size}: {self.skipped[-1]}")
         return pictures
 
     def _entry(self, place: int) -> Entry:

@@ -1,5 +1,6 @@
 """One process or many: where to compute, and what happens when one of several is lost or told to stop."""
 
+import atexit
 import gc
 import os
 import signal
@@ -42,6 +43,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
             precision=PRECISIONS[precision],  # pyright: ignore[reportArgumentType]
         )
         fabric.launch()
+        if world > 1:
+            atexit.register(part, fabric)  # where something ends the run before it does so itself
     except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise SixteenfoldError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from None
     if fabric.device.type == "cuda":
@@ -85,7 +88,7 @@ def part(fabric: Fabric) -> None:
     Left to the end of the program, their threads may wake up when Python is gone: "terminate called without an active
     exception", and a run that had done all its work ends with the status of an abort.
     """
-    if fabric.world_size > 1:
+    if fabric.world_size > 1 and torch.distributed.is_initialized():
         gc.collect()  # DDP holds the connections in cycles of references
         torch.distributed.destroy_process_group()
 

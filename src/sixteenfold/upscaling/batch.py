@@ -28,7 +28,7 @@ class BatchReport:
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
-    """A line for each folder that gave nothing and each picture that could not be done."""
+    """A line for each input that gave no picture and each picture that could not be done."""
 
 
 def upscale_files(
@@ -68,8 +68,8 @@ def upscale_files(
         allow_huge: Read pictures too that declare more pixels than is sane.
 
     Raises:
-        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made. A
-            picture that cannot be done is among the report's failures, the only one too.
+        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made. An
+            input or picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
@@ -86,8 +86,8 @@ def upscale_files(
         if console:
             watches.append(stack.enter_context(shown_on(console)))
         batch = _Batch(watches)
-        for folder, reason in plan.refused.items():
-            batch.tell(Failed(folder, reason))
+        for source, reason in plan.refused.items():
+            batch.tell(Failed(source, reason))
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))

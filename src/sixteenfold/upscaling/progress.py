@@ -63,7 +63,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Failed:
-    """A picture could not be done, or a folder gave none; the batch goes on."""
+    """A picture could not be done, or an input gave none; the batch goes on."""
 
     source: Path
     reason: str
