@@ -95,22 +95,12 @@ def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
-<<<<<<< HEAD
-    if not folder.exists():
-        raise SixteenfoldError(f"{folder}: no such folder; name one of photographs")
-    if not folder.is_dir():
-        if not is_picture(folder):
-            raise SixteenfoldError(
-                f"{folder}: neither a folder nor a picture of a format that is read; name a folder of photographs"
-            )
-        return [folder], []
-    return pictures_in(folder)
-=======
     pictures, unread = pictures_at(folder)
     if pictures == [folder] and not is_picture(folder):
-        raise SixteenfoldError(f"{folder}: neither a folder nor a picture; name a folder of photographs")
+        raise SixteenfoldError(
+            f"{folder}: neither a folder nor a picture of a format that is read; name a folder of photographs"
+        )
     return pictures, unread
->>>>>>> left-in
 
 
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
