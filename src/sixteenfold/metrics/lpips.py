@@ -97,11 +97,12 @@ class LPIPSSums:
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage's maps: (N, C, h, w) and (N or 1, C, h, w)."""
         distance = self._lpips.distance(stage, first, second)
-        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2), dtype=torch.float64)
+        # Few enough rows for a sum in float32; the sum of all is kept on the CPU, as an Apple GPU has no float64.
+        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2)).cpu().double()
         self._sizes[stage] += distance.shape[1] * distance.shape[2]
 
     def result(self) -> Tensor:
-        """(N,) float64."""
+        """(N,) float64, on the CPU."""
         means = [torch.as_tensor(total) / size for total, size in zip(self._sums, self._sizes, strict=True)]
         return torch.stack(means).sum(dim=0)
 

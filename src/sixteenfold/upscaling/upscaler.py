@@ -88,7 +88,8 @@ class Upscaler:
         for i in range(count):
             top = 0
             for band in self.bands(lr[i : i + 1]):
-                sr[i : i + 1, :, top : top + band.shape[2]] = band
+                # Moved before it takes lr's type: an Apple GPU has no float64.
+                sr[i : i + 1, :, top : top + band.shape[2]] = band.to(lr.device)
                 top += band.shape[2]
         return sr
 
