@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class AppleGPU(TorchFunctionMode):
-    """As if tensors lay on a device without float64, but for new ones, those that `cpu()` gives, and what they become."""
+    """As if tensors lay on a device without float64, but for new ones, those of `cpu()`, and what they become."""
 
     def __init__(self) -> None:
         super().__init__()

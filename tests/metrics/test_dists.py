@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
@@ -55,6 +56,16 @@ def test_strips_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monke
     assert sr.grad is not None and sr.grad.isfinite().all()
     monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
     assert torch.allclose(measure(sr.detach(), hr), whole.detach(), atol=1e-5)
+
+
+def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair(32, 32)
+    measure, seen, normalise = DISTS(), [], DISTS.normalise
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    measure(sr, hr)
+    measure(sr.requires_grad_(), hr)
+    assert seen == [False, True, True]
 
 
 def test_equal_pictures_and_a_small_one() -> None:

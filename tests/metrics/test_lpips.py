@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
@@ -53,6 +54,17 @@ def test_strips_equal_the_whole(net: weights.Net, size: tuple[int, int], monkeyp
     whole = measure(sr.requires_grad_(), hr).detach()
     monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
     assert torch.allclose(measure(sr.detach(), hr), whole, atol=1e-6, rtol=1e-5)
+
+
+@needs_weights
+def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair()
+    measure, seen, normalise = LPIPS(), [], LPIPS.normalise
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    measure(sr, hr)
+    measure(sr.requires_grad_(), hr)
+    assert seen == [False, True, True]
 
 
 @needs_weights

@@ -448,7 +448,8 @@ def test_what_modules_share_is_not_looked_at_without_end(tmp_path: Path) -> None
     module = nn.Module()
     for _ in range(12):  # 4096 paths, each of them to all these names
         outer = nn.Module()
-        outer._parameters, outer._modules = shared, {"a": module, "b": module}
+        outer._modules = {"a": module, "b": module}
+        vars(outer)["_parameters"] = shared
         module = outer
     torch.save(module, tmp_path / "shared.pth")
     with pytest.raises(SixteenfoldError, match="without end"):

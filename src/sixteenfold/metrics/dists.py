@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
 from sixteenfold.metrics.strips import strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
@@ -51,7 +52,7 @@ class DISTS(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(N, 3, H, W) twice, in [0, 1] -> (N,).
 
-        Without gradients, large pictures are read in strips of rows, to the same value.
+        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
         Raises SixteenfoldError when the shapes differ or a side is below 16.
         """
         check_pair("DISTS", self.backbone, sr, hr)
@@ -68,6 +69,7 @@ class DISTS(nn.Module):
         """RGB in [0, 1] -> what the backbone was trained on."""
         return (image - self.mean) / self.std
 
+    @true_fp32()
     @torch.no_grad()
     def _stream(self, sr: Tensor, hr: Tensor, sums: "DISTSSums") -> None:
         count = sr.shape[0]
@@ -96,7 +98,7 @@ class DISTSSums:
         parts: list[Tensor] = []
         for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
             sums = [product.sum(dim=(2, 3)) for product in (x, y, x.square(), y.square(), x * y)]
-            parts.append(torch.stack(torch.broadcast_tensors(*sums)))
+            parts.append(torch.stack([one.expand_as(sums[-1]) for one in sums]))
         # Kept on the CPU, as an Apple GPU has no float64.
         self._sums[stage] = self._sums[stage] + torch.stack(parts).cpu().double().sum(dim=0)
         self._sizes[stage] += first.shape[2] * first.shape[3]
