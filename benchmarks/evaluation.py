@@ -102,7 +102,10 @@ def tensor(pixels: np.ndarray) -> Tensor:
 
 
 def torchvision_stack(net: Net) -> nn.Sequential:
-    """The layers that torchvision would give, with the same weights."""
+    """The layers that torchvision would give, with the same weights.
+
+    Made of ours, so a wrong one would be wrong on both sides: that is for tests/metrics, which have torchvision's list.
+    """
     stack = AlexNet() if net == "alex" else VGG16()
     stack.fill(find_weights(net).convolutions)
     layers = [layer for stage in stack.stages for layer in stage.children()]

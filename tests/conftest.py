@@ -1,12 +1,17 @@
-"""Rights of files, for the tests of every room: root has them all, so a test steps down for an attempt."""
+"""For the tests of every room: an ordinary user's rights, since root has them all, and a device that is not here."""
 
 import os
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 
 @pytest.fixture
@@ -34,3 +39,31 @@ def public() -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+class AppleGPU(TorchFunctionMode):
+    """As if tensors lay on a device without float64, but for new ones, those of `cpu()`, and what they become."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on_cpu: dict[int, Tensor] = {}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func is Tensor.cpu:
+            result = result.clone()
+        given, made = (
+            [part for part in tree_leaves(parts) if isinstance(part, Tensor)] for parts in ((args, kwargs), result)
+        )
+        double = any(part.dtype == torch.float64 for part in given)
+        if func is Tensor.cpu or double or all(id(part) in self._on_cpu for part in given):
+            self._on_cpu |= {id(part): part for part in made}
+        elif any(part.dtype == torch.float64 for part in made):
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+        return result
+
+
+@pytest.fixture
+def apple_gpu() -> AppleGPU:
+    """A context; what was made before it lies on the device."""
+    return AppleGPU()

@@ -3,12 +3,11 @@
     python tools/ship.py NAME WEIGHTS WORDS.json REPORT...
 
 WEIGHTS is what training left. WORDS.json is the card but for what is read off here: the shape, the figures, the
-hash. Each REPORT is the folder of a `sixteenfold evaluate --synthesize --baseline bicubic` of the float16 file,
-which is why this is done twice: first without a report, to have the file that is to be measured.
+weights' hash. Each REPORT is the folder of a `sixteenfold evaluate --synthesize --baseline bicubic` of the float16
+file, which is why this is done twice: first without a report, to have the file that is to be measured.
 """
 
 import dataclasses
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 
 from sixteenfold.networks import zoo
-from sixteenfold.networks.state import shape_of
+from sixteenfold.networks.state import digest, shape_of
 
 
 def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
@@ -24,13 +23,12 @@ def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
     zoo.MODELS.mkdir(exist_ok=True)
     generator = zoo.load(weights)
     zoo.save(generator, target, {}, torch.float16)
-    digest = hashlib.sha256(target.read_bytes()).hexdigest()
     card = {
         "name": name,
         **json.loads(words.read_text(encoding="utf-8")),
         "shape": dataclasses.asdict(shape_of(generator)),
         "figures": {key: value for report in reports for key, value in figures(report).items()},
-        "sha256": digest,
+        "sha256": digest(zoo.load(target)),
     }
     target.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; {zoo.card(name).figures}")

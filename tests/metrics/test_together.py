@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.metrics import strips
 from sixteenfold.metrics.dists import DISTS
@@ -43,6 +44,17 @@ def test_compiled_convolutions_and_pytorchs_give_the_same(monkeypatch: pytest.Mo
         assert value.item() > 0.05
         assert torch.allclose(compiled[name], value, atol=1e-6, rtol=0), name
         assert not torch.equal(compiled[name], value)  # else one of the two ways was not gone
+
+
+def test_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch, apple_gpu: TorchFunctionMode) -> None:
+    monkeypatch.setattr(backbones, "winograd_machine", lambda: None)
+    hr, sr = torch.rand(2, 1, 3, 40, 40, generator=torch.Generator().manual_seed(8))
+    together, alone = Together(["lpips", "lpips_vgg", "dists"]), (LPIPS(), LPIPS("vgg"), DISTS())
+    with apple_gpu:
+        joint = together(hr, sr)
+        single = [measure(sr, hr) for measure in alone]
+    for name, value in zip(joint, single, strict=True):
+        torch.testing.assert_close(joint[name].float(), value, atol=1e-5, rtol=0)
 
 
 def test_new_weights_are_seen() -> None:

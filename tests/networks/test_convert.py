@@ -3,9 +3,11 @@
 import copy
 import importlib
 import io
+import json
 import os
 import pickle
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -213,6 +215,26 @@ def test_sizes_are_read_off_the_tensors(tiny: Generator) -> None:
     assert shape_from_state(tiny.state_dict()) == GeneratorShape((6, 8, 4), (3, 4), (2, 1))
 
 
+def test_a_network_is_no_larger_than_its_file() -> None:
+    """Building thousands of blocks, only to say that their tensors are missing, would take minutes."""
+    state = {f"first.blocks.{i}.x": torch.zeros(0) for i in range(1500)}
+    assert shape_from_state(state).blocks == (50, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["stem", "bridge", "refine", "first.blocks.0.dense.0.convs.0", "second.blocks.0.dense.0.convs.0"]
+)
+@pytest.mark.parametrize("side", [2**40, 2**62, 2**64 - 1])
+def test_sizes_beyond_any_tensor_give_one_line(tmp_path: Path, name: str, side: int) -> None:
+    empty = {"dtype": "F32", "shape": [side, 0], "data_offsets": [0, 0]}
+    # So many that the blocks are believed.
+    header = json.dumps({f"{name}.weight": empty, **{f"{i}": empty | {"shape": [0]} for i in range(30)}}).encode()
+    (tmp_path / "f.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    message = complaint(tmp_path / "f.safetensors")
+    assert message is not None and re.search("no tensor can be that large|cannot be had in float32", message)
+    assert "\n" not in message
+
+
 def test_differences_are_named(tmp_path: Path) -> None:
     state = authors_state()
     del state["RRDB_trunk2.0.RDB2.conv3.weight"]
@@ -403,6 +425,36 @@ def test_many_views_of_one_storage_do_not_fill_the_memory(tmp_path: Path) -> Non
     torch.save({str(i): base[:] for i in range(500)}, tmp_path / "views.pth")
     with pytest.raises(SixteenfoldError, match="more elements than the file has bytes"):
         read_checkpoint(tmp_path / "views.pth")
+
+
+NUMBERS = b"(" + b"K\x01" * 2000 + b"tq\x00"
+PAIRS = b"](" + b"".join(b"M" + struct.pack("<H", i) + b"N\x86" for i in range(2000)) + b"eq\x00"
+REPEATED = {
+    "torch.Size": NUMBERS + b"](" + b"ctorch\nSize\nh\x00\x85R" * 500 + b"e",
+    "OrderedDict": PAIRS + b"](" + b"ccollections\nOrderedDict\nh\x00\x85R" * 500 + b"e",
+    "OrderedDict of one pair": NUMBERS + b"](" + b"ccollections\nOrderedDict\n]h\x00a\x85R" * 500 + b"e",
+    "arguments": NUMBERS + b"](" + b"ctorch\ndevice\nh\x00R" * 500 + b"e",
+}
+
+
+@pytest.mark.parametrize("kind", REPEATED)
+def test_a_list_that_calls_repeat_does_not_fill_the_memory(tmp_path: Path, kind: str) -> None:
+    zip_with(b"\x80\x02" + REPEATED[kind] + b"\x86.", tmp_path / "many.pth")
+    with pytest.raises(SixteenfoldError, match=r"more than (8 dimensions|it holds)|too many values to unpack"):
+        read_checkpoint(tmp_path / "many.pth")
+
+
+def test_what_modules_share_is_not_looked_at_without_end(tmp_path: Path) -> None:
+    shared = {f"{i:03}": None for i in range(1000)}
+    module = nn.Module()
+    for _ in range(12):  # 4096 paths, each of them to all these names
+        outer = nn.Module()
+        outer._modules = {"a": module, "b": module}
+        vars(outer)["_parameters"] = shared
+        module = outer
+    torch.save(module, tmp_path / "shared.pth")
+    with pytest.raises(SixteenfoldError, match="without end"):
+        read_checkpoint(tmp_path / "shared.pth")
 
 
 def test_modules_within_themselves_end(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.generator import Generator
@@ -173,6 +174,17 @@ def test_what_cannot_be_had_is_said(device, precision, said):
     with pytest.raises(SixteenfoldError, match=said) as caught:
         make_engine(generator(), device, precision)
     assert "\n" not in str(caught.value)
+
+
+def test_fp32_is_not_tf32(monkeypatch):
+    monkeypatch.setattr(engine_module, "winograd_machine", lambda: None)
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+    network, seen = generator(), []
+    for conv in (network.stem, network.up1, network.last):
+        conv.register_forward_hook(lambda *_: seen.append(cudnn.allow_tf32))
+    upscale(make_engine(network, "cpu", "fp32"), noise(1, 3, 4, 4))
+    assert seen == [False] * 3
+    assert cudnn.allow_tf32
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

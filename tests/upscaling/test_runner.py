@@ -3,10 +3,11 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import runner
+from sixteenfold.upscaling import engine, runner
 from sixteenfold.upscaling.engine import Engine
 from sixteenfold.upscaling.runner import Fitting
 from sixteenfold.upscaling.tiles import Tile, plan
@@ -105,3 +106,17 @@ def test_one_bad_number_is_seen(value: float):
     assert runner._is_finite(image)
     image[0, 1, 20, 30] = value
     assert not runner._is_finite(image)
+
+
+def test_huge_numbers_are_finite():
+    assert runner._is_finite(torch.full((1, 3, 40, 40), 3e38))
+
+
+@pytest.mark.parametrize("size", [None, (100, 60)])
+def test_a_device_without_float64(
+    network: Generator, monkeypatch: pytest.MonkeyPatch, apple_gpu: TorchFunctionMode, size: tuple[int, int] | None
+):
+    monkeypatch.setattr(engine, "winograd_machine", lambda: None)
+    upscaler = Upscaler(network, device="cpu", precision="fp32", tile=16)
+    with apple_gpu:
+        assert sum(band.shape[2] for band in upscaler.bands(LR, size=size)) == (size or (512, 320))[0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
 from sixteenfold.metrics.niqe import niqe
@@ -90,6 +91,7 @@ class Scorer:
         """Where the weights of LPIPS were found, in words for a report."""
         self._pyiqa = {key: _pyiqa(key, device) for key in sorted(keys) if key.startswith("pyiqa:")}
 
+    @true_fp32()
     @torch.no_grad()
     def score(
         self, hr: Tensor, results: Sequence[Tensor], lr: Tensor | None, whole: Sequence[Tensor]

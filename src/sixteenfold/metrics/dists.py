@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
 from sixteenfold.metrics.strips import strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
@@ -51,7 +52,7 @@ class DISTS(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(N, 3, H, W) twice, in [0, 1] -> (N,).
 
-        Without gradients, large pictures are read in strips of rows, to the same value.
+        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
         Raises SixteenfoldError when the shapes differ or a side is below 16.
         """
         check_pair("DISTS", self.backbone, sr, hr)
@@ -68,6 +69,7 @@ class DISTS(nn.Module):
         """RGB in [0, 1] -> what the backbone was trained on."""
         return (image - self.mean) / self.std
 
+    @true_fp32()
     @torch.no_grad()
     def _stream(self, sr: Tensor, hr: Tensor, sums: "DISTSSums") -> None:
         count = sr.shape[0]
@@ -87,26 +89,28 @@ class DISTSSums:
     def __init__(self, dists: DISTS) -> None:
         self._dists = dists
         stages = len(dists.texture)
-        self._sums: list[list[Tensor | float]] = [[0.0] * 5 for _ in range(stages)]
+        self._sums: list[Tensor] = [torch.zeros(5, 1, 1, dtype=torch.float64)] * stages
         self._sizes = [0] * stages
 
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
-        sums = self._sums[stage]
         rows = max(1, AT_ONCE // (first[:, :, 0].numel()))
+        parts: list[Tensor] = []
         for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
-            for i, product in enumerate((x, y, x.square(), y.square(), x * y)):
-                sums[i] = sums[i] + product.sum(dim=(2, 3)).double()
+            sums = [product.sum(dim=(2, 3)) for product in (x, y, x.square(), y.square(), x * y)]
+            parts.append(torch.stack([one.expand_as(sums[-1]) for one in sums]))
+        # Kept on the CPU, as an Apple GPU has no float64.
+        self._sums[stage] = self._sums[stage] + torch.stack(parts).cpu().double().sum(dim=0)
         self._sizes[stage] += first.shape[2] * first.shape[3]
 
     def result(self) -> Tensor:
-        """(N,) float64."""
+        """(N,) float64, on the CPU."""
         similarity: Tensor | float = 0.0
         for stage, sums in enumerate(self._sums):
-            x, y, xx, yy, xy = (torch.as_tensor(total) / self._sizes[stage] for total in sums)
+            x, y, xx, yy, xy = sums / self._sizes[stage]
             texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
             spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
             structure = (2 * (xy - x * y) + STABILISER) / (spread + STABILISER)
-            similarity = similarity + texture @ self._dists.texture[stage].double()
-            similarity = similarity + structure @ self._dists.structure[stage].double()
+            similarity = similarity + texture @ self._dists.texture[stage].cpu().double()
+            similarity = similarity + structure @ self._dists.structure[stage].cpu().double()
         return 1 - torch.as_tensor(similarity)

@@ -1,7 +1,8 @@
 """PSNR and SSIM.
 
-Both are computed in strips of rows, in double precision where it matters, so that they equal
-scikit-image and their memory stays bounded. uint8 tensors in 0..255 are taken as well.
+Both are computed in strips of rows, in double precision, so that they equal scikit-image and their
+memory stays bounded; on the CPU, as not every GPU has that precision. uint8 tensors in 0..255 are
+taken as well.
 """
 
 from functools import cache
@@ -27,7 +28,7 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     equal pictures give infinity. Raises SixteenfoldError when the shapes differ.
     """
     _check(sr, hr, smallest=1)
-    total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
+    total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, sr.shape[2], STRIP):
         part = slice(top, top + STRIP)
         difference = _strip(sr[:, :, part], on_luma) - _strip(hr[:, :, part], on_luma)
@@ -45,7 +46,7 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """
     _check(sr, hr, smallest=2 * SSIM_RADIUS + 1)
     rows = sr.shape[2] - 2 * SSIM_RADIUS
-    total = torch.zeros(sr.shape[0], dtype=torch.float64, device=sr.device)
+    total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, rows, STRIP):
         part = slice(top, top + STRIP + 2 * SSIM_RADIUS)
         total += _ssim_map(_strip(sr[:, :, part], on_luma), _strip(hr[:, :, part], on_luma)).sum(dim=(1, 2, 3))
@@ -54,7 +55,8 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
 
 
 def _strip(rows: Tensor, on_luma: bool) -> Tensor:
-    """Rows of a picture in double precision."""
+    """Rows of a picture in double precision, on the CPU."""
+    rows = rows.cpu()
     return luma(unit_range(rows)).double() if on_luma else unit_range(rows, torch.float64)
 
 

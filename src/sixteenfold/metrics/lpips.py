@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.strips import strips
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
@@ -49,7 +50,7 @@ class LPIPS(nn.Module):
         """(N, 3, H, W) and (N, 3, H, W) in [0, 1] -> (N,).
 
         Without gradients, large pictures are read in strips of rows, to the same value, so that
-        memory grows with their width alone. With gradients they are taken whole.
+        memory grows with their width alone, and never by TF32. With gradients they are taken whole.
 
         Raises SixteenfoldError when the shapes differ or the pictures are too small for the stack.
         """
@@ -72,6 +73,7 @@ class LPIPS(nn.Module):
         difference = (_unit(first) - _unit(second)).square()
         return F.conv2d(difference, self.heads[stage].view(1, -1, 1, 1)).squeeze(1)
 
+    @true_fp32()
     @torch.no_grad()
     def _stream(self, sr: Tensor, hr: Tensor) -> Tensor:
         count = sr.shape[0]
@@ -97,11 +99,12 @@ class LPIPSSums:
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage's maps: (N, C, h, w) and (N or 1, C, h, w)."""
         distance = self._lpips.distance(stage, first, second)
-        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2), dtype=torch.float64)
+        # Few enough rows for a sum in float32; the sum of all is kept on the CPU, as an Apple GPU has no float64.
+        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2)).cpu().double()
         self._sizes[stage] += distance.shape[1] * distance.shape[2]
 
     def result(self) -> Tensor:
-        """(N,) float64."""
+        """(N,) float64, on the CPU."""
         means = [torch.as_tensor(total) / size for total, size in zip(self._sums, self._sizes, strict=True)]
         return torch.stack(means).sum(dim=0)
 

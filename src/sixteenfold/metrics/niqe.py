@@ -39,7 +39,7 @@ def niqe(picture: Tensor) -> float:
         raise SixteenfoldError(f"NIQE: a picture of {size} is too small, at least {2 * BLOCK}x{BLOCK} is needed")
     # Block by block, for a large uint8 picture should not have to exist as floats.
     rows = torch.split(picture[:, :, :height, :width], BLOCK, dim=2)
-    grey = torch.cat([(luma(unit_range(part)) * 255).round().double() for part in rows], dim=2)[0, 0]
+    grey = torch.cat([(luma(unit_range(part.cpu())) * 255).round().double() for part in rows], dim=2)[0, 0]
     half = resize(grey[None, None], (height // 2, width // 2), scale=0.5)[0, 0]
     features = torch.cat((_features(grey, BLOCK), _features(half, BLOCK // 2)), dim=1)
     usable = features[~features.isnan().any(dim=1)]

@@ -42,7 +42,8 @@ AUTHORS_BLOCK = re.compile(r"RRDB_trunk(2?)\.([0-9]+)\.RDB([1-3])\.conv([1-5])")
 # A tensor that says "ESRGAN's x4 network" in each of the three namings it is found in.
 SINGLE_TRUNK = re.compile(r"RRDB_trunk\.0\.RDB1\.|body\.0\.rdb1\.|(model\.)?1\.sub\.0\.RDB1\.")
 
-MOST_TENSORS = 100_000
+MOST_CHARACTERS = 10_000_000
+"""Of the names in a pickled module, counted anew wherever a part of it is met again; the full network has 1,300,000."""
 DEEPEST_MODULE = 50
 
 
@@ -120,12 +121,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
         # An eight-byte length, then JSON.
         if start[8:] != b"{":
             return None
-        state = safetensors.torch.load_file(path)
+        state = {name: tensor.to(torch.float32) for name, tensor in safetensors.torch.load_file(path).items()}
     except OSError as error:
         raise unreadable(path, error) from None
     except safetensors.SafetensorError as error:
         raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
-    return {name: tensor.to(torch.float32) for name, tensor in state.items()}
+    except (TypeError, RuntimeError):  # PyTorch's, of numbers of four bits or a side beyond 2**63
+        raise SixteenfoldError(
+            f"{path}: has a tensor that cannot be had in float32; give a checkpoint of this network"
+        ) from None
+    return state
 
 
 def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
@@ -155,21 +160,25 @@ def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
 def _module_tensors(module: Record) -> dict[str, StoredTensor]:
     """The parameters and buffers of a pickled nn.Module and its children, named as its state_dict would."""
     found: dict[str, StoredTensor] = {}
-    pending, visited = [(module, "", 0)], 0
+    pending, characters = [(module, "", 0)], 0
     while pending:
         record, prefix, depth = pending.pop()
-        visited += 1
         attributes = _named(record.state)
-        for kind in ("_parameters", "_buffers"):
-            for name, value in _named(attributes.get(kind)).items():
-                if isinstance(value, StoredTensor):
-                    found[prefix + name] = value
-        for name, child in reversed(_named(attributes.get("_modules")).items()):
+        parameters, buffers, children = (
+            _named(attributes.get(f"_{kind}")) for kind in ("parameters", "buffers", "modules")
+        )
+        # A module may hold itself, or one child under many names.
+        characters += 1 + sum(
+            len(prefix) + len(name) for part in (attributes, parameters, buffers, children) for name in part
+        )
+        if depth > DEEPEST_MODULE or characters > MOST_CHARACTERS:
+            raise ValueError("nests modules without end")
+        for name, value in (*parameters.items(), *buffers.items()):
+            if isinstance(value, StoredTensor):
+                found[prefix + name] = value
+        for name, child in reversed(children.items()):
             if isinstance(child, Record):
                 pending.append((child, f"{prefix}{name}.", depth + 1))
-        # A module may hold itself, or one child under many names.
-        if depth > DEEPEST_MODULE or visited + len(found) + len(pending) > MOST_TENSORS:
-            raise ValueError("nests modules without end")
     if not found:
         raise ValueError(f"holds an object of class {shown(module.name)} without tensors")
     return found

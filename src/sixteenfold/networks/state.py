@@ -15,6 +15,9 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.whole import write_whole
 from sixteenfold.networks.generator import Generator
 
+BLOCK_TENSORS = 30
+"""Of an RRDB: a weight and a bias for each of its fifteen convolutions."""
+
 
 @dataclass(frozen=True)
 class GeneratorShape:
@@ -60,7 +63,7 @@ def shape_from_state(state: Mapping[str, Tensor]) -> GeneratorShape:
     def count(trunk: str) -> int:
         found = {match[1] for name in state if (match := re.match(rf"{trunk}\.blocks\.([0-9]{{1,6}})\.", name))}
         # A stray high index must not make us build a network larger than the file.
-        return min(max(map(int, found), default=-1) + 1, len(state))
+        return min(max(map(int, found), default=-1) + 1, len(state) // BLOCK_TENSORS)
 
     def growth(trunk: str, otherwise: int) -> int:
         return outputs(f"{trunk}.blocks.0.dense.0.convs.0.weight", otherwise)
@@ -87,16 +90,22 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
         SixteenfoldError: If a tensor is missing, unexpected or of another shape; the first of each is named.
     """
     shape = shape_from_state(state)
-    with torch.device("meta"):
-        generator = Generator(shape.features, shape.growth, shape.blocks)
+    try:
+        with torch.device("meta"):
+            generator = shape.build()
+    except RuntimeError:  # An empty tensor can have a side of any length.
+        raise _misfit(source, shape, "no tensor can be that large") from None
     differences = _differences(state, generator.state_dict())
     if differences:
-        raise SixteenfoldError(
-            f"{source}: does not fit a x16 generator ({shape}): {'; '.join(differences)}; "
-            "give a checkpoint of this network"
-        )
+        raise _misfit(source, shape, "; ".join(differences))
     generator.load_state_dict(state, assign=True)
     return generator.eval()
+
+
+def _misfit(source: Path, shape: GeneratorShape, why: str) -> SixteenfoldError:
+    return SixteenfoldError(
+        f"{source}: does not fit a x16 generator ({shape}): {why}; give a checkpoint of this network"
+    )
 
 
 def _differences(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:

@@ -7,6 +7,7 @@ it. A call of anything else is refused. `pickletools` splits the program into it
 """
 
 import pickletools
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from typing import IO, Any, TypeVar, cast
 
@@ -54,6 +55,8 @@ TEXTS = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING",
 LITERALS = INTEGERS | TEXTS | {"BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+MOST_DIMENSIONS = 8
 
 
 class RefusedError(Exception):
@@ -117,12 +120,16 @@ class Machine:
     memo: dict[int, object] = field(default_factory=dict[int, object])
     storages: dict[str, Storage] = field(default_factory=dict[str, Storage])
     """Every storage that was named so far."""
+    position: int = 0
+    """How far the program is read, in bytes."""
+    given: int = 0
+    """Elements that calls were given so far."""
 
     def run(self, program: bytes | IO[bytes]) -> object:
         """The object that a pickle describes; of a stream, read to the end of that pickle exactly."""
-        self.stack, self.marks, self.memo = [], [], {}
-        for step, argument, _ in pickletools.genops(program):
-            name = step.name
+        self.stack, self.marks, self.memo, self.given = [], [], {}, 0
+        for step, argument, position in pickletools.genops(program):
+            name, self.position = step.name, position or 0
             if name == "STOP":
                 break
             if name not in IGNORED and not (self._push(name, argument) or self._collect(name) or self._make(name)):
@@ -186,6 +193,7 @@ class Machine:
             self.stack.append(Record(_checked(cls, Global).name))
         elif name == "REDUCE":
             function, arguments = self._pop(2)
+            self._count(_tuple(arguments))
             self.stack.append(_call(_checked(function, Global).name, _tuple(arguments)))
         elif name == "BUILD":
             (state,) = self._pop(1)
@@ -200,6 +208,14 @@ class Machine:
         else:
             return False
         return True
+
+    def _count(self, arguments: tuple[object, ...]) -> None:
+        """Refuse calls that together take more than the program has bytes: one long list can be given to any number."""
+        self.given += len(arguments) + sum(
+            len(cast(Sized, part)) for part in arguments if isinstance(part, list | tuple)
+        )
+        if self.given > self.position:
+            raise ValueError("gives its calls more than it holds")
 
     def _pop(self, count: int) -> tuple[object, ...]:
         if len(self.stack) < count:
@@ -255,7 +271,7 @@ def _call(function: str, arguments: tuple[object, ...]) -> object:
 
 def _tensor(storage: Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> StoredTensor:
     tensor = StoredTensor(storage, offset, size, stride)
-    if len(size) != len(stride) or len(size) > 8:
+    if len(size) != len(stride):
         raise ValueError("has a tensor whose sizes and strides do not belong together")
     if tensor.elements > storage.elements:
         raise ValueError("has a tensor larger than its storage")
@@ -269,7 +285,8 @@ def _dictionary(function: str, arguments: tuple[object, ...]) -> dict[object, ob
     result: dict[object, object] = {}
     if function == "collections.OrderedDict" and arguments:
         for pair in cast(list[object], _checked(arguments[0], list)):
-            _set_items(result, tuple(cast(list[object], pair)) if isinstance(pair, list) else _tuple(pair))
+            key, value = cast(list[object], pair) if isinstance(pair, list) else _tuple(pair)
+            _set_items(result, (key, value))
     return result
 
 
@@ -306,7 +323,11 @@ def _natural(value: object) -> int:
 
 
 def _naturals(value: object) -> tuple[int, ...]:
-    return tuple(_natural(item) for item in _tuple(value))
+    """A tensor's sizes or strides."""
+    sizes = _tuple(value)
+    if len(sizes) > MOST_DIMENSIONS:
+        raise ValueError(f"has a tensor of more than {MOST_DIMENSIONS} dimensions")
+    return tuple(map(_natural, sizes))
 
 
 def shown(value: object) -> str:

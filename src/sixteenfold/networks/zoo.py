@@ -12,7 +12,7 @@ import torch
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
-from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
+from sixteenfold.networks.state import GeneratorShape, build, digest, save, shape_of
 
 __all__ = ["Card", "blend", "card", "default", "load", "names", "save"]
 
@@ -47,7 +47,7 @@ class Card:
     known_failures: tuple[str, ...]
     """What it does badly."""
     sha256: str | None = None
-    """Of the weights' file, in hexadecimal."""
+    """Of the weights, as `state.digest` gives and reports name it; checked where the model is loaded."""
     fidelity_partner: str | None = None
     """Of a perceptual model: the shipped model of the same shape that was trained for fidelity alone (see `blend`)."""
 
@@ -77,10 +77,13 @@ def load(name_or_path: str | Path) -> Generator:
 
     Raises:
         SixteenfoldError: If there is no such model (nearest names are offered) or file, or the file is
-            damaged or does not hold exactly a generator's tensors.
+            damaged or does not hold exactly a generator's tensors, or not those of a shipped model's card.
     """
     path = _weights(name_or_path)
-    return build(read_checkpoint(path), path)
+    generator = build(read_checkpoint(path), path)
+    if name_or_path in names() and card(str(name_or_path)).sha256 not in (None, digest(generator)):
+        raise SixteenfoldError(f"{path}: damaged, these are not the weights of its card; install sixteenfold again")
+    return generator
 
 
 def blend(name: str, fidelity: float) -> Generator:

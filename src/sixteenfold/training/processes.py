@@ -48,7 +48,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise SixteenfoldError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from None
     if fabric.device.type == "cuda":
-        # Crops are of one size, so cuDNN may try its algorithms out; fp32 networks (LPIPS) go by TF32 there.
+        # Crops are of one size, so cuDNN may try its algorithms out; steps in fp32 go by TF32, validation does not.
         torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
     return fabric
 

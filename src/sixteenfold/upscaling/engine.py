@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels import winograd_machine
+from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.networks.generator import Generator
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -64,7 +65,7 @@ class Engine:
 
     Its methods are the generator's parts, for pictures of any size, one after the other of whatever
     sizes: nothing is kept between calls but memory that the next overwrites. They take float32 from
-    any device, and give float32 on `device`. The same input gives the same result.
+    any device, and give float32 on `device`. The same input gives the same result. fp32 is never TF32.
 
     Args:
         parts: What runs.
@@ -83,16 +84,19 @@ class Engine:
         self.description = description
         self.features = features
 
+    @true_fp32()
     @torch.inference_mode()
     def first_trunk(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> features (N, f1, H, W)."""
         return self._parts.first_trunk(lr)
 
+    @true_fp32()
     @torch.inference_mode()
     def enlarge(self, features: Tensor) -> Tensor:
         """First-trunk features (N, f1, H, W) -> second-trunk input (N, f2, 4H, 4W)."""
         return self._parts.enlarge(features)
 
+    @true_fp32()
     @torch.inference_mode()
     def second_trunk(self, features: Tensor) -> Tensor:
         """Second-trunk input (N, f2, h, w) -> picture (N, 3, 4h, 4w), near [0, 1] but not clamped."""

@@ -141,5 +141,6 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _is_finite(image: Tensor) -> bool:
-    # One sum instead of a mask of the picture's size: an infinity or a not-a-number survives adding.
-    return bool(torch.isfinite(image.sum(dtype=torch.float64)))
+    # An infinity or a not-a-number survives adding, so a finite sum needs no mask of the picture's size. The other way
+    # round a sum of huge numbers can overflow, and in float64 no Apple GPU adds.
+    return bool(image.sum().isfinite()) or bool(image.isfinite().all())

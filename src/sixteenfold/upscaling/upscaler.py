@@ -10,6 +10,7 @@ from torch import Tensor
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS, SCALE
 from sixteenfold.upscaling.enlargement import FIRST_MARGIN, MARGIN, Enlargement, bands
 from sixteenfold.upscaling.runner import Fitting, Runner, Say
@@ -78,6 +79,8 @@ class Upscaler:
 
         Raises:
             ValueError: If lr is not of this shape, not of floats, or not finite.
+            SixteenfoldError: If memory does not suffice for the smallest tiles, or the weights are damaged: the
+                network gives infinite values in fp32 too.
         """
         if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
@@ -88,7 +91,8 @@ class Upscaler:
         for i in range(count):
             top = 0
             for band in self.bands(lr[i : i + 1]):
-                sr[i : i + 1, :, top : top + band.shape[2]] = band
+                # Moved before it takes lr's type: an Apple GPU has no float64.
+                sr[i : i + 1, :, top : top + band.shape[2]] = band.to(lr.device)
                 top += band.shape[2]
         return sr
 
@@ -108,6 +112,7 @@ class Upscaler:
         Raises:
             ValueError: If lr is not one RGB or grey picture with pixels and of finite floats, or the size is empty
                 or too large.
+            SixteenfoldError: Out of the iterator, as from a call.
         """
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
             raise ValueError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
@@ -132,11 +137,8 @@ class Upscaler:
         """A hash of all but the picture that decides a result: weights, device, precision and settings."""
         if self._fingerprint is None:
             settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, MARGIN, FIRST_MARGIN)
-            digest = hashlib.sha256(repr(settings).encode())
-            for name, tensor in sorted(self._runner.generator.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-            self._fingerprint = digest.hexdigest()
+            decisive = (*settings, digest(self._runner.generator))
+            self._fingerprint = hashlib.sha256(repr(decisive).encode()).hexdigest()
         return self._fingerprint
 
 
