@@ -178,7 +178,7 @@ def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path
         "empty": "holds no picture of a format that is read; check the name",
     }
     refused = {tmp_path / name: f"{tmp_path / name}: {said}" for name, said in bad.items()}
-    goal = out and tmp_path / out
+    goal = None if out is None else tmp_path / out
     found = plan_jobs([tmp_path / "ok.png", *refused], goal, ending="_x16")
     assert ([job.source for job in found.jobs], found.refused) == ([tmp_path / "ok.png"], refused)
     assert not found.alone

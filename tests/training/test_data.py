@@ -140,7 +140,7 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
     assert len(set(both.entries)) == 4 and tmp_path / "a_x16.png" not in both.earlier
     # A small one's result is large enough, and yet none to train on: that has to be said.
     save(tmp_path / "deep" / "a.png", 4, 4)
-    with pytest.raises(SixteenfoldError, match=r"the largest is 4x4; 1 left out, named like results of upscale"):
+    with pytest.raises(SixteenfoldError, match=r"it is 4x4; 1 left out, named like results of upscale"):
         make_index([tmp_path / "deep"], 40, "a crop")
 
 
