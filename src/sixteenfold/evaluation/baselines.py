@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import resize
+from sixteenfold.imaging.resample import mirrored, resize
 
 BASELINES = ("bicubic", "lanczos")
 
@@ -33,6 +33,5 @@ def _lanczos(length: int, factor: int) -> Tensor:
     distance = centre[:, None] - place
     weight = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
     weight = weight / weight.sum(dim=1, keepdim=True)
-    folded = place.remainder(2 * length)
-    folded = torch.minimum(folded, 2 * length - 1 - folded).long()
-    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, folded, weight)
+    pixel = mirrored(place.long(), length)
+    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, pixel, weight)

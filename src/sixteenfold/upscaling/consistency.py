@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.imaging.resample import downscale, mirrored, resize
 
 SCALE = 16
 ROUNDS = 4
@@ -67,8 +67,8 @@ def _there_and_back(image: Tensor) -> Tensor:
     """Enlarge by 16 and reduce again, DU: a symmetric seven-tap filter over symmetric borders."""
     for dim in (-2, -1):
         length = image.shape[dim]
-        place = torch.arange(-FILTER_REACH, length + FILTER_REACH, device=image.device).remainder(2 * length)
-        padded = image.index_select(dim, torch.minimum(place, 2 * length - 1 - place))
+        place = torch.arange(-FILTER_REACH, length + FILTER_REACH, device=image.device)
+        padded = image.index_select(dim, mirrored(place, length))
         image = sum((padded.narrow(dim, i, length) * tap for i, tap in enumerate(_taps())), torch.zeros_like(image))
     return image
 
