@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import mirrored, resize
+from sixteenfold.imaging.resample import SCALE, mirrored, resize
 
 BASELINES = ("bicubic", "lanczos")
 
 
-def enlarge(lr: Tensor, method: str, factor: int = 16) -> Tensor:
+def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
     """(N, C, H, W) -> (N, C, factor*H, factor*W), not clamped.
 
     "bicubic" is MATLAB's imresize; "lanczos" the windowed sinc of three lobes, its weights made to

@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+SCALE = 16
+"""How many times as large a side everything here is about: what `downscale` takes away and the network gives back."""
 MATRIX = 2**20
 """Most numbers in a matrix that resizes one direction on a GPU."""
 
@@ -42,7 +44,7 @@ def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) 
     return _along(_along(image, -1, *columns), -2, *rows)
 
 
-def downscale(image: Tensor, factor: int = 16) -> Tensor:
+def downscale(image: Tensor, factor: int = SCALE) -> Tensor:
     """Shrink by an integer as MATLAB's `imresize(image, 1/factor)` does.
 
     Args:

@@ -13,9 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import downscale, mirrored, resize
+from sixteenfold.imaging.resample import SCALE, downscale, mirrored, resize
 
-SCALE = 16
 ROUNDS = 4
 """Rounds of the default projection; docs/tiling.md has the figures that chose it."""
 KERNEL_REACH = 2
@@ -40,7 +39,7 @@ def project(sr: Tensor, lr: Tensor, rounds: int = ROUNDS) -> Tensor:
     """
     height, width = lr.shape[-2:]
     if sr.shape != (*lr.shape[:2], SCALE * height, SCALE * width):
-        raise ValueError(f"an enlargement of {tuple(lr.shape)} by 16 cannot be {tuple(sr.shape)}")
+        raise ValueError(f"an enlargement of {tuple(lr.shape)} by {SCALE} cannot be {tuple(sr.shape)}")
     if rounds < 0:
         raise ValueError(f"rounds cannot be negative: {rounds}")
     if rounds == 0:
