@@ -372,7 +372,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with redirect_stdout(cast(TextIO, _Output(sys.stdout))):
+        with redirect_stdout(cast(TextIO, _Output())):
             status = _run(words)
             sys.stdout.flush()  # while it can still be said that it did not work
         return status
@@ -416,8 +416,8 @@ class _Output:
     BrokenPipeError stays what it is: no file raises it.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        self._stream = sys.stdout
 
     def write(self, text: str) -> int:
         with self._told():
