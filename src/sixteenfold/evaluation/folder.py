@@ -38,7 +38,7 @@ def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
         raise
 
 
-def write_whole(target: Path, parts: Iterable[str]) -> None:
+def write_parts(target: Path, parts: Iterable[str]) -> None:
     """Write part by part, as `imaging.whole` does it. OSError passes through, and leaves nothing behind."""
     with whole(target) as file:
         # The bytes of a file's name need not be text: those that are not appear as escapes.
