@@ -14,9 +14,9 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.ordinary import check_ordinary
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.ordinary import check_ordinary
 from sixteenfold.imaging.tiffexif import exif_of
 
 MAX_PIXELS = 178_956_970

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.folders import passed_over, pictures_in, results_among, set_aside
 from sixteenfold.imaging.read import is_picture, measure
-from sixteenfold.imaging.whole import write_whole
 from sixteenfold.upscaling.picture import ENDINGS
 
 CROP = "a crop with its surroundings (a smaller patch needs fewer)"

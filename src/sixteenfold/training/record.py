@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.color import to_pixels
-from sixteenfold.imaging.whole import write_whole
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal for a bar."""
