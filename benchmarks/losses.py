@@ -25,7 +25,7 @@ from torch import Tensor
 
 from results import find_model, gallery, make_photos, make_results, measured
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.files.whole import write_whole
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks import zoo
 from sixteenfold.training.config import PRESETS, TrainConfig, from_json

@@ -1,6 +1,7 @@
 """The command line: its words, its exit statuses, and one clear line for every mistake a user can make."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -456,6 +457,26 @@ def test_one_bad_file_among_good_ones(tmp_path: Path, model: str, capsys: pytest
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_a_file_that_cannot_be_read_is_not_the_outputs_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Path("/proc/self/mem")
+    assert refused(capsys, "downscale", bad, "-o", tmp_path / "a.png").startswith(f"sixteenfold: {bad}: cannot be read")
+    good = write(tmp_path / "good.png", 16, 16)
+    assert main(["downscale", str(bad), str(good), "-o", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'good.png'}\n"
+
+
+def test_an_error_of_no_named_file_is_not_told_as_the_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(words: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cli, "_run", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        main(["models"])
+
+
 @pytest.mark.parametrize("verb", ["upscale", "downscale"])
 def test_an_empty_folder_among_good_files(
     verb: str, tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
@@ -571,6 +592,7 @@ def test_who_reads_the_output_may_leave(tmp_path: Path, model: str) -> None:
     [
         ("--help >&-", 0, ""),
         ("upscale photo.png --model MODEL --json >&- 2>&- <&-", 0, ""),
+        ("models >/dev/full", 2, "sixteenfold: the output cannot be written (No space left on device)\n"),
         ("--version >/dev/full", 2, "sixteenfold: the output cannot be written (No space left on device)\n"),
     ],
 )

@@ -19,6 +19,7 @@ FLOORS = (
     {"upscaling"},
     {"networks", "metrics"},
     {"imaging", "kernels"},
+    {"files"},
     {"words"},
     {"errors"},
 )
@@ -88,6 +89,8 @@ def test_there_are_no_circles() -> None:
         ("training.loop", "cli", False),
         ("cli", "training.loop", True),
         ("imaging.read", "errors", True),
+        ("imaging.read", "files.ordinary", True),
+        ("files.whole", "imaging.read", False),
         ("networks.backbones", "kernels.planes", True),
         ("kernels.planes", "networks.backbones", False),
     ],

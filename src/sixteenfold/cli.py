@@ -6,12 +6,13 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, Union, cast
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -371,8 +372,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = _run(words)
-        sys.stdout.flush()  # while it can still be said that it did not work
+        with redirect_stdout(cast(TextIO, _Output())):
+            status = _run(words)
+            sys.stdout.flush()  # while it can still be said that it did not work
         return status
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
@@ -380,10 +382,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
         return 1
-    except OSError as error:
-        if error.filename is not None:  # a file's: whoever opened it should have said which, and what to do
-            raise
-        print(f"sixteenfold: the output cannot be written ({error.strerror})", file=sys.stderr)
+    except _OutputError as error:
+        print(f"sixteenfold: the output cannot be written ({error})", file=sys.stderr)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except KeyboardInterrupt:
@@ -404,6 +404,40 @@ def _run(words: Sequence[str]) -> int:
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
     return command.run(changes) if isinstance(command, Train) else command.run()
+
+
+class _OutputError(Exception):
+    """Stdout took no more. No OSError, so that nobody takes it for a file's."""
+
+
+class _Output:
+    """Stdout, whose failures can be told from those of the files that a verb reads and writes.
+
+    BrokenPipeError stays what it is: no file raises it.
+    """
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout
+
+    def write(self, text: str) -> int:
+        with self._told():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._told():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _OutputError(error.strerror) from error
 
 
 def _replace_closed_streams() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation.folder import report_folder, write_whole
+from sixteenfold.evaluation.folder import report_folder, write_parts
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.metrics import weights
 
@@ -57,7 +57,7 @@ def test_a_mistake_leaves_no_folder_behind(
 def test_part_of_a_report_is_not_taken_away(tmp_path: Path) -> None:
     def stopped(out: Path) -> None:
         with report_folder(out, overwrite=False):
-            write_whole(out / "scores.json", ["{}"])
+            write_parts(out / "scores.json", ["{}"])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -72,7 +72,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
     (tmp_path / "report.md").write_text("earlier")
     with pytest.raises(OSError, match="No space"):
-        write_whole(tmp_path / "report.md", parts())
+        write_parts(tmp_path / "report.md", parts())
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("report.md", "earlier")]
 
 

@@ -1,9 +1,11 @@
 """DeepZoom folders: whole or not at all, like a file, and never taken for a folder of photographs."""
 
+import errno
 import os
 import resource
 import shutil
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +69,82 @@ def test_an_older_picture_is_replaced_with_all_its_tiles(tmp_path: Path) -> None
 def test_until_the_tiles_are_whole_nothing_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file appears after the folder, so a program that stops anywhere leaves no file without its tiles."""
     seen: list[list[str]] = []
-    rename = Path.rename
+    for kind in (Path.rename, Path.replace):
 
-    def watched(self: Path, goal: Path) -> Path:
-        seen.append([name for name in names(tmp_path) if not name.startswith(".")])
-        return rename(self, goal)
+        def watched(self: Path, goal: Path, kind: Callable[[Path, Path], Path] = kind) -> Path:
+            seen.append([name for name in names(tmp_path) if not name.startswith(".")])
+            return kind(self, goal)
 
-    monkeypatch.setattr(Path, "rename", watched)
+        monkeypatch.setattr(Path, kind.__name__, watched)
     write(tmp_path / "a.dzi")
     assert seen == [[], ["a_files"]]
+
+
+def failing(number: int, error: BaseException) -> Callable[[Path, Path], Path]:
+    """A rename that does what it should, and the given time raises instead."""
+    count, replace = iter(range(1, 100)), Path.replace
+
+    def rename(self: Path, goal: Path) -> Path:
+        if next(count) == number:
+            raise error
+        return replace(self, goal)
+
+    return rename
+
+
+@pytest.mark.parametrize(("older", "number"), [(True, 1), (True, 2), (True, 3), (False, 1), (False, 2)])
+def test_a_rename_that_is_refused_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, older: bool, number: int
+) -> None:
+    target = tmp_path / "a.dzi"
+    if older:
+        write(target, PHOTO[:9, :7])
+    rename = failing(number, OSError(errno.EIO, "Input/output error"))
+    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(Path, "replace", rename)
+    with pytest.raises(SixteenfoldError, match="cannot be written: Input/output error"):
+        write(target)
+    assert names(tmp_path) == (["a.dzi", "a_files"] if older else [])
+    if older:
+        assert put_together(target).shape == (9, 7, 3)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_killed_between_the_renames_the_older_tiles_are_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    target, left = tmp_path / "a.dzi", tmp_path / ".a.dzi.part"
+    write(target, PHOTO[:9, :7])
+    with monkeypatch.context() as killed:
+        rename = failing(number, KeyboardInterrupt())
+        killed.setattr(Path, "rename", rename)
+        killed.setattr(Path, "replace", rename)
+        killed.setattr(deepzoom, "clear_away", lambda *_: None)  # nobody tidies up after a kill
+        with pytest.raises(KeyboardInterrupt):
+            write(target)
+    assert (left / "before" / "0").exists()
+    with pytest.raises(RuntimeError), BandWriter(target, 300, 400, 3, np.uint8, Metadata()):
+        raise RuntimeError
+    assert names(tmp_path) == ["a.dzi", "a_files"]
+    assert put_together(target).shape == (9, 7, 3)
+
+
+def test_all_is_on_the_disk_before_it_is_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    sync, place = os.fsync, deepzoom.put_in_place
+
+    def watched(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def placed(folder: Path, target: Path) -> None:
+        assert sorted(synced) == sorted(path.stat().st_ino for path in folder.rglob("*") if path.is_file())
+        place(folder, target)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(deepzoom, "put_in_place", placed)
+    write(tmp_path / "a.dzi", PHOTO[:9, :7])
+    assert len(synced) == 6
 
 
 def test_what_a_killed_run_left_is_cleared_away(tmp_path: Path) -> None:

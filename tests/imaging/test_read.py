@@ -1,6 +1,7 @@
 """What read refuses and in which words; orientation, colour and odd files. Kept samples: test_formats."""
 
 import base64
+import errno
 import io
 import os
 import re
@@ -19,7 +20,7 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import read as module
-from sixteenfold.imaging.read import DEFAULT_RESOLUTION, is_picture, read
+from sixteenfold.imaging.read import DEFAULT_RESOLUTION, is_picture, measure, read
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 
@@ -69,6 +70,22 @@ def test_unreadable(public: Path, as_nobody: AbstractContextManager[None]) -> No
     path.chmod(0)
     with as_nobody:
         refused(path, "may not be read; change its permissions or its folder's")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")
+def test_a_file_that_opens_and_cannot_be_read() -> None:
+    refused(Path("/proc/self/mem"), "cannot be read: Input/output error; get the file again")
+
+
+def test_a_disk_that_fails_in_the_midst_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    WRITERS["a.tif"](path)
+
+    def failing(descriptor: int) -> tuple[bytes | None, int]:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(module, "exif_of", failing)
+    refused(path, "cannot be read: Stale file handle; get the file again")
 
 
 def test_frames_of_a_png_are_those_announced_before_its_pixels(tmp_path: Path) -> None:
@@ -182,6 +199,24 @@ def test_declared_size_is_refused_before_decoding(tmp_path: Path, monkeypatch: p
     assert read(path, allow_huge=True).pixels.shape == PHOTO.shape
     monkeypatch.setattr(module, "MAX_PIXELS", 2400)
     assert read(path).pixels.shape == PHOTO.shape
+
+
+def test_measured_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of any name, as it lies in the file, and by no other loader than for reading."""
+    path = tmp_path / os.fsdecode(b"caf\xe9[1].png")
+    tag = Pillow.Exif()
+    tag[0x0112] = 6
+    Pillow.fromarray(PHOTO).save(path, exif=tag.tobytes())
+    assert measure(path) == (40, 60) and read(path).pixels.shape == (60, 40, 3)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert measure(path) == (40, 60)
+    monkeypatch.setattr(module, "MAX_PIXELS", 2399)
+    with pytest.raises(SixteenfoldError, match=r"declares 60 x 40 pixels.*; if you trust it, upscale --allow-huge"):
+        measure(path)
+    path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"></svg>')
+    with pytest.raises(SixteenfoldError, match="no picture in a known format"):
+        measure(path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits
+from sixteenfold.imaging import resample
+from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits, taps
 
 
 def keys(x: float) -> float:
@@ -69,6 +70,21 @@ def test_float32_stays_near_float64() -> None:
 
 def test_a_flat_picture_stays_flat() -> None:
     assert torch.allclose(resize(torch.full((1, 1, 37, 23), 0.3), (7, 91)), torch.tensor(0.3), atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+def test_borders_mirror_again_and_again(length: int) -> None:
+    places = range(-3 * length, 4 * length)
+    found = resample.mirrored(torch.tensor(places), length).tolist()
+    assert found == [mirrored(place, length) for place in places]
+
+
+def test_weights_that_were_made_without_gradients_serve_those_with() -> None:
+    with torch.inference_mode():
+        taps(43, 7, 7 / 43)
+    picture = torch.rand(1, 1, 43, 43, dtype=torch.float64, requires_grad=True)
+    resize(picture, (7, 7)).sum().backward()
+    assert picture.grad is not None
 
 
 def test_resampling_passes_gradients() -> None:

@@ -1,3 +1,6 @@
+import os
+import struct
+import zlib
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -24,7 +27,7 @@ def photographs() -> list[torch.Tensor]:
 
 def save(path: Path, height: int, width: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    pyvips.Image.new_from_array(pixels).write_to_file(str(path))
+    path.write_bytes(pyvips.Image.new_from_array(pixels).write_to_buffer(path.suffix))
 
 
 def test_a_batch_is_a_function_of_its_address(photographs: list[torch.Tensor]) -> None:
@@ -108,6 +111,22 @@ def test_unfit_pictures_are_left_out_and_listed(tmp_path: Path) -> None:
     assert len(index.skipped) == 2
     assert any("300x40 is smaller than 128x128" in line for line in index.skipped)
     assert index.unread == (tmp_path / "photo.bmp",)
+    index.save(tmp_path / "index.json")
+    assert Index.load(tmp_path / "index.json") == index
+
+
+def test_pictures_of_any_name_are_measured_as_they_are_read(tmp_path: Path) -> None:
+    """A name that is no text, an SVG behind a picture's name, and more pixels than are read."""
+    name = os.fsdecode(b"caf\xe9.png")
+    save(tmp_path / name, 160, 170)
+    (tmp_path / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="999" height="999"></svg>')
+    header = struct.pack(">I4sIIBBBBB", 13, b"IHDR", 60_000, 60_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", zlib.crc32(header[4:]))
+    (tmp_path / "huge.png").write_bytes(bomb + struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT")))
+    index = make_index([tmp_path], 128, "a crop")
+    assert [entry.path.name for entry in index.entries] == [name]
+    assert "drawing.png: is no picture in a known format" in index.skipped[0]
+    assert "huge.png: declares 60000 x 60000 pixels" in index.skipped[1]
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
 

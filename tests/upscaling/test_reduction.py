@@ -6,6 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from sixteenfold.imaging.resample import resize
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
+from sixteenfold.upscaling.tiles import Span
 
 
 @settings(deadline=None, max_examples=60)
@@ -29,3 +30,13 @@ def test_bands_come_from_about_as_many_rows_as_asked(height: int, new_height: in
     assert all(
         source_rows(band, height, new_height).length <= rows + height / new_height + kernel + 3 for band in bands
     )
+
+
+@pytest.mark.parametrize(("height", "new_height"), [(48, 7), (48, 48), (17, 5), (672, 661)])
+def test_each_row_alone_has_the_weights_of_the_whole_picture(height: int, new_height: int) -> None:
+    image = torch.rand(1, 1, height, 1, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    whole = resize(image, (new_height, 1))
+    for wanted in (Span(row, row + 1) for row in range(new_height)):
+        seen = source_rows(wanted, height, new_height)
+        made = reduce(image[:, :, seen.slice], seen, wanted, height, (new_height, 1))
+        torch.testing.assert_close(made, whole[:, :, wanted.slice], rtol=0, atol=1e-15)

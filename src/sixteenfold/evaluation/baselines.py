@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import resize
+from sixteenfold.imaging.resample import SCALE, mirrored, resize
 
 BASELINES = ("bicubic", "lanczos")
 
 
-def enlarge(lr: Tensor, method: str, factor: int = 16) -> Tensor:
+def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
     """(N, C, H, W) -> (N, C, factor*H, factor*W), not clamped.
 
     "bicubic" is MATLAB's imresize; "lanczos" the windowed sinc of three lobes, its weights made to
@@ -33,6 +33,5 @@ def _lanczos(length: int, factor: int) -> Tensor:
     distance = centre[:, None] - place
     weight = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
     weight = weight / weight.sum(dim=1, keepdim=True)
-    folded = place.remainder(2 * length)
-    folded = torch.minimum(folded, 2 * length - 1 - folded).long()
-    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, folded, weight)
+    pixel = mirrored(place.long(), length)
+    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, pixel, weight)

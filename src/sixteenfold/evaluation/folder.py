@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import whole
 from sixteenfold.imaging.folders import there
-from sixteenfold.imaging.whole import whole
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
 LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, sorted(OURS)))})(\.\d+)?\.part")
@@ -38,8 +38,8 @@ def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
         raise
 
 
-def write_whole(target: Path, parts: Iterable[str]) -> None:
-    """Write part by part, as `imaging.whole` does it. OSError passes through, and leaves nothing behind."""
+def write_parts(target: Path, parts: Iterable[str]) -> None:
+    """Write part by part, as `files.whole` does it. OSError passes through, and leaves nothing behind."""
     with whole(target) as file:
         # The bytes of a file's name need not be text: those that are not appear as escapes.
         file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)

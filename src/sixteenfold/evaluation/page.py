@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from sixteenfold.evaluation import plots
-from sixteenfold.evaluation.folder import write_whole
+from sixteenfold.evaluation.folder import write_parts
 from sixteenfold.evaluation.pictures import Exhibit
 from sixteenfold.evaluation.report import best_of, difference_text, in_html, number
 from sixteenfold.evaluation.scores import MethodScores, Scores, worst_first
@@ -40,7 +40,7 @@ class Gallery:
 
 def write_page(scores: Scores, gallery: Gallery, target: Path) -> None:
     """Write the page, worst pictures first, whole or not at all."""
-    write_whole(target, _page(scores, gallery))
+    write_parts(target, _page(scores, gallery))
 
 
 def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:

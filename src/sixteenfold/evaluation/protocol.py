@@ -18,12 +18,11 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, round_to_8_bits
 from sixteenfold.metrics.consistency import shrink
 
 Protocol = Literal["full", "ntire2020"]
 
-SCALE = 16
 CENTRE = 1000
 """Side of the centre square that the NTIRE 2020 challenge compared."""
 SMALL = "the folder of small pictures"

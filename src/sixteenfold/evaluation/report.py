@@ -14,16 +14,16 @@ from html import escape
 from pathlib import Path
 
 from sixteenfold.errors import one_line
-from sixteenfold.evaluation.folder import write_whole
+from sixteenfold.evaluation.folder import write_parts
 from sixteenfold.evaluation.scores import Interval, MethodScores, Scores, finite
 from sixteenfold.evaluation.scoring import Metric
 
 
 def write_tables(scores: Scores, out: Path) -> None:
     """Write the three files into the folder `out`, each whole or not at all."""
-    write_whole(out / "scores.json", [to_json(scores)])
-    write_whole(out / "scores.csv", [to_csv(scores)])
-    write_whole(out / "report.md", [to_markdown(scores)])
+    write_parts(out / "scores.json", [to_json(scores)])
+    write_parts(out / "scores.csv", [to_csv(scores)])
+    write_parts(out / "report.md", [to_markdown(scores)])
 
 
 def to_json(scores: Scores) -> str:

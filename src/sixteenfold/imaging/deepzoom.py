@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import pyvips
@@ -12,6 +13,8 @@ QUALITY = 90
 TILE, OVERLAP = 254, 1
 """Side of a tile and what it shares with each neighbour, in pixels, as is usual: tiles of 256."""
 _NAME = "picture"
+_FILE, _TILES, _BEFORE = f"{_NAME}.dzi", f"{_NAME}_files", "before"
+"""What is in the folder that a picture is made in: itself, and, once they are set aside, an older one's tiles."""
 _PROPERTIES = "vips-properties.xml"
 
 
@@ -42,7 +45,10 @@ def belongs_to_one(folder: Path) -> bool:
 
 
 def save(image: pyvips.Image, folder: Path) -> None:
-    """Write the picture (8 bits, no alpha), streamed, into a new folder. Raises OSError and pyvips.Error."""
+    """Write the picture (8 bits, no alpha), streamed, into a new folder; when it returns, all is on the disk.
+
+    Raises OSError and pyvips.Error.
+    """
     folder.mkdir()
     pyvips.Operation.call(
         "dzsave",
@@ -53,17 +59,41 @@ def save(image: pyvips.Image, folder: Path) -> None:
         suffix=f".jpg[Q={QUALITY},subsample_mode=off]",
         keep="icc",  # in each tile, for its colours; the rest would be said a thousand times
     )
-    (folder / f"{_NAME}_files" / _PROPERTIES).unlink(missing_ok=True)
+    (folder / _TILES / _PROPERTIES).unlink(missing_ok=True)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Rename what `save` wrote to be `target` and its tiles, in place of older ones.
+    """Rename what `save` wrote to be `target` and its tiles, in place of older ones, which end up in `folder`.
 
-    `target` appears last, so where it is, all tiles are. An older picture's tiles end up in `folder`.
+    `target` appears last, so where it is new, all its tiles are. No system renames both at once: after an error, or in
+    the next run after a kill, `clear_away` takes back what was done. Raises OSError.
     """
-    tiles = tiles_folder(target)
-    target.unlink(missing_ok=True)
+    tiles, before = tiles_folder(target), folder / _BEFORE
     if tiles.exists():
-        tiles.rename(folder / "before")
-    (folder / f"{_NAME}_files").rename(tiles)
-    (folder / f"{_NAME}.dzi").rename(target)
+        tiles.rename(before)
+    else:
+        before.mkdir()
+    (folder / _TILES).rename(tiles)
+    (folder / _FILE).replace(target)
+
+
+def clear_away(folder: Path, target: Path) -> None:
+    """Remove the folder of `save`, if it is there; what `put_in_place` did not come to the end with is undone first.
+
+    If that is not possible now, the folder with the older tiles stays.
+    """
+    tiles, before = tiles_folder(target), folder / _BEFORE
+    try:
+        if before.exists() and (folder / _FILE).exists():
+            if tiles.exists():
+                tiles.rename(folder / _TILES)
+            before.rename(tiles)
+            if not any(tiles.iterdir()):  # there was no older picture
+                tiles.rmdir()
+    except OSError:
+        return
+    shutil.rmtree(folder, ignore_errors=True)

@@ -10,9 +10,9 @@ from itertools import chain
 from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.formats import format_of, is_like_a_picture, is_unread_picture
-from sixteenfold.imaging.ordinary import unreadable
 from sixteenfold.imaging.read import is_picture
 
 

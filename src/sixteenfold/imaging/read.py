@@ -13,9 +13,9 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging.tiffexif import exif_of
 
 MAX_PIXELS = 178_956_970
@@ -28,6 +28,7 @@ _SUFFIXES = {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif"),
     *(".avif", ".heic", ".heif", ".hif", ".jxl"),
 }
+_HEAD = 32  # bytes that tell the format
 _MEANT_FOR = {"GRAY": 1, "RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _MOVING = {b"ftypavis", b"ftypmsf1", b"ftyphevc"}  # AVIF and HEIF sequences
 _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
@@ -79,15 +80,12 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
     looked at before anything is decoded.
     """
     with _opened(path) as descriptor:
-        head = os.read(descriptor, 32)
+        head = os.read(descriptor, _HEAD)
         loader = _loader(path, head)
         # libvips shows the still picture of such a file and counts no frames.
         said = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
         exif = None
-        try:
-            _check_size(path, _load(descriptor, loader, "none", allow_huge), allow_huge)
-        except pyvips.Error as error:
-            raise _damaged(path, error) from error
+        _header(path, descriptor, loader, allow_huge)
         if loader == "pngload_source" and (frames := _frames_of_png(descriptor)) > 1:
             said = (f"animated: the first of {frames} is used",)
         if loader == "tiffload_source":
@@ -106,9 +104,22 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
             raise _damaged(path, error) from error
 
 
+def measure(path: Path) -> tuple[int, int]:
+    """(height, width) of a picture in pixels, as its header says; `read` turns some on their side, as EXIF says.
+
+    Raises SixteenfoldError as `read` does, for what can be told before pixels are decoded.
+    """
+    with _opened(path) as descriptor:
+        header = _header(path, descriptor, _loader(path, os.read(descriptor, _HEAD)), allow_huge=False)
+        return header.height, header.width
+
+
 @contextmanager
 def _opened(path: Path) -> Generator[int]:
-    """A descriptor: any file name will do, and libvips reads no options out of it."""
+    """A descriptor: any file name will do, and libvips reads no options out of it.
+
+    What the system refuses within the block, such as reading from a failing disk, is that file's failure too.
+    """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -118,7 +129,10 @@ def _opened(path: Path) -> Generator[int]:
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     with file:
-        yield file.fileno()
+        try:
+            yield file.fileno()
+        except OSError as error:
+            raise SixteenfoldError(f"{path}: cannot be read: {error.strerror}; get the file again") from error
 
 
 def _loader(path: Path, head: bytes) -> str:
@@ -170,13 +184,18 @@ def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvip
     return pyvips.Operation.call(loader, source, access="sequential", fail_on=fail_on, unlimited=allow_huge)
 
 
-def _check_size(path: Path, image: pyvips.Image, allow_huge: bool) -> None:
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS and not allow_huge:
+def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvips.Image:
+    """The picture for its header alone, of a size that may be read."""
+    try:
+        image = _load(descriptor, loader, "none", allow_huge)
+    except pyvips.Error as error:
+        raise _damaged(path, error) from error
+    if image.width * image.height > MAX_PIXELS and not allow_huge:
         raise SixteenfoldError(
             f"{path}: declares {image.width} x {image.height} pixels, more than "
-            f"{MAX_PIXELS // 1_000_000} megapixels; if you trust it, --allow-huge reads it"
+            f"{MAX_PIXELS // 1_000_000} megapixels; if you trust it, upscale --allow-huge reads it"
         )
+    return image
 
 
 def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:

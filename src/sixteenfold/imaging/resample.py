@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+SCALE = 16
+"""How many times as large a side everything here is about: what `downscale` takes away and the network gives back."""
 MATRIX = 2**20
 """Most numbers in a matrix that resizes one direction on a GPU."""
 
@@ -42,7 +44,7 @@ def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) 
     return _along(_along(image, -1, *columns), -2, *rows)
 
 
-def downscale(image: Tensor, factor: int = 16) -> Tensor:
+def downscale(image: Tensor, factor: int = SCALE) -> Tensor:
     """Shrink by an integer as MATLAB's `imresize(image, 1/factor)` does.
 
     Args:
@@ -69,9 +71,29 @@ def cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
 
 
+def mirrored(place: Tensor, length: int) -> Tensor:
+    """Which of `length` pixels is shown at each place, numbers below 0 and beyond the last among them.
+
+    Symmetric borders: ... b a | a b c ... y z | z y ...; the pattern repeats every two lengths.
+    """
+    place = place.remainder(2 * length)
+    return torch.minimum(place, 2 * length - 1 - place)
+
+
 @lru_cache(maxsize=64)
-def _taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
-    """Weights (float64) and source indices, both (taps, new_length), of one direction."""
+@torch.inference_mode(False)  # kept for uses with gradients too, also when the first is one without
+def taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
+    """What `resize` takes in one direction: each new pixel is a weighted sum of old ones.
+
+    Args:
+        length: Pixels of the input.
+        new_length: Pixels of the output.
+        scale: The ratio output/input, as of `resize`.
+
+    Returns:
+        The weights (float64) and the input's pixels that they belong to, both (taps, new_length), for reading only:
+        they are kept. A weight may be zero; where a border mirrors, a pixel may come twice.
+    """
     shrink = min(scale, 1.0)
     support = 4 / shrink
     # Pixel centres: output pixel i sits at this place of the input, both counted from 0.
@@ -81,30 +103,26 @@ def _taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
     weights = cubic((centre - source) * shrink)
     weights = weights / weights.sum(0)
     used = (weights != 0).any(1)
-    # Symmetric borders: ... b a | a b c ... y z | z y ...; the pattern repeats every two lengths.
-    index = source.long().remainder(2 * length)
-    index = torch.minimum(index, 2 * length - 1 - index)
-    return weights[used], index[used]
+    return weights[used], mirrored(source.long(), length)[used]
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _taps_on(
     length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """`_taps` where they are used: a copy to an accelerator for each use would make the host wait for it."""
-    # Kept for uses with gradients too, also when the first is one without.
-    with torch.inference_mode(False):
-        weights, index = _taps(length, new_length, scale)
-        return weights.to(device, dtype), index.to(device)
+    """`taps` where they are used: a copy to an accelerator for each use would make the host wait for it."""
+    weights, index = taps(length, new_length, scale)
+    return weights.to(device, dtype), index.to(device)
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The same weights as a (new_length, length) matrix; a pixel that a border mirrors has several in a row."""
-    with torch.inference_mode(False):
-        weights, index = _taps(length, new_length, scale)
-        matrix = torch.zeros(length, new_length, dtype=weights.dtype).scatter_add_(0, index, weights)
-        return matrix.T.contiguous().to(device, dtype)
+    weights, index = taps(length, new_length, scale)
+    matrix = torch.zeros(length, new_length, dtype=weights.dtype).scatter_add_(0, index, weights)
+    return matrix.T.contiguous().to(device, dtype)
 
 
 def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:

@@ -10,8 +10,6 @@ from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale
 from sixteenfold.imaging.write import BandWriter, check_format
 
-FACTOR = 16
-
 
 def shrink_file(source: Path, target: Path) -> tuple[str, ...]:
     """Write the x1/16 of a picture, rounded to the type that it had; alpha and metadata are kept.
@@ -32,7 +30,7 @@ def shrink_file(source: Path, target: Path) -> tuple[str, ...]:
     if image.alpha is not None:
         layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]
     # Layer by layer: what happens to the colour does not depend on whether there is alpha.
-    small = np.concatenate([to_pixels(downscale(to_tensor(layer), FACTOR), layer.dtype) for layer in layers], axis=2)
+    small = np.concatenate([to_pixels(downscale(to_tensor(layer)), layer.dtype) for layer in layers], axis=2)
     height, width, channels = small.shape
     lost = check_format(
         target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata

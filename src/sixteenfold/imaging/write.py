@@ -14,12 +14,12 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.lock import locked
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.folders import there
 from sixteenfold.imaging.formats import check_format as check_format, format_of
-from sixteenfold.imaging.lock import locked
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
 
@@ -39,7 +39,9 @@ class BandWriter:
     stay, and the next writer with the same fingerprint goes on after them: `rows_written` says how
     many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
 
-    A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last.
+    A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
+    ones, a kill between their renames leaves the older file with no tiles or the new ones; the older tiles are then
+    put back when the next writer of this target is entered.
 
     channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
     0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as
@@ -87,6 +89,7 @@ class BandWriter:
         except OSError as error:
             raise self._failed(error) from error
         try:
+            deepzoom.clear_away(self._part, self.target)  # of a run that was killed
             found = self._rows_found()
             self._check_room(found)
             if found:
@@ -195,7 +198,7 @@ class BandWriter:
         """
         if sys.platform == "win32":  # which removes no open file, and has no lock
             self._close()
-        shutil.rmtree(self._part, ignore_errors=True)  # a DeepZoom picture's
+        deepzoom.clear_away(self._part, self.target)
         for left in (self._part, self._key, self._scratch) if rows else (self._part,):
             with suppress(OSError):
                 left.unlink()
@@ -252,7 +255,6 @@ class BandWriter:
         """The scratch file as a picture file, on the disk under its temporary name, then under its own."""
         form = format_of(self.target)
         if form.name == "DeepZoom":
-            shutil.rmtree(self._part, ignore_errors=True)  # of a run that was killed
             with self._scratch.open("rb") as rows:
                 deepzoom.save(picture(rows.fileno(), self.metadata, form), self._part)
             deepzoom.put_in_place(self._part, self.target)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import downscale
+from sixteenfold.imaging.resample import SCALE, downscale
 from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.strips import unit_range
 
@@ -14,7 +14,7 @@ STRIP = 16
 """Rows of the result that are made at once."""
 
 
-def lr_psnr(sr: Tensor, lr: Tensor, factor: int = 16) -> Tensor:
+def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
     """PSNR between the result shrunk by the MATLAB bicubic kernel and its input, unrounded.
 
     Shapes: (N, 3, H, W) and (N, 3, ceil(H/factor), ceil(W/factor)) in [0, 1] -> (N,) decibels,
@@ -30,7 +30,7 @@ def lr_psnr(sr: Tensor, lr: Tensor, factor: int = 16) -> Tensor:
     return psnr(shrink(sr, factor), unit_range(lr))
 
 
-def shrink(picture: Tensor, factor: int = 16) -> Tensor:
+def shrink(picture: Tensor, factor: int = SCALE) -> Tensor:
     """`imaging.resample.downscale` in strips of rows, so that a large uint8 picture never exists as floats.
 
     (N, C, H, W) uint8 in 0..255 or float in [0, 1] -> (N, C, ceil(H/factor), ceil(W/factor)) float, neither

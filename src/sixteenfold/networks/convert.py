@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.ordinary import check_ordinary, unreadable
+from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 from sixteenfold.networks.torchfile import TorchFile, open_torch_file
 from sixteenfold.networks.unpickle import Record, StoredTensor, shown

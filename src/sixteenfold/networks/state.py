@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.files.whole import write_whole
 from sixteenfold.networks.generator import Generator
 
 BLOCK_TENSORS = 30

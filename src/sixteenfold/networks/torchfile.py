@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.ordinary import unreadable
+from sixteenfold.files.ordinary import unreadable
 from sixteenfold.networks.unpickle import Machine, RefusedError, Storage, StoredTensor, shown
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

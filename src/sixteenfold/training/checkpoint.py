@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.files.whole import write_whole
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.ordinary import unreadable
+from sixteenfold.files.ordinary import unreadable
 from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, require
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 
-SCALE = 16
 # Low-resolution pixels cut off each side of a crop after shrinking it, so that what the kernel made
 # of the crop's own border (it reaches two pixels inwards) never meets the loss. Source: the authors' code.
 MARGIN = 2

@@ -30,8 +30,8 @@ import torch
 
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging import lock
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.files import lock
+from sixteenfold.files.whole import write_whole
 from sixteenfold.networks import zoo
 from sixteenfold.training import checkpoint, config as configuration
 from sixteenfold.training.config import TrainConfig

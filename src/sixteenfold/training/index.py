@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyvips
-
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.folders import passed_over, pictures_at, results_among, set_aside
-from sixteenfold.imaging.read import is_picture
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.imaging.read import is_picture, measure
 from sixteenfold.upscaling.picture import ENDINGS
 
 CROP = "a crop with its surroundings (a smaller patch needs fewer)"
@@ -130,10 +128,9 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
         if path in earlier:
             continue
         try:
-            header = pyvips.Image.new_from_file(str(path), access="sequential")
-            height, width = int(header.height), int(header.width)  # pyright: ignore[reportArgumentType]
-        except pyvips.Error:
-            skipped.append(f"{path}: cannot be read as a picture")
+            height, width = measure(path)
+        except SixteenfoldError as error:
+            skipped.append(str(error))
             continue
         if min(height, width) < smallest:
             skipped.append(f"{path}: {width}x{height} is smaller than {smallest}x{smallest}")

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.color import to_pixels
-from sixteenfold.imaging.whole import write_whole
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -35,7 +35,7 @@ class Record:
 
     Raises:
         OSError: From any of its methods, if a file cannot be written.
-        SixteenfoldError: In its place, if that is a validation's picture.
+        SixteenfoldError: If the folder's name is none for TensorBoard.
     """
 
     def __init__(self, out: Path, step: int) -> None:
@@ -45,7 +45,11 @@ class Record:
         with ExitStack() as stack:
             stack.enter_context(_writer_thread())
             self._lines = stack.enter_context(path.open("a", encoding="utf-8"))
-            self._board = stack.enter_context(closing(SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)))
+            try:
+                board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+            except UnicodeEncodeError:
+                raise SixteenfoldError(f"{out}: TensorBoard takes no name that is not text; choose another") from None
+            self._board = stack.enter_context(closing(board))
             self._open = stack.pop_all()
 
     def __enter__(self) -> "Record":
@@ -69,10 +73,7 @@ class Record:
         self._board.flush()
         path = self._folder / "samples" / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
-        try:
-            pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_file(str(path))
-        except pyvips.Error:
-            raise SixteenfoldError(f"{path}: cannot write the picture of a validation; is the disk full?") from None
+        write_whole(path, pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_buffer(".png"))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import RRDB, Generator
 from sixteenfold.training.config import TrainConfig
@@ -95,7 +96,7 @@ class Fresh(nn.Module):
 
 def graph(player: Player, phase: Phase, fabric: Fabric) -> Player:
     """The same player with its network captured for batches of the phase's size."""
-    side = phase.patch // 16
+    side = phase.patch // SCALE
     sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
     sample = sample.contiguous(memory_format=torch.channels_last)
     graphed = torch.cuda.make_graphed_callables(Graphed(player.module, fabric), (sample,))

@@ -16,6 +16,7 @@ from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, grow
+from sixteenfold.networks.layout import place
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.phases import AdversarialPhase
@@ -163,7 +164,7 @@ def enter(
     phase = config.pixel if name == "pixel" else config.adversarial
     assert phase is not None
     generator = generator.requires_grad_(True).train()
-    _place(generator, device)
+    place(generator, device)
     average = None if phase.average is None else MovingAverage(generator, phase.average)
     opponent = None
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
@@ -172,7 +173,7 @@ def enter(
         network = _discriminator(config.adversarial)
         if discriminator is not None:
             network.load_state_dict(discriminator)
-        _place(network, device)
+        place(network, device)
         rate = config.adversarial.discriminator_learning_rate
         opponent = Opponent(network, _adam(network, rate, config.adversarial.discriminator_betas or phase.betas))
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
@@ -239,14 +240,6 @@ class MovingAverage(nn.Module):
         news: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(olds, news, weight)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         self.n_averaged += 1
-
-
-def _place(network: nn.Module, device: torch.device) -> None:
-    """Move a network, and lay the channels of a pixel side by side: the layout in which convolutions are fastest."""
-    network.to(device)
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def _adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> Optimizer:

@@ -11,10 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.generator import Generator
-from sixteenfold.training.data import SCALE
 from sixteenfold.training.index import make_index
 from sixteenfold.training.photographs import decode
 from sixteenfold.upscaling.upscaler import Upscaler

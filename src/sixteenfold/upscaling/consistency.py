@@ -13,9 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.imaging.resample import SCALE, downscale, mirrored, resize
 
-SCALE = 16
 ROUNDS = 4
 """Rounds of the default projection; docs/tiling.md has the figures that chose it."""
 KERNEL_REACH = 2
@@ -40,7 +39,7 @@ def project(sr: Tensor, lr: Tensor, rounds: int = ROUNDS) -> Tensor:
     """
     height, width = lr.shape[-2:]
     if sr.shape != (*lr.shape[:2], SCALE * height, SCALE * width):
-        raise ValueError(f"an enlargement of {tuple(lr.shape)} by 16 cannot be {tuple(sr.shape)}")
+        raise ValueError(f"an enlargement of {tuple(lr.shape)} by {SCALE} cannot be {tuple(sr.shape)}")
     if rounds < 0:
         raise ValueError(f"rounds cannot be negative: {rounds}")
     if rounds == 0:
@@ -67,8 +66,8 @@ def _there_and_back(image: Tensor) -> Tensor:
     """Enlarge by 16 and reduce again, DU: a symmetric seven-tap filter over symmetric borders."""
     for dim in (-2, -1):
         length = image.shape[dim]
-        place = torch.arange(-FILTER_REACH, length + FILTER_REACH, device=image.device).remainder(2 * length)
-        padded = image.index_select(dim, torch.minimum(place, 2 * length - 1 - place))
+        place = torch.arange(-FILTER_REACH, length + FILTER_REACH, device=image.device)
+        padded = image.index_select(dim, mirrored(place, length))
         image = sum((padded.narrow(dim, i, length) * tap for i, tap in enumerate(_taps())), torch.zeros_like(image))
     return image
 

@@ -14,6 +14,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels import winograd_machine
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.layout import place
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -37,10 +38,7 @@ class TorchParts:
 
     def __init__(self, generator: Generator, device: torch.device, dtype: torch.dtype) -> None:
         network = copy.deepcopy(generator).eval().requires_grad_(False)
-        network.to(device, dtype)
-        for parameter in network.parameters():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        place(network, device, dtype)
         self._network = network
         self._device, self._dtype = device, dtype
 

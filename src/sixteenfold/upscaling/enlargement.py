@@ -5,8 +5,8 @@ from functools import partial
 
 from torch import Tensor
 
-from sixteenfold.imaging.resample import downscale, resize
-from sixteenfold.upscaling.consistency import KERNEL_REACH, SCALE, correction, reach
+from sixteenfold.imaging.resample import SCALE, downscale, resize
+from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner

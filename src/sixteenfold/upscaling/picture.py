@@ -17,8 +17,8 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.folders import Job, make_folder
 from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format
-from sixteenfold.upscaling.consistency import SCALE
 from sixteenfold.upscaling.upscaler import Upscaler
 
 ENDINGS = re.compile(r"_(x\d+(\.\d+)?|\d+x\d+)\Z")

@@ -1,11 +1,9 @@
 """From x16 to any smaller size, by the exact antialiased bicubic, a few rows at a time."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import cubic, resize
+from sixteenfold.imaging.resample import resize, taps
 from sixteenfold.upscaling.tiles import Span
 
 
@@ -17,9 +15,9 @@ def reduced_bands(height: int, new_height: int, rows: int) -> tuple[Span, ...]:
 
 def source_rows(wanted: Span, height: int, new_height: int) -> Span:
     """The rows of the large picture that some rows of the reduced one are made from."""
-    half = 2 * height / new_height  # the kernel's half width, in rows of the large picture
-    first, last = (_centre(row, height, new_height) for row in (wanted.start, wanted.stop - 1))
-    return Span(max(0, math.floor(first - half)), min(height, math.ceil(last + half) + 1))
+    weights, rows = _taps(wanted, height, new_height)
+    used = rows[weights != 0]
+    return Span(int(used.min()), int(used.max()) + 1)
 
 
 def reduce(rows: Tensor, seen: Span, wanted: Span, height: int, size: tuple[int, int]) -> Tensor:
@@ -35,25 +33,15 @@ def reduce(rows: Tensor, seen: Span, wanted: Span, height: int, size: tuple[int,
     Returns:
         (1, C, wanted.length, width of the reduced picture), not clamped.
     """
+    weights, places = _taps(wanted, height, size[0])
+    matrix = torch.zeros(wanted.length, seen.length, dtype=weights.dtype)
+    for row, weight, place in zip(matrix, weights.T, places.T, strict=True):
+        row.index_add_(0, place[weight != 0] - seen.start, weight[weight != 0])
     narrow = resize(rows, (rows.shape[2], size[1]))
-    return _weights(seen, wanted, height, size[0]).to(narrow) @ narrow
+    return matrix.to(narrow) @ narrow
 
 
-def _centre(row: int, height: int, new_height: int) -> float:
-    """Where in the large picture a row of the reduced one has its middle, rows counted by their middles."""
-    return (row + 0.5) * height / new_height - 0.5
-
-
-def _weights(seen: Span, wanted: Span, height: int, new_height: int) -> Tensor:
-    """What each row seen (columns) gives to each row wanted (rows), as `imaging.resample` has it."""
-    shrink = new_height / height
-    weights = torch.zeros(wanted.length, seen.length, dtype=torch.float64)
-    taps = torch.arange(math.ceil(4 / shrink) + 2, dtype=torch.float64)
-    for i in range(wanted.length):
-        centre = _centre(wanted.start + i, height, new_height)
-        source = math.floor(centre - 2 / shrink) + taps
-        weight = cubic((centre - source) * shrink)
-        source = source[weight != 0].long().remainder(2 * height)
-        place = torch.minimum(source, 2 * height - 1 - source) - seen.start
-        weights[i].index_add_(0, place, weight[weight != 0] / weight.sum())
-    return weights
+def _taps(wanted: Span, height: int, new_height: int) -> tuple[Tensor, Tensor]:
+    """Weights and rows of the large picture for some rows of the reduced one, both (taps, wanted.length)."""
+    weights, rows = taps(height, new_height, new_height / height)
+    return weights[:, wanted.slice], rows[:, wanted.slice]

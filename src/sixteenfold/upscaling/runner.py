@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import make_engine
 from sixteenfold.upscaling.ensemble import Ensemble, Stages
@@ -67,7 +68,7 @@ class Runner:
         top, left = tile.window_rows.within(seen_rows).times(4), tile.window_columns.within(seen_columns).times(4)
         sr = self._finite(lambda stages: stages.second_trunk(stages.enlarge(seen)[..., top.slice, left.slice]))
         rows, columns = tile.rows.within(tile.window_rows), tile.columns.within(tile.window_columns)
-        return sr[..., rows.times(16).slice, columns.times(16).slice]
+        return sr[..., rows.times(SCALE).slice, columns.times(SCALE).slice]
 
     def _finite(self, work: Callable[[Stages], Tensor]) -> Tensor:
         result = work(self._stages)

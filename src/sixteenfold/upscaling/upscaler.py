@@ -9,9 +9,10 @@ from torch import Tensor
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
-from sixteenfold.upscaling.consistency import ROUNDS, SCALE
+from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import FIRST_MARGIN, MARGIN, Enlargement, bands
 from sixteenfold.upscaling.runner import Fitting, Runner, Say
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sixteenfold.imaging.whole import write_whole
+from sixteenfold.files.whole import write_whole
 
 
 def test_a_file_is_replaced_whole_or_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
