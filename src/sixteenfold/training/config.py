@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, require
 
@@ -75,8 +76,8 @@ class TrainConfig:
             f"minutes must be positive and finite, not {self.minutes}",
         )
         require(
-            self.validation_crop >= 32 and self.validation_crop % 16 == 0,
-            f"validation_crop must be a multiple of 16 and at least 32, not {self.validation_crop}",
+            self.validation_crop >= 32 and self.validation_crop % SCALE == 0,
+            f"validation_crop must be a multiple of {SCALE} and at least 32, not {self.validation_crop}",
         )
 
     @property

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.training.losses import Distance
 
 MOST_VIEWS = 64
@@ -53,7 +54,8 @@ class Phase:
         require(1 <= self.steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {self.steps}")
         require(self.batch >= 1, "batch must be at least 1")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
-        require(self.patch >= 16 and self.patch % 16 == 0, f"patch must be a multiple of 16, not {self.patch}")
+        fits = self.patch >= SCALE and self.patch % SCALE == 0
+        require(fits, f"patch must be a multiple of {SCALE}, not {self.patch}")
         rates = (self.learning_rate, self.final_learning_rate)
         require(rates[0] > 0 and rates[1] >= 0 and math.isfinite(sum(rates)), "learning rates must be positive, finite")
         require(0 <= self.warmup <= self.steps, "warmup must lie between 0 and steps")
