@@ -13,6 +13,7 @@ from torch.backends import cudnn
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import scoring
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
+from sixteenfold.kernels.exact import CUDNN
 
 
 class Fake(SimpleNamespace):
@@ -40,17 +41,17 @@ def test_metrics_of_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_scores_never_go_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bool] = []
+    seen: list[str] = []
 
     def measure(sr: Tensor, hr: Tensor) -> Tensor:
-        seen.append(cudnn.allow_tf32)
+        seen.append(CUDNN.conv.fp32_precision)
         return (sr - hr).sum()
 
     monkeypatch.setattr(cudnn, "allow_tf32", True)
     monkeypatch.setattr(scoring, "psnr", measure)
     picture = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
     Scorer(find_metrics(["psnr"], has_lr=False)).score(picture, [picture], None, [picture])
-    assert seen == [False] and cudnn.allow_tf32
+    assert seen == ["ieee"] and cudnn.allow_tf32
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyiqa") is not None, reason="pyiqa is installed")

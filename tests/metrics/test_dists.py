@@ -10,6 +10,7 @@ from torch import nn
 from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.dists import DISTS
 
@@ -61,10 +62,12 @@ def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     sr, hr = pair(32, 32)
     measure, seen, normalise = DISTS(), [], DISTS.normalise
     monkeypatch.setattr(cudnn, "allow_tf32", True)
-    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    monkeypatch.setattr(
+        measure, "normalise", lambda rows: seen.append(CUDNN.conv.fp32_precision) or normalise(measure, rows)
+    )
     measure(sr, hr)
     measure(sr.requires_grad_(), hr)
-    assert seen == [False, True, True]
+    assert seen == ["ieee", "tf32", "tf32"]
 
 
 def test_equal_pictures_and_a_small_one() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.lpips import LPIPS
 
@@ -55,10 +56,12 @@ def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
     sr, hr = pair()
     measure, seen, normalise = LPIPS(), [], LPIPS.normalise
     monkeypatch.setattr(cudnn, "allow_tf32", True)
-    monkeypatch.setattr(measure, "normalise", lambda rows: seen.append(cudnn.allow_tf32) or normalise(measure, rows))
+    monkeypatch.setattr(
+        measure, "normalise", lambda rows: seen.append(CUDNN.conv.fp32_precision) or normalise(measure, rows)
+    )
     measure(sr, hr)
     measure(sr.requires_grad_(), hr)
-    assert seen == [False, True, True]
+    assert seen == ["ieee", "tf32", "tf32"]
 
 
 @needs_weights

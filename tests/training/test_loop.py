@@ -414,7 +414,7 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     assert index.read_bytes() == kept and same(weights(run), weights(whole))
     assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
     (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
-    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* put the run's recipe back there"):
+    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* mend the run's recipe there"):
         again()
 
 

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import engine as engine_module
 from sixteenfold.upscaling.engine import Engine, make_engine
@@ -181,9 +182,9 @@ def test_fp32_is_not_tf32(monkeypatch):
     monkeypatch.setattr(cudnn, "allow_tf32", True)
     network, seen = generator(), []
     for conv in (network.stem, network.up1, network.last):
-        conv.register_forward_hook(lambda *_: seen.append(cudnn.allow_tf32))
+        conv.register_forward_hook(lambda *_: seen.append(CUDNN.conv.fp32_precision))
     upscale(make_engine(network, "cpu", "fp32"), noise(1, 3, 4, 4))
-    assert seen == [False] * 3
+    assert seen == ["ieee"] * 3
     assert cudnn.allow_tf32
 
 

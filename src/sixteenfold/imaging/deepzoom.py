@@ -13,8 +13,9 @@ QUALITY = 90
 TILE, OVERLAP = 254, 1
 """Side of a tile and what it shares with each neighbour, in pixels, as is usual: tiles of 256."""
 _NAME = "picture"
-_FILE, _TILES, _BEFORE = f"{_NAME}.dzi", f"{_NAME}_files", "before"
-"""What is in the folder that a picture is made in: itself, and, once they are set aside, an older one's tiles."""
+_FILE, _TILES = f"{_NAME}.dzi", f"{_NAME}_files"
+_OLDER_FILE, _OLDER_TILES = "older.dzi", "older_files"
+"""What is in the folder that a picture is made in: itself, and an older one once it is set aside."""
 _PROPERTIES = "vips-properties.xml"
 
 
@@ -45,7 +46,7 @@ def belongs_to_one(folder: Path) -> bool:
 
 
 def save(image: pyvips.Image, folder: Path) -> None:
-    """Write the picture (8 bits, no alpha), streamed, into a new folder; when it returns, all is on the disk.
+    """Write the picture (8 bits, no alpha), streamed, into a new folder; then what its files hold is on the disk.
 
     Raises OSError and pyvips.Error.
     """
@@ -69,31 +70,31 @@ def save(image: pyvips.Image, folder: Path) -> None:
 def put_in_place(folder: Path, target: Path) -> None:
     """Rename what `save` wrote to be `target` and its tiles, in place of older ones, which end up in `folder`.
 
-    `target` appears last, so where it is new, all its tiles are. No system renames both at once: after an error, or in
-    the next run after a kill, `clear_away` takes back what was done. Raises OSError.
+    No system renames both at once: the older `target` goes first and the new one comes last, so that where there is
+    one, all its tiles are. After an error, or in the next run after a kill, `clear_away` takes back what was done.
+    Raises OSError.
     """
-    tiles, before = tiles_folder(target), folder / _BEFORE
-    if tiles.exists():
-        tiles.rename(before)
-    else:
-        before.mkdir()
+    tiles = tiles_folder(target)
+    for older, place in ((target, _OLDER_FILE), (tiles, _OLDER_TILES)):
+        if older.exists():
+            older.rename(folder / place)
     (folder / _TILES).rename(tiles)
-    (folder / _FILE).replace(target)
+    (folder / _FILE).rename(target)
 
 
 def clear_away(folder: Path, target: Path) -> None:
     """Remove the folder of `save`, if it is there; what `put_in_place` did not come to the end with is undone first.
 
-    If that is not possible now, the folder with the older tiles stays.
+    If that is not possible now, the folder with the older picture stays.
     """
-    tiles, before = tiles_folder(target), folder / _BEFORE
+    tiles = tiles_folder(target)
     try:
-        if before.exists() and (folder / _FILE).exists():
-            if tiles.exists():
+        if (folder / _FILE).exists():
+            if tiles.exists() and not (folder / _TILES).exists():
                 tiles.rename(folder / _TILES)
-            before.rename(tiles)
-            if not any(tiles.iterdir()):  # there was no older picture
-                tiles.rmdir()
+            for older, place in ((tiles, _OLDER_TILES), (target, _OLDER_FILE)):
+                if (folder / place).exists():
+                    (folder / place).rename(older)
     except OSError:
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -40,8 +40,8 @@ class BandWriter:
     many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
-    ones, a kill between their renames leaves the older file with no tiles or the new ones; the older tiles are then
-    put back when the next writer of this target is entered.
+    ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
+    target is entered.
 
     channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
     0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as

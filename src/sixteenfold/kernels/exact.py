@@ -3,8 +3,12 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 from torch.backends import cudnn
+
+CUDNN: Any = cudnn
+"""Its types do not know the settings by kind of network."""
 
 
 class _Switch:
@@ -12,7 +16,8 @@ class _Switch:
 
     lock = threading.Lock()
     users = 0
-    before = True
+    before = ("", "")
+    """Of convolutions and of recurrent networks: PyTorch's older switch refuses to be read while the two differ."""
 
 
 @contextmanager
@@ -25,7 +30,8 @@ def true_fp32() -> Generator[None]:
     """
     with _Switch.lock:
         if _Switch.users == 0:
-            _Switch.before, cudnn.allow_tf32 = cudnn.allow_tf32, False
+            _Switch.before = CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision
+            CUDNN.conv.fp32_precision = CUDNN.rnn.fp32_precision = "ieee"
         _Switch.users += 1
     try:
         yield
@@ -33,4 +39,4 @@ def true_fp32() -> Generator[None]:
         with _Switch.lock:
             _Switch.users -= 1
             if _Switch.users == 0:
-                cudnn.allow_tf32 = _Switch.before
+                CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = _Switch.before

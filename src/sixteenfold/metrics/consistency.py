@@ -18,7 +18,7 @@ def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
     """PSNR between the result shrunk by the MATLAB bicubic kernel and its input, unrounded.
 
     Shapes: (N, 3, H, W) and (N, 3, ceil(H/factor), ceil(W/factor)) in [0, 1] -> (N,) decibels,
-    float64; uint8 in 0..255 is taken as well. An exact answer ends near 59 dB, where the input's
+    float64, on the CPU; uint8 in 0..255 is taken as well. An exact answer ends near 59 dB, where the input's
     own rounding to 8 bits lies.
     Source: Lugmayr et al., "NTIRE 2021 Learning the Super-Resolution Space Challenge", section 2.
     Raises SixteenfoldError when the sizes do not belong together.

@@ -118,7 +118,7 @@ def _recipe(known: Path) -> TrainConfig:
     try:
         return configuration.from_json(known)
     except SixteenfoldError as error:
-        raise SixteenfoldError(f"{error}; put the run's recipe back there, or begin a new run folder") from None
+        raise SixteenfoldError(f"{error}; mend the run's recipe there, or begin a new run folder") from None
 
 
 def _names(out: Path) -> set[str]:

@@ -202,6 +202,8 @@ def _start(run: Run, index: Index) -> Training:
             _say(f"  {line}")
     for line in run.validation.left_out:
         _say(f"validation: {line}")
+    if run.validation.pictures and training.judged_on not in (None, run.validation.digest):
+        _say("other validation pictures than before: the next validation replaces the best weights so far")
     seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
     for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
         _say(line)
@@ -383,7 +385,6 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
     if training.judged_on not in (None, run.validation.digest):
-        _say("other validation pictures than before: the best score so far no longer counts")
         training.best = -math.inf
     training.judged_on = run.validation.digest
     if score > training.best or not (run.out / folder.MODEL).exists():

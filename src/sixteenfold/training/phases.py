@@ -157,7 +157,10 @@ class AdversarialPhase(Phase):
             0 <= self.head_start < self.steps,
             f"head_start must lie between 0 and steps - 1, not {self.head_start}",
         )
-        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
+        require(
+            not self.has_discriminator or self.head_start + self.warmup <= self.steps,
+            "head_start and warmup together must not exceed steps",
+        )
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(
             0 <= self.lpips_shift <= max(0, self.patch - 31),

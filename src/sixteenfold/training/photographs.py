@@ -14,7 +14,6 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import read
-from sixteenfold.training.data import address
 from sixteenfold.training.index import Entry, Index
 from sixteenfold.training.phases import DataConfig
 
@@ -94,7 +93,7 @@ class Window:
         """The photograph at a place of the endless row of rounds."""
         turn, within = divmod(place, len(self._entries))
         if turn not in self._order:
-            random = address(self._seed, turn, "order")
+            random = torch.Generator().manual_seed((self._seed * 1_000_003 + turn) % 2**63)
             self._order = {turn: torch.randperm(len(self._entries), generator=random)}
         return self._entries[int(self._order[turn][within])]
 

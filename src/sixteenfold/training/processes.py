@@ -105,13 +105,17 @@ def stop_requested(fabric: Fabric) -> Generator[threading.Event]:
         yield stopped
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    alone = fabric.world_size == 1
 
     def request(signum: int, frame: FrameType | None) -> None:
         if fabric.is_global_zero and not stopped.is_set():
             with suppress(OSError):
-                os.write(2, b"stopping after this step\n")  # Python's own stream may be in the middle of a line
+                # Python's own stream may be in the middle of a line.
+                os.write(
+                    2, b"stopping soon; a second Ctrl-C ends it at once, unsaved\n" if alone else b"stopping soon\n"
+                )
         stopped.set()
-        if fabric.world_size == 1:
+        if alone:
             signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     for number in before:
