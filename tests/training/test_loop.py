@@ -375,7 +375,7 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
     else:
         path.unlink()
         path.mkdir()
-    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*put the run's recipe back)"):
+    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*mend the run's recipe)"):
         train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
 
 
