@@ -160,14 +160,18 @@ def test_results_of_one_name_are_refused(tmp_path: Path, sources: tuple[str, ...
 def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "others/b.BMP", "others/deep/c.bmp", "others/deep/d.svg", "others/notes.txt")
     (tmp_path / "empty").mkdir()
-    for out in ("out", "one.png"):
-        found = plan_jobs([tmp_path / name for name in ("empty", "in", "others")], tmp_path / out, ending="_x16")
-        assert [job.source for job in found.jobs] == [tmp_path / "in" / "a.png"]
-        assert list(found.refused) == [tmp_path / "empty", tmp_path / "others"] and not found.alone
-        assert found.refused[tmp_path / "others"].endswith("but 2 .bmp, 1 .svg; convert to PNG")
+    inputs = [tmp_path / name for name in ("empty", "in", "others")]
+    found = plan_jobs(inputs, tmp_path / "out", ending="_x16")
+    assert [job.source for job in found.jobs] == [tmp_path / "in" / "a.png"]
+    assert list(found.refused) == [tmp_path / "empty", tmp_path / "others"] and not found.alone
+    assert found.refused[tmp_path / "others"].endswith("but 2 .bmp, 1 .svg; convert to PNG")
+    # One name for the result is meant for one input, and that may be the one that gives no picture.
+    for several in (inputs, [tmp_path / "missing.png", tmp_path / "in"]):
+        with pytest.raises(SixteenfoldError, match=r"one\.png: is one file for several inputs; .*check the name"):
+            plan_jobs(several, tmp_path / "one.png", ending="_x16")
 
 
-@pytest.mark.parametrize("out", [None, "new", "one.png"])
+@pytest.mark.parametrize("out", [None, "new"])
 def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path, out: str | None) -> None:
     touch(tmp_path, "ok.png", "file", "new_x16.png")
     (tmp_path / "empty").mkdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import safetensors
 import torch
+from safetensors.torch import save_file
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
@@ -222,3 +223,13 @@ def test_what_is_shipped_is_as_its_card_says() -> None:
         if card.fidelity_partner is not None:
             zoo.blend(name, 0.5)
         assert card.sha256 is not None
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_with_their_file(tmp_path: Path, value: float) -> None:
+    generator = Generator(features=(4, 4, 4), growth=(4, 4), blocks=(1, 1))
+    state = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    state["up1.bias"][2] = value
+    save_file(state, tmp_path / "odd.safetensors")
+    with pytest.raises(SixteenfoldError, match=r"odd\.safetensors: damaged, 'up1\.bias' has values that are infinite"):
+        zoo.load(tmp_path / "odd.safetensors")

@@ -45,6 +45,9 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"pixel": {"loss": "l3"}}, "expected one of mse, l1, charbonnier, huber"),
         ({"generator": {"blocks": [1]}}, "expected 2 values"),
         ({"pixel": 3}, "expected an object"),
+        ({"pixel": {"batch": 10**9}}, "batch must lie between 1 and 65536, not 1000000000"),
+        ({"generator": {"features": [10**9, 4, 4]}}, "no network has the sizes features 1000000000"),
+        ({"generator": {"blocks": [1, 10**9]}}, "no network has the sizes .* blocks 1.1000000000"),
         ({"pixel": {"learning_rate": 10**400}}, "learning_rate: 1000.* is too large"),
         ({"pixel": {"learning_rate": float("inf")}}, "learning rates must be positive, finite"),
         ({"adversarial": {"discriminator_learning_rate": float("inf")}}, "positive and finite"),
@@ -134,6 +137,8 @@ def test_another_number_of_steps_keeps_the_phases_proportion() -> None:
     assert alone.pixel == PixelPhase(steps=20, warmup=10)
     with pytest.raises(SixteenfoldError, match="steps must be at least 2, one for each phase, not 1"):
         PRESETS["ciplab"].with_steps(1)
+    with pytest.raises(SixteenfoldError, match="steps must lie between 1 and 10000000, not 10000000000"):
+        PRESETS["ciplab"].with_steps(10**10)
     with pytest.raises(SixteenfoldError, match="steps must lie between 1 and 10000000, not 0"):
         TrainConfig(pixel=PixelPhase(steps=100)).with_steps(0)
     uneven = TrainConfig(pixel=PixelPhase(steps=99), adversarial=AdversarialPhase(steps=1)).with_steps(2)

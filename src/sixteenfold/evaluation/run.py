@@ -154,7 +154,7 @@ def _check_options(
         raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SixteenfoldError(f"two methods are named {twice!r}; give one another name")
+        raise SixteenfoldError(f"two methods are named {twice!r}; give one another name, or leave one out")
 
 
 def _check_words(protocol: str, device: str, precision: str) -> None:

@@ -81,7 +81,7 @@ def plan_jobs(
         Where two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
-        SixteenfoldError: If nothing is named, `out` is "-", is one file for several pictures, of no format that is
+        SixteenfoldError: If nothing is named, `out` is "-", is one file for several inputs, of no format that is
             written, or contradicts the suffix, two results would have one name, or one would replace its own source.
     """
     if not inputs:
@@ -97,6 +97,9 @@ def plan_jobs(
     earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
+    if placed and refused and out is not None and _is_one_file(out):
+        # Whichever was meant to have the name: what is there may not be it.
+        raise SixteenfoldError("; ".join((f"{out}: is one file for several inputs", *refused.values())))
     jobs = [_checked(job) for job in _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)]
     _check_apart(jobs)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
@@ -114,7 +117,7 @@ def _jobs(
     placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
 ) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if placed and out is not None and is_like_a_picture(out) and not _is_folder(out):
+    if placed and out is not None and _is_one_file(out):
         return [_single(list(placed), out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
@@ -258,6 +261,10 @@ def make_folder(target: Path) -> None:
         raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; name another place") from None
     except OSError as error:
         raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
+
+
+def _is_one_file(out: Path) -> bool:
+    return is_like_a_picture(out) and not _is_folder(out)
 
 
 def _is_folder(path: Path) -> bool:

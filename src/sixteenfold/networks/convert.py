@@ -124,6 +124,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
         state = {name: tensor.to(torch.float32) for name, tensor in safetensors.torch.load_file(path).items()}
     except OSError as error:
         raise unreadable(path, error) from None
+    except MemoryError:
+        raise SixteenfoldError(f"{path}: does not fit into memory; give a checkpoint of this network") from None
     except safetensors.SafetensorError as error:
         raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
     except (TypeError, RuntimeError):  # PyTorch's, of numbers of four bits or a side beyond 2**63

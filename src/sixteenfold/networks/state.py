@@ -87,7 +87,8 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
         source: The file they are from, for messages.
 
     Raises:
-        SixteenfoldError: If a tensor is missing, unexpected or of another shape; the first of each is named.
+        SixteenfoldError: If a tensor is missing, unexpected, of another shape or not finite; the first of each is
+            named.
     """
     shape = shape_from_state(state)
     try:
@@ -98,6 +99,11 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
     differences = _differences(state, generator.state_dict())
     if differences:
         raise _misfit(source, shape, "; ".join(differences))
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise SixteenfoldError(
+                f"{source}: damaged, {name!r} has values that are infinite or no numbers; use another"
+            )
     generator.load_state_dict(state, assign=True)
     return generator.eval()
 

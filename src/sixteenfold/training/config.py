@@ -16,7 +16,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
-from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, require
+from sixteenfold.training.phases import MOST_STEPS, AdversarialPhase, DataConfig, Phase, PixelPhase, require
 
 __all__ = [
     "PRESETS",
@@ -32,6 +32,10 @@ __all__ = [
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Phase)
+
+
+MOST_CHANNELS, MOST_BLOCKS = 4096, 1000
+"""Of a network; more is a slip of the hand, and fills the memory before it is told."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,9 @@ class TrainConfig:
             "validate_every, save_every and log_every must be at least 1",
         )
         require(0 <= self.seed < 2**63, f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
-        sizes = (*self.generator.features, *self.generator.growth)
-        require(min(sizes) >= 1 and min(self.generator.blocks) >= 0, f"no network has the sizes {self.generator}")
+        sizes, blocks = (*self.generator.features, *self.generator.growth), self.generator.blocks
+        fits = 1 <= min(sizes) <= max(sizes) <= MOST_CHANNELS and 0 <= min(blocks) <= max(blocks) <= MOST_BLOCKS
+        require(fits, f"no network has the sizes {self.generator}")
         require(
             self.minutes is None or 0 < self.minutes < math.inf,
             f"minutes must be positive and finite, not {self.minutes}",
@@ -98,6 +103,7 @@ class TrainConfig:
         Raises:
             SixteenfoldError: If there is not a step for each phase.
         """
+        require(1 <= steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {steps}")
         if self.pixel is None or self.adversarial is None:
             pixel, adversarial = (None if phase is None else steps for phase in (self.pixel, self.adversarial))
         else:
@@ -265,7 +271,7 @@ def from_json(path: Path) -> TrainConfig:
             known one is named) or an impossible value.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:

@@ -80,7 +80,7 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
         more = f", and {len(differ) - 1} more" if differ[1:] else ""
         raise SixteenfoldError(
             f"{known}: the run has another configuration than this command ({differ[0]}{more}); "
-            f"resume it with --config {known} alone, or choose another folder"
+            f"resume it with --config {known} for its recipe, or choose another folder"
         )
     if not validated and (out / "samples").exists():
         raise SixteenfoldError(

@@ -14,6 +14,9 @@ MOST_VIEWS = 64
 MOST_STEPS = 10_000_000
 """More is a slip of the hand, and those of two phases would not fit into a checkpoint's name."""
 
+MOST_CROPS = 65_536
+"""In a step: more is a slip of the hand, and fills the memory before it is told."""
+
 
 def require(condition: bool, message: str) -> None:
     """Raise a SixteenfoldError with the message unless the condition holds."""
@@ -52,7 +55,7 @@ class Phase:
 
     def __post_init__(self) -> None:
         require(1 <= self.steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {self.steps}")
-        require(self.batch >= 1, "batch must be at least 1")
+        require(1 <= self.batch <= MOST_CROPS, f"batch must lie between 1 and {MOST_CROPS}, not {self.batch}")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
         fits = self.patch >= SCALE and self.patch % SCALE == 0
         require(fits, f"patch must be a multiple of {SCALE}, not {self.patch}")

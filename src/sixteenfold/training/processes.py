@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import logging
 import os
 import signal
 import threading
@@ -32,6 +33,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise SixteenfoldError(f"precision {precision}: training knows {' and '.join(PRECISIONS)}")
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would say which precision was asked for
     kind, _, number = device.partition(":")
     devices = [int(number)] if number.isdecimal() and world == 1 else local
     try:
