@@ -709,3 +709,18 @@ def test_missing_weights_of_the_validation_are_told_before_the_first_step(
     with pytest.raises(SixteenfoldError, match="no weights of LPIPS"):
         train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
     assert not (tmp_path / "run").exists()
+
+
+def test_photographs_that_only_begin_well_leave_no_run_folder(photographs: Path, tmp_path: Path) -> None:
+    """Their headers tell sizes; that nothing can be decoded shows only then."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for name in ("0.png", "1.png"):
+        content = (photographs / name).read_bytes()
+        (broken / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(SixteenfoldError, match=r"no usable picture; the first of 2: .*0\.png"):
+        train(CONFIG, hr=[broken], out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+    shutil.copy(photographs / "2.png", broken)
+    phase = dataclasses.replace(PIXEL, steps=1, warmup=0)
+    train(dataclasses.replace(CONFIG, pixel=phase), hr=[broken], out=tmp_path / "run", device="cpu")

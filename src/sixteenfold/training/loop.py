@@ -24,7 +24,7 @@ from sixteenfold.training.index import Index, make_index
 from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.pace import Pace, pace_of
 from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
-from sixteenfold.training.photographs import Photographs, open_photographs
+from sixteenfold.training.photographs import Photographs, check_decodable, open_photographs
 from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
 from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.record import Record, teller
@@ -161,6 +161,8 @@ def _run_folder(
     """
     known = start is None and (out / folder.PHOTOGRAPHS).exists()
     index = None if known else make_index(hr, smallest_side(config.largest_patch))
+    if index is not None:
+        check_decodable(index.entries)
     fresh = None if start is None else start()
     with folder.locked(out):
         # Another process may have begun here, and ended, while this one looked at the photographs.

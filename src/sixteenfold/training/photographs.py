@@ -44,7 +44,7 @@ class Kept:
             except SixteenfoldError as error:
                 self.skipped.append(str(error))
         if not self._pictures:
-            raise SixteenfoldError(f"no usable picture; the first of {len(self.skipped)}: {self.skipped[0]}")
+            raise _none_usable(self.skipped)
 
     def at(self, crops: int) -> Sequence[Tensor]:
         """As `Photographs.at`: always all."""
@@ -113,6 +113,22 @@ def open_photographs(index: Index, config: DataConfig, seed: int, device: torch.
         return Window(index.entries, config.window, config.crops, seed)
     fits = device.type == "cuda" and 4 * size < torch.cuda.mem_get_info(device)[0]
     return Kept(index.entries, device if fits else torch.device("cpu"))
+
+
+def check_decodable(entries: Iterable[Entry]) -> None:
+    """Raise SixteenfoldError unless one of them can be decoded: a header says little of what follows."""
+    reasons: list[str] = []
+    for entry in entries:
+        try:
+            decode(entry)
+            return
+        except SixteenfoldError as error:
+            reasons.append(str(error))
+    raise _none_usable(reasons)
+
+
+def _none_usable(reasons: Sequence[str]) -> SixteenfoldError:
+    return SixteenfoldError(f"no usable picture; the first of {len(reasons)}: {reasons[0]}")
 
 
 def decode(entry: Entry) -> Tensor:
