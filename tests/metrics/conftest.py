@@ -1,10 +1,13 @@
-"""The stacks that torchmetrics reads, laid out as torchvision has them and not as we do."""
+"""The stacks that torchmetrics reads, laid out as torchvision has them and not as we do; what convolutions go by."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
-from torch import nn
+from torch import Tensor, nn
+from torch.backends import cudnn
 
+from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.metrics.weights import Net, find_weights
 
 VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
@@ -55,3 +58,22 @@ def filled(net: Net) -> nn.Sequential:
 def torchvision_features() -> Callable[[Net], nn.Sequential]:
     """A stack as torchvision gives it, with the weights that we use."""
     return filled
+
+
+@pytest.fixture
+def precisions_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[nn.Module], list[str]]:
+    """By what precision convolutions go wherever a metric's network begins; TF32 is allowed outside."""
+    monkeypatch.setattr(cudnn, "allow_tf32", True)
+
+    def watch(measure: nn.Module) -> list[str]:
+        seen: list[str] = []
+        normalise: Any = measure.normalise
+
+        def watched(rows: Tensor) -> Tensor:
+            seen.append(CUDNN.conv.fp32_precision)
+            return normalise(rows)
+
+        monkeypatch.setattr(measure, "normalise", watched)
+        return seen
+
+    return watch

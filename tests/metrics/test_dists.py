@@ -7,10 +7,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.dists import DISTS
 
@@ -58,13 +56,10 @@ def test_strips_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monke
     assert torch.allclose(measure(sr.detach(), hr), whole.detach(), atol=1e-5)
 
 
-def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_loss_goes_by_tf32(precisions_of: Callable[[nn.Module], list[str]]) -> None:
     sr, hr = pair(32, 32)
-    measure, seen, normalise = DISTS(), [], DISTS.normalise
-    monkeypatch.setattr(cudnn, "allow_tf32", True)
-    monkeypatch.setattr(
-        measure, "normalise", lambda rows: seen.append(CUDNN.conv.fp32_precision) or normalise(measure, rows)
-    )
+    measure = DISTS()
+    seen = precisions_of(measure)
     measure(sr, hr)
     measure(sr.requires_grad_(), hr)
     assert seen == ["ieee", "tf32", "tf32"]

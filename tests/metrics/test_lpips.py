@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.lpips import LPIPS
 
@@ -52,13 +50,10 @@ def test_strips_equal_the_whole(net: weights.Net, size: tuple[int, int], monkeyp
 
 
 @needs_weights
-def test_only_a_loss_goes_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_loss_goes_by_tf32(precisions_of: Callable[[nn.Module], list[str]]) -> None:
     sr, hr = pair()
-    measure, seen, normalise = LPIPS(), [], LPIPS.normalise
-    monkeypatch.setattr(cudnn, "allow_tf32", True)
-    monkeypatch.setattr(
-        measure, "normalise", lambda rows: seen.append(CUDNN.conv.fp32_precision) or normalise(measure, rows)
-    )
+    measure = LPIPS()
+    seen = precisions_of(measure)
     measure(sr, hr)
     measure(sr.requires_grad_(), hr)
     assert seen == ["ieee", "tf32", "tf32"]

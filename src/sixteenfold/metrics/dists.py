@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
-from sixteenfold.metrics.strips import strips
+from sixteenfold.metrics.strips import Total, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
@@ -89,25 +89,22 @@ class DISTSSums:
     def __init__(self, dists: DISTS) -> None:
         self._dists = dists
         stages = len(dists.texture)
-        self._sums: list[Tensor] = [torch.zeros(5, 1, 1, dtype=torch.float64)] * stages
+        self._sums = [Total() for _ in range(stages)]
         self._sizes = [0] * stages
 
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
         rows = max(1, AT_ONCE // (first[:, :, 0].numel()))
-        parts: list[Tensor] = []
         for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
             sums = [product.sum(dim=(2, 3)) for product in (x, y, x.square(), y.square(), x * y)]
-            parts.append(torch.stack([one.expand_as(sums[-1]) for one in sums]))
-        # Kept on the CPU, as an Apple GPU has no float64.
-        self._sums[stage] = self._sums[stage] + torch.stack(parts).cpu().double().sum(dim=0)
+            self._sums[stage].add(torch.stack([one.expand_as(sums[-1]) for one in sums]))
         self._sizes[stage] += first.shape[2] * first.shape[3]
 
     def result(self) -> Tensor:
         """(N,) float64, on the CPU."""
         similarity: Tensor | float = 0.0
-        for stage, sums in enumerate(self._sums):
-            x, y, xx, yy, xy = sums / self._sizes[stage]
+        for stage, total in enumerate(self._sums):
+            x, y, xx, yy, xy = total.result() / self._sizes[stage]
             texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
             spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
             structure = (2 * (xy - x * y) + STABILISER) / (spread + STABILISER)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.strips import strips
+from sixteenfold.metrics.strips import Total, strips
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
 
@@ -93,19 +93,18 @@ class LPIPSSums:
 
     def __init__(self, lpips: LPIPS) -> None:
         self._lpips = lpips
-        self._sums: list[Tensor | float] = [0.0] * len(lpips.heads)
+        self._sums = [Total() for _ in lpips.heads]
         self._sizes = [0] * len(lpips.heads)
 
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage's maps: (N, C, h, w) and (N or 1, C, h, w)."""
         distance = self._lpips.distance(stage, first, second)
-        # Few enough rows for a sum in float32; the sum of all is kept on the CPU, as an Apple GPU has no float64.
-        self._sums[stage] = self._sums[stage] + distance.sum(dim=(1, 2)).cpu().double()
+        self._sums[stage].add(distance.sum(dim=(1, 2)))
         self._sizes[stage] += distance.shape[1] * distance.shape[2]
 
     def result(self) -> Tensor:
         """(N,) float64, on the CPU."""
-        means = [torch.as_tensor(total) / size for total, size in zip(self._sums, self._sizes, strict=True)]
+        means = [total.result() / size for total, size in zip(self._sums, self._sizes, strict=True)]
         return torch.stack(means).sum(dim=0)
 
 

@@ -29,3 +29,21 @@ def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     if picture.dtype == torch.uint8:
         return picture.to(dtype) / 255
     return picture.to(torch.promote_types(picture.dtype, dtype))
+
+
+class Total:
+    """A sum whose parts come one after the other, each few enough numbers to be summed in float32 where they are.
+
+    Parts wait there: to move each would make the host wait for an accelerator, and an Apple GPU has no float64.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[Tensor] = []
+
+    def add(self, part: Tensor) -> None:
+        """Take a part in: float32, all of one shape."""
+        self._parts.append(part)
+
+    def result(self) -> Tensor:
+        """The sum of the parts, at least one, in float64 on the CPU."""
+        return torch.stack(self._parts).cpu().double().sum(dim=0)

@@ -45,7 +45,7 @@ class Together:
             laid_out = rows.to(self._device, memory_format=torch.channels_last)
             for chain in chains:
                 chain.push(laid_out, last=last)
-        return {name: sums.result().cpu() for chain in chains for name, sums in chain.sums.items()}
+        return {name: sums.result() for chain in chains for name, sums in chain.sums.items()}
 
     def _chains(self, hr: Tensor, results: Tensor) -> list["_Chain"]:
         chains: list[_Chain] = []
