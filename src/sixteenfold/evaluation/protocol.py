@@ -108,8 +108,7 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     picture, or when two pictures have the same name.
     """
     found: dict[str, Path] = {}
-    pictures, unread = pictures_at(path)
-    root = path.parent if pictures == [path] else path
+    pictures, unread, root = pictures_at(path)
     for file in pictures:
         key = _key(file.relative_to(root))
         if key in found:

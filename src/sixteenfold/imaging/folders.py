@@ -6,8 +6,8 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
@@ -97,10 +97,7 @@ def plan_jobs(
     earlier = [path for path in found if _spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
-    if placed and refused and out is not None and _is_one_file(out):
-        # Whichever was meant to have the name: what is there may not be it.
-        raise SixteenfoldError("; ".join((f"{out}: is one file for several inputs", *refused.values())))
-    jobs = [_checked(job) for job in _jobs(placed, out, ending, suffix, keep_suffix=keep_suffix)]
+    jobs = [_checked(job) for job in _jobs(placed, refused, out, ending, suffix, keep_suffix=keep_suffix)]
     _check_apart(jobs)
     made = {_spelled_out(job.target) for job in jobs if _spelled_out(job.target) != _spelled_out(job.source)}
     named_and_made = named & made
@@ -114,11 +111,17 @@ def plan_jobs(
 
 
 def _jobs(
-    placed: Mapping[Path, Path], out: Path | None, ending: str, suffix: str | None, *, keep_suffix: bool
+    placed: Mapping[Path, Path],
+    refused: Mapping[Path, str],
+    out: Path | None,
+    ending: str,
+    suffix: str | None,
+    *,
+    keep_suffix: bool,
 ) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if placed and out is not None and _is_one_file(out):
-        return [_single(list(placed), out, suffix)]
+    if placed and out is not None and is_like_a_picture(out) and not _is_folder(out):
+        return [_single(list(placed), refused, out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
@@ -179,7 +182,17 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     return pictures, unread
 
 
-def pictures_at(path: Path) -> tuple[list[Path], list[Path]]:
+class Found(NamedTuple):
+    """What a path stands for."""
+
+    pictures: list[Path]
+    unread: list[Path]
+    """Files of formats that are not read."""
+    root: Path
+    """From where their places count: the path where it is a folder, a file's own folder."""
+
+
+def pictures_at(path: Path) -> Found:
     """What a path stands for: a folder for what `pictures_in` finds there, a file for itself, whatever its name.
 
     Raises:
@@ -189,7 +202,7 @@ def pictures_at(path: Path) -> tuple[list[Path], list[Path]]:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    return pictures_in(path) if stat.S_ISDIR(mode) else ([path], [])
+    return Found(*pictures_in(path), path) if stat.S_ISDIR(mode) else Found([path], [], path.parent)
 
 
 def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
@@ -263,16 +276,14 @@ def make_folder(target: Path) -> None:
         raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
 
 
-def _is_one_file(out: Path) -> bool:
-    return is_like_a_picture(out) and not _is_folder(out)
-
-
 def _is_folder(path: Path) -> bool:
     found = there(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def _single(sources: Sequence[Path], out: Path, suffix: str | None) -> Job:
+def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suffix: str | None) -> Job:
+    if refused:  # whichever was meant to have the name: what is there may not be it
+        raise SixteenfoldError("; ".join((f"{out}: is one file for several inputs", *refused.values())))
     if len(sources) > 1:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
     try:
@@ -294,16 +305,15 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
     seen: set[str] = set()
     for path in inputs:
         try:
-            files = list(chain(*pictures_at(path)))
+            found = pictures_at(path)
         except SixteenfoldError as error:
             refused[path] = str(error)
             continue
         # A file's result goes into OUT itself, a folder's keep their places within it.
-        root = path.parent if files == [path] else path
-        for file in files:
+        for file in (*found.pictures, *found.unread):
             if _spelled_out(file) not in seen:
                 seen.add(_spelled_out(file))
-                placed[file] = file.parent if out is None else out / file.parent.relative_to(root)
+                placed[file] = file.parent if out is None else out / file.parent.relative_to(found.root)
     return placed, refused
 
 

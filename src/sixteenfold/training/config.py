@@ -16,7 +16,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
-from sixteenfold.training.phases import MOST_STEPS, AdversarialPhase, DataConfig, Phase, PixelPhase, require
+from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, check_steps, require
 
 __all__ = [
     "PRESETS",
@@ -103,7 +103,7 @@ class TrainConfig:
         Raises:
             SixteenfoldError: If there is not a step for each phase.
         """
-        require(1 <= steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {steps}")
+        check_steps(steps)
         if self.pixel is None or self.adversarial is None:
             pixel, adversarial = (None if phase is None else steps for phase in (self.pixel, self.adversarial))
         else:

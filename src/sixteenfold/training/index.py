@@ -93,8 +93,8 @@ def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
-    pictures, unread = pictures_at(folder)
-    if pictures == [folder] and not is_picture(folder):
+    pictures, unread, root = pictures_at(folder)
+    if root != folder and not is_picture(folder):
         raise SixteenfoldError(
             f"{folder}: neither a folder nor a picture of a format that is read; name a folder of photographs"
         )
@@ -120,12 +120,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     small: list[tuple[int, str]] = []
     found, unread = find_pictures(folders)
     # A file that is found in two ways counts once.
-    pictures = {path.resolve(): path for path in found}.values()
+    pictures = {path.resolve(): path for path in found}
     named = {path.resolve() for path in folders}
-    results = results_among({path: path.parent for path in pictures}, ENDINGS)
-    earlier = dict.fromkeys(path for path in results if path.resolve() not in named)
-    for path in pictures:
-        if path in earlier:
+    results = set(results_among({path: path.parent for path in pictures.values()}, ENDINGS))
+    earlier = {real: path for real, path in pictures.items() if path in results and real not in named}
+    for real, path in pictures.items():
+        if real in earlier:
             continue
         try:
             height, width = measure(path)
@@ -136,8 +136,8 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             skipped.append(f"{path}: {width}x{height} is smaller than {smallest}x{smallest}")
             small.append((min(height, width), f"{width}x{height}"))
         else:
-            entries.append(Entry(path.resolve(), height, width))
-    index = Index(tuple(entries), tuple(skipped), tuple(earlier), tuple(unread))
+            entries.append(Entry(real, height, width))
+    index = Index(tuple(entries), tuple(skipped), tuple(earlier.values()), tuple(unread))
     if not entries:
         alone = len(skipped) == 1
         largest = [f"{'it' if alone else 'the largest'} is {max(small)[1]}"] if small else []

@@ -204,7 +204,7 @@ def _start(run: Run, index: Index) -> Training:
             _say(f"  {line}")
     for line in run.validation.left_out:
         _say(f"validation: {line}")
-    if run.validation.pictures and training.judged_on not in (None, run.validation.digest):
+    if run.validation.pictures and _judged_on_others(run, training):
         _say("other validation pictures than before: the next validation replaces the best weights so far")
     seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
     for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
@@ -386,7 +386,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
-    if training.judged_on not in (None, run.validation.digest):
+    if _judged_on_others(run, training):
         training.best = -math.inf
     training.judged_on = run.validation.digest
     if score > training.best or not (run.out / folder.MODEL).exists():
@@ -396,6 +396,11 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
     _say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
+
+
+def _judged_on_others(run: Run, training: Training) -> bool:
+    """Whether the best score so far is of other validation pictures than the run's."""
+    return training.judged_on not in (None, run.validation.digest)
 
 
 def _last_phase(config: TrainConfig) -> str:

@@ -9,11 +9,8 @@ from sixteenfold.training.losses import Distance
 
 MOST_VIEWS = 64
 """What LPIPS sees in a step takes time and memory for each view; more than this is a slip of the hand."""
-
-
 MOST_STEPS = 10_000_000
 """More is a slip of the hand, and those of two phases would not fit into a checkpoint's name."""
-
 MOST_CROPS = 65_536
 """In a step: more is a slip of the hand, and fills the memory before it is told."""
 
@@ -22,6 +19,11 @@ def require(condition: bool, message: str) -> None:
     """Raise a SixteenfoldError with the message unless the condition holds."""
     if not condition:
         raise SixteenfoldError(f"training configuration: {message}")
+
+
+def check_steps(steps: int) -> None:
+    """Raise a SixteenfoldError unless a phase, or a run, can have so many steps."""
+    require(1 <= steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {steps}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Phase:
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
 
     def __post_init__(self) -> None:
-        require(1 <= self.steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {self.steps}")
+        check_steps(self.steps)
         require(1 <= self.batch <= MOST_CROPS, f"batch must lie between 1 and {MOST_CROPS}, not {self.batch}")
         require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
         fits = self.patch >= SCALE and self.patch % SCALE == 0

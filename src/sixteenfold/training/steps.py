@@ -91,7 +91,7 @@ def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase:
             sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase)
             fabric.backward(_total(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
-        seen.append(terms)
+        seen.append(_values(terms))
     norm = _move(generator, phase)
     return _mean(seen) | {"generator_gradient": norm}
 
@@ -134,7 +134,7 @@ def adversarial_step(
             opinion: Losses = {}
             pull = torch.zeros((), device=sr.device)
             if discriminator is not None:
-                opinion, lesson, gradient = _judge(fabric, discriminator, batch, sr.detach(), phase, mask, len(parts))
+                opinion, lesson, gradient = _judge(fabric, discriminator, batch, sr, phase, mask, len(parts))
                 lessons.append(lesson)
                 pull = (sr * gradient).sum()  # whose gradient at the result is just that
             terms = _terms(fabric, sr, batch.hr, judges, phase, views) | _raw_term(raw, batch.hr, phase)
@@ -210,7 +210,7 @@ def _judge(
     Returns:
         The generator's terms, the discriminator's, and the gradient of the former's weighted sum at the results.
     """
-    shown = sr.requires_grad_()
+    shown = sr.detach().requires_grad_()
     real, made = discriminator.network(batch.hr), discriminator.network(shown)
     opinion: Losses = {}
     if phase.adversarial:
@@ -298,4 +298,4 @@ def _move(player: Player, phase: Phase) -> Tensor:
 
 
 def _mean(seen: Sequence[Losses]) -> Losses:
-    return {name: torch.stack([terms[name].detach() for terms in seen]).mean() for name in seen[0]}
+    return {name: torch.stack([terms[name] for terms in seen]).mean() for name in seen[0]}
