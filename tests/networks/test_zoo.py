@@ -194,9 +194,24 @@ def test_what_has_no_partner_is_not_blended(shelf: Path, tiny: Generator) -> Non
         with pytest.raises(SixteenfoldError, match=r"has no fidelity partner .*that have: compact$") as caught:
             zoo.blend(name, 0.5)
         assert str(caught.value).startswith(name)
-    pair_up(shelf, Generator(features=(6, 8, 4), growth=(3, 4), blocks=(1, 1)))
-    with pytest.raises(SixteenfoldError, match="fidelity has another shape"):
+    pair_up(shelf, Generator(features=(6, 8, 4), growth=(3, 4), blocks=(2, 2)))
+    with pytest.raises(SixteenfoldError, match="fidelity does not fit in"):
         zoo.blend("compact", 0.5)
+
+
+def test_a_smaller_partner_is_blended_in(shelf: Path, tiny: Generator) -> None:
+    partner = Generator(features=(5, 6, 3), growth=(2, 4), blocks=(1, 1))
+    with torch.no_grad():
+        for parameter in partner.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    pair_up(shelf, partner)
+    lr = torch.rand(1, 3, 5, 7)
+    with torch.inference_mode():
+        torch.testing.assert_close(zoo.blend("compact", 0.0)(lr), tiny(lr))
+        torch.testing.assert_close(zoo.blend("compact", 1.0)(lr), partner(lr), atol=1e-5, rtol=1e-5)
+    model, end = tiny.state_dict(), zoo.blend("compact", 1.0).state_dict()
+    for name, tensor in zoo.blend("compact", 0.25).state_dict().items():
+        torch.testing.assert_close(tensor, 0.75 * model[name] + 0.25 * end[name])
 
 
 @pytest.mark.parametrize(

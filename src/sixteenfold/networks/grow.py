@@ -12,7 +12,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.generator import RESIDUAL_SCALE, RRDB, DenseBlock, Generator, Trunk
 from sixteenfold.networks.state import GeneratorShape, shape_of
 
-__all__ = ["fits_into", "grow"]
+__all__ = ["fits_into", "grow", "implant"]
 
 
 def fits_into(small: GeneratorShape, large: GeneratorShape) -> bool:
@@ -42,6 +42,20 @@ def grow(small: Generator, shape: GeneratorShape) -> Generator:
     if not fits_into(shape_of(small), shape):
         raise SixteenfoldError(f"a generator of {shape_of(small)} cannot grow to {shape}: no size may shrink")
     large = shape.build()
+    implant(small, large)
+    return large
+
+
+def implant(small: Generator, large: Generator) -> None:
+    """Make the larger generator compute what the smaller one does, to rounding, and change nothing else of it.
+
+    Its first channels and blocks become the small one's. Its other channels keep their weights, but go unheard by the
+    first ones, as in `grow`; its other blocks pass the first ones on.
+
+    Args:
+        small: Its sizes must fit into the large one's (`fits_into`).
+        large: Changed in place.
+    """
     with torch.no_grad():
         _conv(large.stem, small.stem)
         _trunk(large.first, small.first)
@@ -50,7 +64,6 @@ def grow(small: Generator, shape: GeneratorShape) -> Generator:
         _trunk(large.second, small.second)
         for name in ("up3", "up4", "refine", "last"):
             _conv(large.get_submodule(name), small.get_submodule(name))
-    return large
 
 
 def _conv(large: nn.Module, small: nn.Module, columns: Tensor | None = None) -> None:

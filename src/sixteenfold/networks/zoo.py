@@ -1,5 +1,6 @@
 """The models that are shipped: weights and a card each in `sixteenfold/models/`."""
 
+import copy
 import difflib
 import json
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ import torch
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.grow import fits_into, implant
 from sixteenfold.networks.state import GeneratorShape, build, digest, save, shape_of
 
 __all__ = ["Card", "blend", "card", "default", "load", "names", "save"]
@@ -49,7 +51,8 @@ class Card:
     sha256: str | None = None
     """Of the weights, as `state.digest` gives and reports name it; checked where the model is loaded."""
     fidelity_partner: str | None = None
-    """Of a perceptual model: the shipped model of the same shape that was trained for fidelity alone (see `blend`)."""
+    """Of a perceptual model: the shipped model, of its shape or smaller, that was trained for fidelity alone and from
+    which it went on (see `blend`)."""
 
 
 def names() -> tuple[str, ...]:
@@ -90,15 +93,16 @@ def blend(name: str, fidelity: float) -> Generator:
     """A model between a perceptual one and its fidelity partner, by interpolating their weights.
 
     Source: Wang et al., "ESRGAN", ECCV workshops 2018, section 3.4. It works for a network that was trained on
-    from the other, as ours are: both then mean the same by the same channel.
+    from the other, as ours are: both then mean the same by the same channel. A smaller partner is first implanted into
+    the model, so that what the model has beyond it fades in.
 
     Args:
         name: A shipped model whose card names a `fidelity_partner`.
         fidelity: 0 gives the model itself, with texture drawn in; 1 gives its partner, smoother and closer to
-            the original on average; exactly so at both ends.
+            the original on average; exactly so at both ends, but for rounding where the partner is smaller.
 
     Raises:
-        SixteenfoldError: If fidelity is not 0 to 1, the model has no partner, or the two do not have one shape.
+        SixteenfoldError: If fidelity is not 0 to 1, the model has no partner, or its partner is larger.
     """
     if not 0 <= fidelity <= 1:
         raise SixteenfoldError(f"fidelity {fidelity:g}: must lie between 0 (perceptual) and 1 (faithful)")
@@ -110,11 +114,13 @@ def blend(name: str, fidelity: float) -> Generator:
             + (f"leave out fidelity, or take one of the models that have: {able}" if able else "leave out fidelity")
         )
     perceptual, faithful = load(name), load(partner)
-    if shape_of(perceptual) != shape_of(faithful):
-        raise SixteenfoldError(f"{name}: its fidelity partner {partner} has another shape; install sixteenfold again")
+    if not fits_into(shape_of(faithful), shape_of(perceptual)):
+        raise SixteenfoldError(f"{name}: its fidelity partner {partner} does not fit in; install sixteenfold again")
+    goal = copy.deepcopy(perceptual)
+    implant(faithful, goal)
     with torch.no_grad():
-        for weight, goal in zip(perceptual.parameters(), faithful.parameters(), strict=True):
-            weight.lerp_(goal, fidelity)
+        for weight, faithful_weight in zip(perceptual.parameters(), goal.parameters(), strict=True):
+            weight.lerp_(faithful_weight, fidelity)
     return perceptual
 
 
