@@ -61,6 +61,13 @@ def test_wrong_values_are_named(values: object, says: str, tmp_path: Path) -> No
         from_json(path)
 
 
+def test_a_name_that_stands_twice_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"pixel": {"steps": 5, "batch": 2, "steps": 50}}')
+    with pytest.raises(SixteenfoldError, match="'steps' stands twice in one object"):
+        from_json(path)
+
+
 def test_not_json(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     for text in ("{", "[" * 100_000):

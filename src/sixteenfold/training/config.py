@@ -271,12 +271,21 @@ def from_json(path: Path) -> TrainConfig:
             known one is named) or an impossible value.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_once)
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
     return _build(TrainConfig, values, str(path))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, of which JSON itself would silently drop all but the last value of a name."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in values if names.count(name) > 1)!r} stands twice in one object")
+    return values
 
 
 def _require(condition: bool, message: str) -> None:
