@@ -419,6 +419,50 @@ def test_rows_stay_when_only_room_is_missing(tmp_path: Path, monkeypatch: pytest
         writer.write(PHOTO[13:])
 
 
+def test_rows_stay_when_the_disk_fills_while_they_come(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+
+    def fill_up() -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        with writing(target, "settings") as writer:
+            writer.write(PHOTO[:13])
+            writer.flush()
+            resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / ".a.png.rows").stat().st_size + 100, hard))
+            try:
+                writer.write(PHOTO[13:])
+                writer.flush()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with pytest.raises(SixteenfoldError, match=r"cannot be written: .*; the same command goes on with the rows"):
+        fill_up()
+    with writing(target, "settings") as writer:
+        assert writer.rows_written >= 13
+        writer.write(PHOTO[writer.rows_written :])
+    assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_rows_stay_when_the_file_cannot_be_made_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.png"
+
+    def write_all() -> None:
+        with writing(target, "settings") as writer:
+            writer.write(PHOTO)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as encoding:
+        encoding.setattr(write_module, "encode", full)
+        with pytest.raises(SixteenfoldError, match=r"the disk is full; .*; the same command goes on with the rows"):
+            write_all()
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == len(PHOTO)
+    assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
 def test_a_failure_leaves_no_rows_even_with_a_fingerprint(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         some_rows(tmp_path / "a.png", "settings", 13, RuntimeError)

@@ -35,9 +35,10 @@ class BandWriter:
     encoded from there as `.NAME.part` and renamed, so that `target` appears whole or not at all;
     an existing one is replaced. When it does not, both are removed and `target` is as it was.
 
-    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed
-    stay, and the next writer with the same fingerprint goes on after them: `rows_written` says how
-    many there are, and `keep` gives some of them up. Rows of another fingerprint are discarded.
+    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed,
+    or whose disk failed or was full, stay, and the next writer with the same fingerprint goes on after
+    them: `rows_written` says how many there are, and `keep` gives some of them up. Rows of another
+    fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
     ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
@@ -79,6 +80,7 @@ class BandWriter:
         self._fingerprint = fingerprint
         self._pyramid = pyramid
         self._file: BinaryIO | None = None
+        self._disk_failed = False
 
     def __enter__(self) -> Self:
         alpha = self.channels in (2, 4)
@@ -143,6 +145,7 @@ class BandWriter:
         try:
             self._file.write(np.ascontiguousarray(rows).data)
         except OSError as error:
+            self._disk_failed = True
             raise self._failed(error) from error
         self.rows_written += len(rows)
 
@@ -152,6 +155,7 @@ class BandWriter:
             try:
                 self._file.flush()
             except OSError as error:
+                self._disk_failed = True
                 raise self._failed(error) from error
 
     def __exit__(
@@ -164,15 +168,17 @@ class BandWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
+            self._disk_failed = True
             raise self._failed(failure) from failure
         except pyvips.Error as failure:
+            self._disk_failed = True  # as a rule: libvips does not tell
             raise SixteenfoldError(
                 f"{self.target}: cannot be written: {reason(failure)}; "
-                "check the free disk space or choose another format"
+                f"check the free disk space or choose another format{self._promise()}"
             ) from failure
         finally:
             stopped = kind is not None and not issubclass(kind, Exception)
-            self._leave(rows=self._fingerprint is None or not stopped)
+            self._leave(rows=self._fingerprint is None or not (stopped or self._disk_failed))
 
     def __str__(self) -> str:
         return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
@@ -272,7 +278,12 @@ class BandWriter:
             cause, way_out = "the name is too long", "choose a shorter one"
         else:
             cause, way_out = error.strerror or str(error), "choose another folder"
-        return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}")
+        return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")
+
+    def _promise(self) -> str:
+        """What else to say of a disk's failure."""
+        kept = self._disk_failed and self._fingerprint is not None and self.rows_written
+        return "; the same command goes on with the rows that were made" if kept else ""
 
 
 def _size(count: int) -> str:
