@@ -21,6 +21,7 @@ SHAPES: dict[str, tuple[int | tuple[int, int, int], int | tuple[int, int], tuple
     "full": (64, 32, (23, 23)),
     "wide": (64, 32, (1, 1)),
     "compact": ((64, 32, 16), (32, 16), (8, 2)),
+    "medium": ((64, 32, 32), (32, 16), (23, 2)),
     "small": (8, 4, (1, 1)),
 }
 """Features, growth and blocks."""

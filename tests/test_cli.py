@@ -125,7 +125,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             "evaluate --hrr a --out b",
             ["sixteenfold: Unrecognized options: --hrr a; Missing: --hr DIR; see sixteenfold"],
         ),
-        ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train --help"]),
+        ("train compact --hr a --out b --pixel.stepz 3", ["--pixel.steps", "see sixteenfold train compact --help"]),
     ],
 )
 def test_wrong_words_get_one_line(words: str, hints: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -854,6 +854,23 @@ def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytes
     assert smoke.pixel is not None and smoke.adversarial is not None
     pixel, adversarial = replace(smoke.pixel, betas=(0.8, 0.9)), replace(smoke.adversarial, lpips=0.0)
     assert given == [replace(smoke, pixel=pixel, adversarial=adversarial, seed=7, save_every=3)]
+
+
+def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[str]) -> None:
+    from sixteenfold.training import config
+
+    assert main(["train", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", "").split())
+    assert f"before any option: {', '.join(config.PRESETS)}; or" in said
+    assert main(["train", "strong", "-h"]) == 0
+    said = capsys.readouterr().out
+    assert "--hr DIR..." in said
+    phase = config.PRESETS["strong"].adversarial
+    assert phase is not None
+    for field in dataclasses.fields(phase):
+        assert f"--adversarial.{field.name.replace('_', '-')} " in said.replace(".no-", ".")
+    assert "(default: 12000)" in said
+    assert "did you mean strong?" in refused(capsys, "train", "strnog", "--help")
 
 
 @pytest.mark.parametrize(

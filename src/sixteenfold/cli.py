@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import TextIOWrapper
@@ -57,7 +57,8 @@ class Upscale:
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
-    """A shipped model's name (see `sixteenfold models`) or a .safetensors file; by default the first shipped."""
+    """A shipped model's name (see `sixteenfold models`) or a file of weights, any that `convert` reads; by default the
+    first shipped."""
     device: Device = "auto"
     """Where to compute."""
     precision: Precision = "auto"
@@ -161,12 +162,13 @@ class Train:
     """Train a network on photographs.
 
     Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
-    they bear the names that the run's config.json has. --minutes 30 gives the run half an hour instead of a number of
-    steps.
+    they bear the names that the run's config.json has, and `sixteenfold train PRESET --help` lists them with the
+    preset's values. --minutes 30 gives the run half an hour instead of a number of steps.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
-    """A recipe by its name, as in sixteenfold.training.config.PRESETS; or give --config."""
+    """A recipe by its name, before any option: ciplab, ciplab-released, vgg, strong, compact, medium, smoke; or give
+    --config."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
@@ -218,22 +220,19 @@ class Train:
     def _recipe(self, changes: Sequence[str]) -> "TrainConfig":
         from sixteenfold.training.config import PRESETS, from_json
 
-        known = ", ".join(PRESETS)
         match self.preset, self.config:
-            case str(name), None if name in PRESETS:
-                config = PRESETS[name]
             case str(name), None:
-                near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, PRESETS, n=1))
-                raise SixteenfoldError(f"{name}: no preset of this name among {known}{near}")
+                config = _preset(name)
             case None, Path() as file:
                 config = from_json(file)
             case None, None:
+                known = ", ".join(PRESETS)
                 raise SixteenfoldError(f"train: name either a preset ({known}), first of all, or a --config FILE")
             case _:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         if self.steps is not None:
             config = config.with_steps(self.steps)
-        config = changed(config, changes, "sixteenfold train") if changes else config
+        config = changed(config, changes, f"sixteenfold train {self.preset or 'PRESET'}") if changes else config
         if self.steps is not None and config.minutes is not None:
             raise SixteenfoldError("train: --steps and minutes are two lengths of a run; leave out one of them")
         return config
@@ -401,9 +400,31 @@ def _run(words: Sequence[str]) -> int:
         return 0
     if "" in words:  # it would mean the current folder
         raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
+    if words[0] == "train" and len(words) > 2 and words[1][0] != "-" and not {"-h", "--help"}.isdisjoint(words):
+        return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
     return command.run(changes) if isinstance(command, Train) else command.run()
+
+
+def _preset(name: str) -> "TrainConfig":
+    from sixteenfold.training.config import PRESETS
+
+    if name in PRESETS:
+        return PRESETS[name]
+    near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, PRESETS, n=1))
+    raise SixteenfoldError(f"{name}: no preset of this name among {', '.join(PRESETS)}{near}")
+
+
+def _explain_recipe(name: str) -> int:
+    """Print the help of `train`, and then that of each value of a preset."""
+    recipe = _preset(name)
+    with suppress(SystemExit):
+        parse(Verb, ["train", "--help"], DESCRIPTION)
+    print()
+    with suppress(SystemExit):
+        changed(recipe, ["--help"], f"sixteenfold train {name}")
+    return 0
 
 
 class _OutputError(Exception):

@@ -130,8 +130,8 @@ def _with_steps(phase: P | None, steps: int | None) -> P | None:
 # Not tuned to the last: of these only "smoke" has been run to its end as it stands.
 _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 
-# Ours, for `strong` and `compact` (docs/decisions.md): the losses see the projected picture; many small crops rather
-# than few large ones; LPIPS leads, as it is what is judged. What the shipped compact models' runs taught
+# Ours, for `strong`, `compact` and `medium` (docs/decisions.md): the losses see the projected picture; many small crops
+# rather than few large ones; LPIPS leads, as it is what is judged. What the shipped models' runs taught
 # (docs/training-log.md), in one piece and longer.
 _OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, average=0.998, projected=True)
 _OUR_ADVERSARIAL = AdversarialPhase(
@@ -154,6 +154,21 @@ _OUR_ADVERSARIAL = AdversarialPhase(
     adversarial=0.1,
     feature_matching=0.2,
     feature_matching_loss="l1",
+)
+
+# For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16).
+_COMPACT = TrainConfig(
+    generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
+    pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
+    adversarial=replace(
+        _OUR_ADVERSARIAL,
+        steps=10_000,
+        head_start=1000,
+        batch=4,
+        learning_rate=4e-4,
+        discriminator_learning_rate=1.5e-4,
+        discriminator=(16, 32, 48, 64, 80, 96),
+    ),
 )
 
 PRESETS: dict[str, TrainConfig] = {
@@ -190,20 +205,9 @@ PRESETS: dict[str, TrainConfig] = {
         validate_every=2000,
         validation_crop=512,
     ),
-    # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16).
-    "compact": TrainConfig(
-        generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
-        pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
-        adversarial=replace(
-            _OUR_ADVERSARIAL,
-            steps=10_000,
-            head_start=1000,
-            batch=4,
-            learning_rate=4e-4,
-            discriminator_learning_rate=1.5e-4,
-            discriminator=(16, 32, 48, 64, 80, 96),
-        ),
-    ),
+    "compact": _COMPACT,
+    # At x1, where a block is cheap, as deep as the full network.
+    "medium": replace(_COMPACT, generator=GeneratorShape(features=(64, 32, 32), growth=(32, 16), blocks=(23, 2))),
     # To see that everything works: both phases in a minute or two on two cores.
     "smoke": TrainConfig(
         generator=GeneratorShape(features=(16, 8, 8), growth=(8, 4), blocks=(1, 1)),
