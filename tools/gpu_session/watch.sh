@@ -1,6 +1,6 @@
 #!/bin/sh
 # Wait until a training's log has its last line, or so many seconds, and bring out what there is:
-# watch.sh RUN SECONDS OUT [discriminator]
+# watch.sh RUN SECONDS OUT [model|discriminator|curve]: weights, which of the full size nearly fill a call, or curve and pictures
 set -eu
 run=$1 left=$2 out=$3 what=${4:-model}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,8 +10,11 @@ until grep -qE '/model.safetensors$|^sixteenfold: |^Traceback' "$run.log" || ! k
 done
 mkdir -p "$out"
 tail -n 12 "$run.log"
-cp "$run/metrics.jsonl" "$out/" || true
-newest=$(ls "$run"/samples/*.png 2>/dev/null | tail -n 1)
-[ -z "$newest" ] || [ "$what" != model ] || cp "$newest" "$out/"
+if [ "$what" = curve ]; then
+    cp "$run/metrics.jsonl" "$out/" || true
+    newest=$(ls "$run"/samples/*.png 2>/dev/null | tail -n 1)
+    [ -z "$newest" ] || cp "$newest" "$out/"
+    exit
+fi
 [ ! -e "$run/$what.safetensors" ] ||
     "${PYTHON:-python3}" "$here/pieces.py" cut "$run/$what.safetensors" "$out" --half
