@@ -243,7 +243,7 @@ def write_model(training: Training, out: Path) -> None:
     Raises:
         SixteenfoldError: If a file cannot be written; the one before stays.
     """
-    zoo.save(training.result, out / MODEL, {"steps": str(training.step), "phase": training.phase})
+    _save(training, out / MODEL)
     if training.opponent is None:
         return
     state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}
@@ -255,7 +255,11 @@ def write_model(training: Training, out: Path) -> None:
 
 def keep_pixel_model(training: Training, out: Path) -> None:
     """Write the result of the pixel phase under a name that the adversarial phase leaves alone."""
-    zoo.save(training.result, out / "pixel.safetensors", {"steps": str(training.step), "phase": training.phase})
+    _save(training, out / "pixel.safetensors")
+
+
+def _save(training: Training, target: Path) -> None:
+    zoo.save(training.result, target, {"steps": str(training.step), "phase": training.phase})
 
 
 def describe_device(device: torch.device) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -224,13 +225,14 @@ def _start(run: Run, index: Index) -> Training:
     return training
 
 
-def _loop(run: Run, start: Training) -> None:
+def _loop(run: Run, training: Training) -> None:
     """Every step that is left, and around it what is due: record, validation, checkpoint, an orderly stop."""
     config = run.config
     with ExitStack() as stack:
-        record = stack.enter_context(Record(run.out, start.step)) if run.fabric.is_global_zero else None
-        tell = stack.enter_context(teller(console, None if config.minutes else config.steps, start.step))
-        for training, rows, stop, ends in _steps(run, start):
+        record = stack.enter_context(Record(run.out, training.step)) if run.fabric.is_global_zero else None
+        tell = stack.enter_context(teller(console, None if config.minutes else config.steps, training.step))
+        for rows, stop, ends in _steps(run, training):
+            read = time.monotonic()
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
                 means = _means(training.recent)
@@ -244,17 +246,19 @@ def _loop(run: Run, start: Training) -> None:
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
-                checkpoint.save(run.out / "checkpoints", training.step, training.state())
+                # The validation just now is part of the phase's time, and `seconds` was read before it.
+                spent = training.seconds + time.monotonic() - read
+                checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
             if stop and not last:
                 raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")
 
 
-Seen = tuple[Training, list[Row], bool, bool]
-"""After a step: the state, what was read of losses, whether a process was told to stop, whether the phase ends."""
+Seen = tuple[list[Row], bool, bool]
+"""After a step: what was read of losses, whether a process was told to stop, whether the phase ends."""
 
 
 def _steps(run: Run, training: Training) -> Iterator[Seen]:
-    """Both phases, step by step."""
+    """Both phases, step by step; `training` is then the state after it."""
     config = run.config
     if training.phase == "pixel":
         yield from _phase(run, training)
@@ -262,7 +266,7 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             return
         if run.fabric.is_global_zero:
             folder.keep_pixel_model(training, run.out)
-        training = state.enter(
+        begun = state.enter(
             "adversarial",
             training.result,
             config,
@@ -270,6 +274,8 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             step=training.step,
             discriminator=training.discriminator,
         )
+        training.become(begun)  # so that the pixel phase's network, moments and gradients make room
+        del begun
     yield from _phase(run, training)
 
 
@@ -283,7 +289,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
         step = _pixel(run, training) if isinstance(pace.phase, PixelPhase) else _adversarial(run, training)
         while not pace.over:
             losses = step(pace)
-            yield training, *_finish(run, pace, readings, losses)
+            yield _finish(run, pace, readings, losses)
 
 
 Step = Callable[[Pace], Losses]
@@ -347,7 +353,7 @@ def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
     ]
 
 
-def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> tuple[list[Row], bool, bool]:
+def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
     """Count the step and average the weights; read the losses where that is due."""
     training, config = pace.training, run.config
     if training.average is not None:

@@ -84,19 +84,23 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `state` gave; the phase must be the same."""
         self.generator.load_state_dict(state["generator"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        _restore(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         if self.opponent is None:
             self.discriminator = state["discriminator"]
         else:
             self.opponent.network.load_state_dict(state["discriminator"])
-            self.opponent.optimizer.load_state_dict(state["discriminator_optimizer"])
+            _restore(self.opponent.optimizer, state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
         # Checkpoints of earlier versions lack these.
         self.judged_on = state.get("judged_on")
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
         self.recent = state.get("recent", [])
+
+    def become(self, other: "Training") -> None:
+        """Take another's place, for all who hold this one; what only this one had is let go of."""
+        vars(self).update(vars(other))
 
 
 def given_weights(init: Path | str, config: TrainConfig) -> Generator:
@@ -247,3 +251,12 @@ def _adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) 
     parameters = list(network.parameters())
     fused = parameters[0].device.type in ("cpu", "cuda")
     return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, betas, fused=fused)
+
+
+def _restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """What a checkpoint holds of an optimizer, but for the way to compute, which is this device's."""
+    groups = [
+        group | {"fused": own["fused"]}
+        for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict(state | {"param_groups": groups})

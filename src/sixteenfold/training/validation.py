@@ -1,7 +1,6 @@
 """How good the network is now, on pictures that training does not see, upscaled as users do it."""
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits
+from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.generator import Generator
 from sixteenfold.training.index import make_index
@@ -52,7 +52,7 @@ class Scores:
     """Means over the validation pictures."""
 
     psnr: float
-    """RGB, dB."""
+    """RGB, dB, of each picture at most 100."""
     lpips: float | None
     """AlexNet; None when it was not asked for."""
     shown: Tensor
@@ -100,18 +100,18 @@ def validate(generator: Generator, pictures: Sequence[ValidationPicture], lpips:
     """
     device = next(generator.parameters()).device
     upscaler = Upscaler(generator, device=str(device), precision="fp32")
-    psnr: list[float] = []
+    decibels: list[float] = []
     distances: list[float] = []
     rows: list[Tensor] = []
     for picture in pictures:
         sr = upscaler(picture.lr)
-        psnr.append(-10 * math.log10(max((sr - picture.hr).square().mean().item(), 1e-10)))
+        decibels.append(min(100.0, psnr(sr, picture.hr).item()))
         if lpips is not None:
             distances.append(lpips(sr.to(device), picture.hr.to(device)).item())
         if len(rows) < show:
             rows.append(_row(picture, sr))
     mean_lpips = sum(distances) / len(distances) if distances else None
-    return Scores(sum(psnr) / len(psnr), mean_lpips, _stack(rows))
+    return Scores(sum(decibels) / len(decibels), mean_lpips, _stack(rows))
 
 
 def _row(picture: ValidationPicture, sr: Tensor) -> Tensor:
