@@ -98,6 +98,7 @@ def main() -> None:
     )
     parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
     parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
+    parser.add_argument("--shown", help="which of them in pictures; by default the first and its fidelity partner")
     parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")
     parser.add_argument("--photos", type=Path, default=None, help="photographs that may be shown")
     parser.add_argument("--work", type=Path, default=Path("build/results"), help="for what is made on the way")
@@ -107,6 +108,9 @@ def main() -> None:
         if not options.models:
             raise SixteenfoldError("no model is shipped; name a file of weights by --models")
         models = [find_model(source) for source in options.models.split(",")]
+        shown = options.shown.split(",") if options.shown else default_shown(models)
+        if unknown := set(shown) - {model.name for model in models}:
+            raise SixteenfoldError(f"--shown {min(unknown)}: is none of the models")
         metrics = options.metrics.split(",")
         parts = [*head(models)]
         for i, hr in enumerate(options.hr):
@@ -121,7 +125,7 @@ def main() -> None:
                 "scikit-image's ([credits](../examples/photos/CREDITS.md)), small: the input is a few dozen pixels."
             ]
         parts += measured(results, metrics)
-        parts += gallery(results, options.out)
+        parts += gallery(results, shown, options.out)
     except (SixteenfoldError, OSError) as error:
         sys.exit(f"results: {error}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -137,6 +141,13 @@ def find_model(source: str) -> Model:
         card = zoo.card(source)
         description = f"{card.purpose} {card.recipe}; {card.steps:,} steps"
     return Model(name, source, digest(generator), description)
+
+
+def default_shown(models: Sequence[Model]) -> list[str]:
+    """The names of the first model and of its fidelity partner, where that is measured too; of all if it has none."""
+    names = [model.name for model in models]
+    partner = zoo.card(models[0].source).fidelity_partner if models[0].source in zoo.names() else None
+    return [names[0], partner] if partner in names else names
 
 
 def head(models: Sequence[Model]) -> list[str]:
@@ -230,10 +241,10 @@ def to_bicubic(scores: Scores) -> list[str]:
     return ["", f"LPIPS over bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 
 
-def gallery(results: Results, document: Path) -> list[str]:
+def gallery(results: Results, shown: Sequence[str], document: Path) -> list[str]:
     """A row of panels a photograph, as JPEG beside the document; gives the lines that show them."""
     folder = document.with_suffix("")
-    names = ["the input, each pixel a square", "bicubic", *map(in_markdown, results.sr), "the original"]
+    names = ["the input, each pixel a square", "bicubic", *map(in_markdown, shown), "the original"]
     lines = [
         "",
         f"Where the results differ most, {PANEL} pixels of them 1:1. From left to right: {', '.join(names)}.",
@@ -245,7 +256,7 @@ def gallery(results: Results, document: Path) -> list[str]:
         assert pictures.lr is not None
         squares = pictures.lr.repeat_interleave(16, dim=2).repeat_interleave(16, dim=3)
         bicubic = to_8_bits(enlarge(pictures.lr.float() / 255, "bicubic"))
-        row = [squares, bicubic, *(pictures.results[name] for name in results.sr), pictures.hr]
+        row = [squares, bicubic, *(pictures.results[name] for name in shown), pictures.hr]
         file = folder / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', case.name)}.jpg"
         save(file, pixels(sheet(row)))
         lines += [f"![{in_markdown(case.name)}: {', '.join(names)}]({folder.name}/{file.name})", ""]

@@ -46,6 +46,10 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     shown = [file.name for file in (tmp_path / "docs/results").iterdir()]
     assert shown == ["to-show.jpg"]
     assert "](results/to-show.jpg)" in text
+    assert "bicubic, one, two, the original]" in text
+    monkeypatch.setitem(words, "--shown", "two")
+    assert "bicubic, two, the original]" in run()
+    del words["--shown"]
     made = sorted((tmp_path / "work").rglob("*_x16.png"))
     assert len(made) == 6
     # Again: nothing is enlarged anew but what a changed model had made.
@@ -61,6 +65,9 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     run()
     new = set((tmp_path / "work").rglob("*_x16.png")) - before
     assert sorted(file.name for file in new) == ["secret_x16.png", "secret_x16.png", "small_x16.png", "small_x16.png"]
+    monkeypatch.setitem(words, "--shown", "three")
+    with pytest.raises(SystemExit, match="results: --shown three: is none of the models"):
+        run()
     monkeypatch.setitem(words, "--models", "nothing.safetensors")
     with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
         run()
