@@ -18,7 +18,7 @@ from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import progress
+from sixteenfold.upscaling import enlargement, progress
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.progress import json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -232,6 +232,23 @@ def test_a_failure_while_rows_are_written_leaves_nothing(
     monkeypatch.setattr(BandWriter, "write", full)
     assert upscale_files([photo], None, lambda: upscaler).failures == ("the disk is full",)
     assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_a_picture_that_no_memory_holds_does_not_end_the_batch(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = write(tmp_path / "small.png", noise(2, 2, 3)), write(tmp_path / "large.png", noise(2, 9, 3))
+    resize = enlargement.resize
+
+    def with_little_memory(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        if size[1] > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return resize(image, size)
+
+    monkeypatch.setattr(enlargement, "resize", with_little_memory)
+    report = upscale_files([large, small], None, lambda: upscaler)
+    assert report.failures == ("out of memory: free some, or use --device cpu",)
+    assert report.written == (tmp_path / "small_x16.png",)
 
 
 def test_events_tell_the_course(tmp_path: Path, upscaler: Upscaler) -> None:

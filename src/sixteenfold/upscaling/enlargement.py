@@ -9,7 +9,7 @@ from sixteenfold.imaging.resample import SCALE, downscale, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
-from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner
+from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, out_of_memory_told
 from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
 
 MARGIN = 16
@@ -68,6 +68,8 @@ class Enlargement:
 
         size: The result's (height, width): sixteen times the picture's, or less to reduce it.
         skip: How many spans to leave out.
+
+        Raises SixteenfoldError if memory does not suffice.
         """
         # Not attributes: streams hold this object's methods and so the object itself. If it held them too, rows and
         # network would outlive the result until Python next looks for such circles.
@@ -80,9 +82,12 @@ class Enlargement:
         for band in bands(self._size[0], size[0])[skip:]:
             seen = source_rows(band, height, size[0]) if reduced else band
             whole = Span(seen.start // SCALE, -(-seen.stop // SCALE))
-            finished.forget(whole.start)
-            rows = finished.rows(whole)
-            yield reduce(rows, whole.times(SCALE), band, height, size).clamp_(0, 1) if reduced else rows
+            with out_of_memory_told():
+                finished.forget(whole.start)
+                rows = finished.rows(whole)
+                if reduced:
+                    rows = reduce(rows, whole.times(SCALE), band, height, size).clamp_(0, 1)
+            yield rows
 
     def _make_features(self, rows: Span) -> Tensor:
         rgb = self._lr.expand(-1, 3, -1, -1)

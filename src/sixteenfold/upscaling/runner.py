@@ -2,7 +2,8 @@
 
 import gc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator as Generating, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -122,6 +123,17 @@ class Fitting:
             pending.append(piece)
 
 
+@contextmanager
+def out_of_memory_told() -> Generating[None]:
+    """For work beside the tiles, which smaller ones would not help: a SixteenfoldError where memory runs out in it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise SixteenfoldError("out of memory: free some, or use --device cpu") from error
+
+
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
     """The tile's result, or None when memory ran out, with what the attempt held let go."""
     try:
@@ -138,7 +150,9 @@ def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
 def _is_out_of_memory(error: Exception) -> bool:
     said = str(error).lower()
     phrases = ("out of memory", "allocate memory", "bad alloc", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in said for phrase in phrases)
+    statuses = ("alloc_failed", "allocation_failed")  # of cuBLAS and cuDNN; the second since cuDNN 9
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(phrase in said for phrase in phrases + statuses)
 
 
 def _is_finite(image: Tensor) -> bool:
