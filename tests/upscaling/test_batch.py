@@ -20,7 +20,7 @@ from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import enlargement, progress
 from sixteenfold.upscaling.batch import upscale_files
-from sixteenfold.upscaling.progress import json_lines
+from sixteenfold.upscaling.progress import Failed, Planned, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -279,6 +279,18 @@ def test_a_console_shows_a_line_for_each_result(tmp_path: Path, upscaler: Upscal
     shown = cast(io.StringIO, console.file).getvalue()
     assert shown.index("a_x16.png") < shown.index("b_x16.png")
     assert ("MP/s" in shown) == ("2/2" in shown) == terminal
+
+
+def test_the_bar_counts_what_fails_after_its_start_once() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    a, b, c, d = map(Path, ("a.png", "b.png", "c.png", "d.png"))
+    with progress.shown_on(console) as tell:
+        tell(Planned(4, ()))
+        for event in (Started(a, a, 32, 32), Failed(b, "unread"), Started(c, c, 32, 32), Failed(a, "disk full")):
+            tell(event)
+        tell(Started(d, d, 32, 32))
+    shown = cast(io.StringIO, console.file).getvalue()
+    assert "3/3 d.png" in shown
 
 
 def test_lines_on_stderr_stay_there_unless_it_is_the_terminal(
