@@ -20,7 +20,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 class Parts(Protocol):
-    """The generator's three parts, float32 in and out."""
+    """The generator's three parts, float32 in and out: what an Engine is made of, and what it and an Ensemble offer."""
 
     def first_trunk(self, lr: Tensor) -> Tensor: ...
     def enlarge(self, features: Tensor) -> Tensor: ...
