@@ -41,10 +41,9 @@ PHOTO = Path(__file__).parents[1] / "examples" / "photos" / "astronaut.png"
 
 
 class Watched:
-    """An engine's three stages, with the time that passes in them."""
+    """An engine's three parts, with the time that passes in them."""
 
     def __init__(self, engine: Engine) -> None:
-        self.device = engine.device
         self._engine = engine
         self.seconds = 0.0
 
@@ -57,19 +56,18 @@ class Watched:
     def second_trunk(self, features: Tensor) -> Tensor:
         return self._timed(self._engine.second_trunk, features)
 
-    def _timed(self, stage: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    def _timed(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         start = time.perf_counter()
-        result = stage(x)
+        result = part(x)
         self.seconds += time.perf_counter() - start
         return result
 
 
 class StandIn:
-    """Stages that take no time: views of one piece of fixed values, grainy as a result is."""
+    """Parts that take no time: views of one piece of fixed values, grainy as a result is."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.device = engine.device
-        self._features = engine.features
+    def __init__(self, generator: Generator) -> None:
+        self._features = generator.features
         grain = torch.rand(1, 3, 1024, 1024, generator=torch.Generator().manual_seed(0))
         self._picture = 0.5 + 0.1 * (grain - 0.5)
 
@@ -93,8 +91,9 @@ def main() -> None:
     options = parse()
     height, width = map(int, options.size.split("x"))
     torch.manual_seed(0)
-    upscaler = Upscaler(Generator(*SHAPES[options.shape]), device="cpu", precision=options.precision)
-    engine = upscaler._runner._stages
+    generator = Generator(*SHAPES[options.shape])
+    upscaler = Upscaler(generator, device="cpu", precision=options.precision)
+    engine = upscaler._runner._parts
     assert isinstance(engine, Engine)
     watched = Watched(engine)
     with tempfile.TemporaryDirectory() as folder:
@@ -102,8 +101,8 @@ def main() -> None:
         large = Path(folder) / f"large.{options.format}"
         measured: dict[str, tuple[float, float]] = {}
         # The stand-in twice: its first run also pays for what a process does only once.
-        for name, stages in (("warm", StandIn(engine)), ("rest", StandIn(engine)), ("all", watched)):
-            upscaler._runner._stages = stages
+        for name, parts in (("warm", StandIn(generator)), ("rest", StandIn(generator)), ("all", watched)):
+            upscaler._runner._parts = parts
             wall, processor = time.perf_counter(), time.process_time()
             report = upscale_files([small], large, lambda: upscaler, overwrite=True)
             if report.failures:

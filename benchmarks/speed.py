@@ -129,7 +129,7 @@ def prepare(name: str, generator: Generator) -> tuple[Callable[[Tensor], Tensor]
         precision = name.removeprefix("torch-")
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
         parts = TorchParts(generator, torch.device("cpu"), dtype)
-        engine = Engine(parts, torch.device("cpu"), precision, f"CPU, {precision}, PyTorch channels-last", (0, 0, 0))
+        engine = Engine(parts, torch.device("cpu"), precision, f"CPU, {precision}, PyTorch channels-last")
     else:
         engine = make_engine(generator, "cpu", name)
     return lambda lr: engine.second_trunk(engine.enlarge(engine.first_trunk(lr))), engine.description

@@ -18,9 +18,9 @@ from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import progress
+from sixteenfold.upscaling import enlargement, progress
 from sixteenfold.upscaling.batch import upscale_files
-from sixteenfold.upscaling.progress import json_lines
+from sixteenfold.upscaling.progress import Failed, Planned, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -234,6 +234,23 @@ def test_a_failure_while_rows_are_written_leaves_nothing(
     assert list(tmp_path.iterdir()) == [photo]
 
 
+def test_a_picture_that_no_memory_holds_does_not_end_the_batch(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = write(tmp_path / "small.png", noise(2, 2, 3)), write(tmp_path / "large.png", noise(2, 9, 3))
+    resize = enlargement.resize
+
+    def with_little_memory(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        if size[1] > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return resize(image, size)
+
+    monkeypatch.setattr(enlargement, "resize", with_little_memory)
+    report = upscale_files([large, small], None, lambda: upscaler)
+    assert report.failures == ("out of memory: free some, or use --device cpu",)
+    assert report.written == (tmp_path / "small_x16.png",)
+
+
 def test_events_tell_the_course(tmp_path: Path, upscaler: Upscaler) -> None:
     write(tmp_path / "in" / "a.png", noise(20, 2, 3))
     (tmp_path / "in" / "b.png").write_text("no picture")
@@ -262,6 +279,18 @@ def test_a_console_shows_a_line_for_each_result(tmp_path: Path, upscaler: Upscal
     shown = cast(io.StringIO, console.file).getvalue()
     assert shown.index("a_x16.png") < shown.index("b_x16.png")
     assert ("MP/s" in shown) == ("2/2" in shown) == terminal
+
+
+def test_the_bar_counts_what_fails_after_its_start_once() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    a, b, c, d = map(Path, ("a.png", "b.png", "c.png", "d.png"))
+    with progress.shown_on(console) as tell:
+        tell(Planned(4, ()))
+        for event in (Started(a, a, 32, 32), Failed(b, "unread"), Started(c, c, 32, 32), Failed(a, "disk full")):
+            tell(event)
+        tell(Started(d, d, 32, 32))
+    shown = cast(io.StringIO, console.file).getvalue()
+    assert "3/3 d.png" in shown
 
 
 def test_lines_on_stderr_stay_there_unless_it_is_the_terminal(

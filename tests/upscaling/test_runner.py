@@ -6,8 +6,9 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import engine, runner
+from sixteenfold.upscaling import engine, enlargement, runner
 from sixteenfold.upscaling.engine import Engine
 from sixteenfold.upscaling.runner import Fitting
 from sixteenfold.upscaling.tiles import Tile, plan
@@ -22,6 +23,9 @@ LR = torch.rand(1, 3, 32, 20, generator=torch.Generator().manual_seed(1))
         torch.OutOfMemoryError("CUDA out of memory."),
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
     ],
 )
 def test_out_of_memory_goes_on_with_smaller_tiles(
@@ -69,13 +73,41 @@ def test_no_memory_at_all_is_one_clear_error(network: Generator, monkeypatch: py
         Upscaler(network, device="cpu", precision="fp32")(LR)
 
 
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        (Tensor, "to"),
+        (Tensor, "new_empty"),
+        (enlargement, "downscale"),
+        (enlargement, "resize"),
+        (enlargement, "reduce"),
+    ],
+)
+def test_no_memory_beside_the_tiles_is_one_clear_error(
+    network: Generator, monkeypatch: pytest.MonkeyPatch, place: object, name: str
+):
+    run = getattr(place, name)
+
+    def without_memory(*arguments) -> Tensor:
+        # The features have a buffer too: it is made within a tile's work, as they are.
+        if name == "new_empty" and arguments[-1] != SCALE * LR.shape[3]:
+            return run(*arguments)
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    upscaler = Upscaler(network, device="cpu", precision="fp32")
+    monkeypatch.setattr(place, name, without_memory)
+    with pytest.raises(SixteenfoldError, match=r"^out of memory: free some"):
+        next(upscaler.bands(LR, size=(64, 40)))
+
+
 def test_other_errors_are_not_taken_for_lack_of_memory(network: Generator, monkeypatch: pytest.MonkeyPatch):
-    def broken(self: Engine, features: Tensor) -> Tensor:
+    def broken(*arguments) -> Tensor:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr(Engine, "second_trunk", broken)
-    with pytest.raises(RuntimeError, match="a defect"):
-        Upscaler(network, device="cpu", precision="fp32")(LR)
+    for place, name in ((enlargement, "resize"), (Engine, "second_trunk")):
+        monkeypatch.setattr(place, name, broken)
+        with pytest.raises(RuntimeError, match="a defect"):
+            Upscaler(network, device="cpu", precision="fp32")(LR)
 
 
 def test_an_overflown_tile_is_done_again_in_fp32(network: Generator, monkeypatch: pytest.MonkeyPatch):

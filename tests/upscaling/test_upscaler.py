@@ -1,5 +1,9 @@
 """Tiles, bands and the projection put together give what the whole picture gives."""
 
+import gc
+import weakref
+from itertools import islice
+
 import pytest
 import torch
 from torch import Tensor
@@ -74,6 +78,29 @@ def test_bands_come_top_to_bottom_with_the_rows_that_are_foretold(network: Gener
     bands = list(upscaler(network, tile=10).bands(lr))
     assert tuple(band.shape[2] for band in bands) == Upscaler.band_rows(37) == (256, 256, 80)
     assert all(band.shape[:2] == (1, 3) and band.shape[3] == 80 for band in bands)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4])
+def test_nothing_outlives_the_bands(network: Generator, monkeypatch: pytest.MonkeyPatch, taken: int):
+    made: list[weakref.ref[enlargement.Enlargement]] = []
+    init = enlargement.Enlargement.__init__
+
+    def noted(self: enlargement.Enlargement, *arguments) -> None:
+        made.append(weakref.ref(self))
+        init(self, *arguments)
+
+    monkeypatch.setattr(enlargement.Enlargement, "__init__", noted)
+    one = upscaler(network, tile=10)
+    gc.disable()
+    try:
+        bands = one.bands(picture(37, 5))
+        list(islice(bands, taken))
+        runner = weakref.ref(one._runner)
+        del bands, one
+        assert [enlarging() for enlarging in made] == [None]
+        assert runner() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("consistency", [True, False])

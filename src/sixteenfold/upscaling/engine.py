@@ -20,7 +20,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 class Parts(Protocol):
-    """The generator's three parts, float32 in and out."""
+    """The generator's three parts, float32 in and out: what an Engine is made of, and what it and an Ensemble offer."""
 
     def first_trunk(self, lr: Tensor) -> Tensor: ...
     def enlarge(self, features: Tensor) -> Tensor: ...
@@ -70,17 +70,13 @@ class Engine:
         device: Where.
         precision: What it calculates in: fp32, bf16 or fp16.
         description: Device, precision, the reason for it and the way of running, in one line.
-        features: The generator's widths.
     """
 
-    def __init__(
-        self, parts: Parts, device: torch.device, precision: str, description: str, features: tuple[int, int, int]
-    ) -> None:
+    def __init__(self, parts: Parts, device: torch.device, precision: str, description: str) -> None:
         self._parts = parts
         self.device = device
         self.precision = precision
         self.description = description
-        self.features = features
 
     @true_fp32()
     @torch.inference_mode()
@@ -122,7 +118,7 @@ def make_engine(generator: Generator, device: str = "auto", precision: str = "au
     precision, why = _gpu_precision(chosen, precision)
     line = f"{_gpu_name(chosen)}, {precision} ({why}), PyTorch channels-last"
     parts = TorchParts(generator, chosen, PRECISIONS[precision])
-    return Engine(parts, chosen, precision, line, generator.features)
+    return Engine(parts, chosen, precision, line)
 
 
 def check_precision(precision: str) -> None:
@@ -162,7 +158,7 @@ def _cpu_engine(generator: Generator, device: torch.device, precision: str) -> E
         parts, how = PlanesGenerator(generator, machine), "Winograd convolutions"
     else:
         parts, how = TorchParts(generator, device, PRECISIONS[name]), "PyTorch channels-last"
-    return Engine(parts, device, name, f"CPU, {name} ({why}), {how}", generator.features)
+    return Engine(parts, device, name, f"CPU, {name} ({why}), {how}")
 
 
 def _cpu_precision(winograd: bool) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from sixteenfold.imaging.resample import SCALE, downscale, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
-from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner
+from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, out_of_memory_told
 from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
 
 MARGIN = 16
@@ -62,60 +62,67 @@ class Enlargement:
         tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), MARGIN // 4)
         self._strips = {strip.rows: strip for strip in strips}
         self._bands = {band.rows: band for band in tiled}
-        self._features = RowStream(tuple(self._strips), self._make_features)
-        self._raw = RowStream(tuple(self._bands), self._make_raw, SCALE)
-        self._residual = RowStream(chunks(height), self._make_residual)
-        self._finished = RowStream(chunks(height), self._finish, SCALE)
 
     def bands(self, size: tuple[int, int], skip: int) -> Iterator[Tensor]:
         """The rows of the result, (1, 3 or 1, rows, width) in [0, 1], span after span as `bands` says.
 
         size: The result's (height, width): sixteen times the picture's, or less to reduce it.
         skip: How many spans to leave out.
+
+        Raises SixteenfoldError if memory does not suffice.
         """
+        # Not attributes: streams hold this object's methods and so the object itself. If it held them too, rows and
+        # network would outlive the result until Python next looks for such circles.
+        features = RowStream(tuple(self._strips), self._make_features)
+        raw = RowStream(tuple(self._bands), partial(self._make_raw, features), SCALE)
+        residual = RowStream(chunks(self._size[0]), partial(self._make_residual, raw))
+        finished = RowStream(chunks(self._size[0]), partial(self._finish, raw, residual), SCALE)
         height, width = SCALE * self._size[0], SCALE * self._size[1]
         reduced = size != (height, width)
         for band in bands(self._size[0], size[0])[skip:]:
             seen = source_rows(band, height, size[0]) if reduced else band
             whole = Span(seen.start // SCALE, -(-seen.stop // SCALE))
-            self._finished.forget(whole.start)
-            rows = self._finished.rows(whole)
-            yield reduce(rows, whole.times(SCALE), band, height, size).clamp_(0, 1) if reduced else rows
+            with out_of_memory_told():
+                finished.forget(whole.start)
+                rows = finished.rows(whole)
+                if reduced:
+                    rows = reduce(rows, whole.times(SCALE), band, height, size).clamp_(0, 1)
+            yield rows
 
     def _make_features(self, rows: Span) -> Tensor:
         rgb = self._lr.expand(-1, 3, -1, -1)
         return self._assemble(self._strips[rows], partial(self._runner.first, rgb), self._fittings[0], 1)
 
-    def _make_raw(self, rows: Span) -> Tensor:
+    def _make_raw(self, features: RowStream, rows: Span) -> Tensor:
         """The network's rows, clamped; a grey picture's as the mean of the three channels it gives."""
         band = self._bands[rows]
 
         def work(tile: Tile) -> Tensor:
-            sr = self._runner.second(self._features, self._size, tile)
+            sr = self._runner.second(features, self._size, tile)
             return sr if self._lr.shape[1] == 3 else sr.mean(dim=1, keepdim=True)
 
         raw = self._assemble(band, work, self._fittings[1], SCALE)
-        self._features.forget(band.tiles[0].window_rows.start - ENLARGE_REACH)
+        features.forget(band.tiles[0].window_rows.start - ENLARGE_REACH)
         return raw.clamp_(0, 1)
 
-    def _make_residual(self, rows: Span) -> Tensor:
+    def _make_residual(self, raw: RowStream, rows: Span) -> Tensor:
         """What the small picture has and the raw rows, downscaled, lack."""
         seen = rows.grown(KERNEL_REACH, self._size[0])
-        small = downscale(self._raw.rows(seen), SCALE)
+        small = downscale(raw.rows(seen), SCALE)
         return self._lr[:, :, rows.slice] - small[:, :, rows.within(seen).slice]
 
-    def _finish(self, rows: Span) -> Tensor:
+    def _finish(self, raw: RowStream, residual: RowStream, rows: Span) -> Tensor:
         """Rows with what they lack to downscale to the picture, clamped."""
         if self._rounds == 0:
-            finished = self._raw.rows(rows).clone()
+            finished = raw.rows(rows).clone()
         else:
             needed = rows.grown(KERNEL_REACH, self._size[0])
             known = needed.grown(reach(self._rounds), self._size[0])
-            missing = correction(self._residual.rows(known), self._rounds)[:, :, needed.within(known).slice]
+            missing = correction(residual.rows(known), self._rounds)[:, :, needed.within(known).slice]
             added = resize(missing, (SCALE * needed.length, SCALE * self._size[1]))
-            finished = added[:, :, rows.within(needed).times(SCALE).slice] + self._raw.rows(rows)
-        self._raw.forget(rows.stop - KERNEL_REACH)
-        self._residual.forget(rows.stop - KERNEL_REACH - reach(self._rounds))
+            finished = added[:, :, rows.within(needed).times(SCALE).slice] + raw.rows(rows)
+        raw.forget(rows.stop - KERNEL_REACH)
+        residual.forget(rows.stop - KERNEL_REACH - reach(self._rounds))
         return finished.clamp_(0, 1)
 
     def _assemble(self, band: Band, work: Callable[[Tile], Tensor], fitting: Fitting, scale: int) -> Tensor:

@@ -5,43 +5,22 @@ CVPR 2016; named as future work in CIPLAB's factsheet, section 4.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-
-class Stages(Protocol):
-    """A generator in three stages: what an Engine offers, and Ensemble on top of one."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors that it returns live."""
-        ...
-
-    def first_trunk(self, lr: Tensor) -> Tensor:
-        """(1, 3, H, W) -> features (1, F, H, W)."""
-        ...
-
-    def enlarge(self, features: Tensor) -> Tensor:
-        """(1, F, H, W) -> (1, G, 4H, 4W)."""
-        ...
-
-    def second_trunk(self, features: Tensor) -> Tensor:
-        """(1, G, h, w) -> picture (1, 3, 4h, 4w)."""
-        ...
+from sixteenfold.upscaling.engine import Parts
 
 
 class Ensemble:
-    """Runs each stage on eight orientations of its input, kept side by side as channels.
+    """Runs each of the generator's parts on eight orientations of its input, kept side by side as channels.
 
-    Features are turned back after each stage, so that a window of them is a window of the picture
+    Features are turned back after each, so that a window of them is a window of the picture
     and tiling goes on as for one. Costs eight times the work and the features' memory.
     """
 
-    def __init__(self, network: Stages) -> None:
+    def __init__(self, network: Parts) -> None:
         self._network = network
-        self.device = network.device
 
     def first_trunk(self, lr: Tensor) -> Tensor:
         """(1, 3, H, W) RGB in [0, 1] -> eight sets of features (1, 8F, H, W)."""
@@ -56,12 +35,12 @@ class Ensemble:
         return torch.stack(_in_turn(self._network.second_trunk, features.chunk(8, dim=1))).mean(dim=0)
 
 
-def _in_turn(stage: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> list[Tensor]:
-    """Turn and mirror the i-th image in the i-th way, run the stage, and undo the turn."""
+def _in_turn(part: Callable[[Tensor], Tensor], images: Sequence[Tensor]) -> list[Tensor]:
+    """Turn and mirror the i-th image in the i-th way, run the part, and undo the turn."""
     results: list[Tensor] = []
     for way, image in enumerate(images):
         turns, mirrored = way % 4, way >= 4
         seen = torch.rot90(image.flip(-1) if mirrored else image, turns, dims=(-2, -1))
-        result = torch.rot90(stage(seen.contiguous()), -turns, dims=(-2, -1))
+        result = torch.rot90(part(seen.contiguous()), -turns, dims=(-2, -1))
         results.append(result.flip(-1) if mirrored else result)
     return results

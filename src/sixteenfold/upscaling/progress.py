@@ -136,7 +136,8 @@ class _Bar:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bar = progress.add_task("", count="", total=None)
-        self._pictures = self._begun = 0
+        self._pictures = 0
+        self._begun: set[Path] = set()
         self._known = self._row = 0.0
 
     def __call__(self, event: Event) -> None:
@@ -144,10 +145,10 @@ class _Bar:
             case Planned():
                 self._pictures = event.pictures
             case Started():
-                self._begun += 1
+                self._begun.add(event.source)
                 self._row = event.width / 1e6
                 self._known += self._row * event.height
-                count = f"{self._begun}/{self._pictures}" if self._pictures > 1 else ""
+                count = f"{len(self._begun)}/{self._pictures}" if self._pictures > 1 else ""
                 name = one_line(event.source.name)
                 self._progress.update(self._bar, total=self._expected(), description=name, count=count)
             case Advanced(megapixels=0):
@@ -157,11 +158,13 @@ class _Bar:
                 self._progress.advance(self._bar, event.megapixels)
             case Written():
                 _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
-            case Failed():
+            case Failed() if event.source not in self._begun:
                 self._pictures -= 1
+            case Failed():
+                pass  # it was counted as begun, and stays so
 
     def _expected(self) -> float:
-        return self._known / self._begun * max(self._begun, self._pictures)
+        return self._known / len(self._begun) * self._pictures
 
 
 class _Speed(ProgressColumn):

@@ -2,7 +2,8 @@
 
 import gc
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator as Generating, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -10,8 +11,8 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling.engine import make_engine
-from sixteenfold.upscaling.ensemble import Ensemble, Stages
+from sixteenfold.upscaling.engine import Parts, make_engine
+from sixteenfold.upscaling.ensemble import Ensemble
 from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.tiles import Tile, smaller
 
@@ -44,13 +45,13 @@ class Runner:
         self._ensemble = ensemble
         self._precision = engine.precision
         self._say = say
-        self._stages: Stages = Ensemble(engine) if ensemble else engine
-        self._in_fp32: Stages | None = None
+        self._parts: Parts = Ensemble(engine) if ensemble else engine
+        self._in_fp32: Parts | None = None
 
     def first(self, lr: Tensor, tile: Tile) -> Tensor:
         """Features of a tile's inner part, (1, F, rows, columns) on the CPU, from the picture (1, 3, H, W)."""
         window = lr[:, :, tile.window_rows.slice, tile.window_columns.slice].to(self.device)
-        features = self._finite(lambda stages: stages.first_trunk(window))
+        features = self._finite(lambda parts: parts.first_trunk(window))
         rows, columns = tile.rows.within(tile.window_rows), tile.columns.within(tile.window_columns)
         return features[:, :, rows.slice, columns.slice].cpu()
 
@@ -66,12 +67,12 @@ class Runner:
         seen_columns = tile.window_columns.grown(ENLARGE_REACH, size[1])
         seen = features.rows(seen_rows)[..., seen_columns.slice].to(self.device)
         top, left = tile.window_rows.within(seen_rows).times(4), tile.window_columns.within(seen_columns).times(4)
-        sr = self._finite(lambda stages: stages.second_trunk(stages.enlarge(seen)[..., top.slice, left.slice]))
+        sr = self._finite(lambda parts: parts.second_trunk(parts.enlarge(seen)[..., top.slice, left.slice]))
         rows, columns = tile.rows.within(tile.window_rows), tile.columns.within(tile.window_columns)
         return sr[..., rows.times(SCALE).slice, columns.times(SCALE).slice]
 
-    def _finite(self, work: Callable[[Stages], Tensor]) -> Tensor:
-        result = work(self._stages)
+    def _finite(self, work: Callable[[Parts], Tensor]) -> Tensor:
+        result = work(self._parts)
         if _is_finite(result):
             return result
         if self._precision != "fp32":
@@ -122,6 +123,17 @@ class Fitting:
             pending.append(piece)
 
 
+@contextmanager
+def out_of_memory_told() -> Generating[None]:
+    """For work beside the tiles, which smaller ones would not help: a SixteenfoldError where memory runs out in it."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise SixteenfoldError("out of memory: free some, or use --device cpu") from error
+
+
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
     """The tile's result, or None when memory ran out, with what the attempt held let go."""
     try:
@@ -138,7 +150,9 @@ def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
 def _is_out_of_memory(error: Exception) -> bool:
     said = str(error).lower()
     phrases = ("out of memory", "allocate memory", "bad alloc", "not enough memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(phrase in said for phrase in phrases)
+    statuses = ("alloc_failed", "allocation_failed")  # of cuBLAS and cuDNN; the second since cuDNN 9
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(phrase in said for phrase in phrases + statuses)
 
 
 def _is_finite(image: Tensor) -> bool:

@@ -14,7 +14,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import FIRST_MARGIN, MARGIN, Enlargement, bands
-from sixteenfold.upscaling.runner import Fitting, Runner, Say
+from sixteenfold.upscaling.runner import Fitting, Runner, Say, out_of_memory_told
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ class Upscaler:
 
         Raises:
             ValueError: If lr is not of this shape, not of floats, or not finite.
-            SixteenfoldError: If memory does not suffice for the smallest tiles, or the weights are damaged: the
-                network gives infinite values in fp32 too.
+            SixteenfoldError: If the device's memory does not suffice, for the smallest tiles or beside them, or the
+                weights are damaged: the network gives infinite values in fp32 too.
         """
         if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
@@ -113,7 +113,7 @@ class Upscaler:
         Raises:
             ValueError: If lr is not one RGB or grey picture with pixels and of finite floats, or the size is empty
                 or too large.
-            SixteenfoldError: Out of the iterator, as from a call.
+            SixteenfoldError: As from a call; also out of the iterator.
         """
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
             raise ValueError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
@@ -125,7 +125,8 @@ class Upscaler:
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
-        lr = lr.detach().float().to(self._runner.device)
+        with out_of_memory_told():
+            lr = lr.detach().float().to(self._runner.device)
         return Enlargement(lr, self._runner, self._tile, self._rounds, self._fittings).bands(size, skip)
 
     @staticmethod
