@@ -29,6 +29,16 @@ def test_equals_each_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert torch.allclose(joint[name].float(), expected, atol=1e-5), name
 
 
+def test_whole_numbers_are_measured_as_the_floats_they_stand_for() -> None:
+    hr, sr = torch.randint(0, 256, (2, 1, 3, 40, 40), generator=torch.Generator().manual_seed(9), dtype=torch.uint8)
+    for measure in (LPIPS(), DISTS()):
+        distance = measure(sr, hr)
+        assert distance.dtype == torch.float32 and distance.item() > 0.05
+        torch.testing.assert_close(distance, measure(sr / 255, hr / 255))
+        # One of them with gradients, which a picture in whole numbers cannot have.
+        torch.testing.assert_close(measure(sr, (hr / 255).requires_grad_()).detach(), distance, atol=1e-5, rtol=0)
+
+
 def test_compiled_convolutions_and_pytorchs_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     if backbones.winograd_machine() is None:
         pytest.skip("no Winograd code for this CPU")
