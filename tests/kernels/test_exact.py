@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -70,6 +71,30 @@ def test_uses_may_overlap_in_threads(switch: Callable[[bool], None], on: bool) -
     use(first=False)
     assert seen == [["ieee", "ieee", "ieee"]]
     assert precisions() == before
+
+
+@pytest.mark.parametrize("before", ["tf32", "ieee", "none"])
+def test_a_later_change_of_the_whole_still_reaches_what_inherits(before: str) -> None:
+    whole: Any = torch.backends
+    whole.fp32_precision = before
+    for setting in SETTINGS:
+        setting.fp32_precision = "none"
+    with true_fp32():
+        pass
+    for precision in ("ieee", "tf32"):
+        whole.fp32_precision = precision
+        assert precisions() == [precision] * 3
+
+
+def test_what_was_set_apart_from_the_whole_stays_so() -> None:
+    whole: Any = torch.backends
+    whole.fp32_precision = "ieee"
+    for setting in SETTINGS:
+        setting.fp32_precision = "tf32"
+    with true_fp32():
+        pass
+    whole.fp32_precision = "none"
+    assert precisions() == ["tf32"] * 3
 
 
 def test_an_error_puts_it_back() -> None:

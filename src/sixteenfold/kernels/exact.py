@@ -25,6 +25,14 @@ class _Switch:
     """What each of the settings was."""
 
 
+def _own(setting: Any) -> str:
+    """What a setting says itself. Reading it gives what it inherits too, and that, written back, would hold it there
+    when the setting above changes. (One that says the same as the one above is taken to inherit: nothing tells them
+    apart.)"""
+    precision: str = setting.fp32_precision
+    return "none" if precision == CUDNN.fp32_precision else precision
+
+
 @contextmanager
 def true_fp32() -> Generator[None]:
     """Convolutions and products of float32 on CUDA without TF32; a context, or a decorator of a function.
@@ -36,7 +44,7 @@ def true_fp32() -> Generator[None]:
     """
     with _Switch.lock:
         if _Switch.users == 0:
-            _Switch.before = tuple(setting.fp32_precision for setting in SETTINGS)
+            _Switch.before = tuple(_own(setting) for setting in SETTINGS)
             for setting in SETTINGS:
                 setting.fp32_precision = "ieee"
         _Switch.users += 1
