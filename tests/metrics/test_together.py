@@ -67,6 +67,20 @@ def test_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch, apple_gpu:
         torch.testing.assert_close(joint[name].float(), value, atol=1e-5, rtol=0)
 
 
+def test_each_network_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[backbones.Backbone] = []
+    streams = backbones.Backbone.streams
+
+    def counted(backbone: backbones.Backbone) -> list[backbones.StageStream]:
+        seen.append(backbone)
+        return streams(backbone)
+
+    monkeypatch.setattr(backbones.Backbone, "streams", counted)
+    hr = torch.zeros(1, 3, 32, 32)
+    Together(["lpips", "lpips_vgg", "dists"])(hr, hr)
+    assert len(seen) == len(set(seen)) == 3
+
+
 def test_new_weights_are_seen() -> None:
     hr = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(7))
     measure = LPIPS("vgg")
