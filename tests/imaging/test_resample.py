@@ -1,14 +1,19 @@
 """The resampling is MATLAB's formula, evaluated here once more, one pixel at a time in float64."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.imaging import resample
 from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits, taps
+from sixteenfold.kernels.exact import MATMUL
 
 
 def keys(x: float) -> float:
@@ -111,3 +116,29 @@ def test_as_a_product_of_matrices_it_is_the_same(size: tuple[int, int], new_size
         old = image.shape[dim]
         by_matrix = _by_matrix(by_matrix, dim, _matrix(old, new, new / old, image.device, image.dtype))
     assert torch.allclose(by_matrix, resize(image, new_size), atol=1e-12)
+
+
+@pytest.fixture
+def products_by_tf32() -> Iterator[None]:
+    before = MATMUL.fp32_precision
+    MATMUL.fp32_precision = "tf32"
+    yield
+    MATMUL.fp32_precision = before
+
+
+@pytest.mark.usefixtures("products_by_tf32")
+@pytest.mark.parametrize("dim", [-2, -1])
+def test_products_never_go_by_tf32(dim: int) -> None:
+    seen: list[str] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in (Tensor.matmul, Tensor.__matmul__):
+                seen.append(MATMUL.fp32_precision)
+            return func(*args, **(kwargs or {}))
+
+    image = torch.rand(1, 1, 32, 32)
+    with Watch():
+        _by_matrix(image, dim, _matrix(32, 2, 1 / 16, image.device, image.dtype))
+    assert seen == ["ieee"]
+    assert MATMUL.fp32_precision == "tf32"

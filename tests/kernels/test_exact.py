@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch.backends import cudnn
 
-from sixteenfold.kernels.exact import CUDNN, true_fp32
+from sixteenfold.kernels.exact import CUDNN, MATMUL, SETTINGS, true_fp32
 
 
 def old_switch(on: bool) -> None:
@@ -16,27 +17,46 @@ def old_switch(on: bool) -> None:
 
 def whole_switch(on: bool) -> None:
     torch.backends.fp32_precision = "tf32" if on else "ieee"  # pyright: ignore[reportAttributeAccessIssue]
-    CUDNN.conv.fp32_precision = CUDNN.rnn.fp32_precision = "none"  # as of a setting that nobody made
+    for setting in SETTINGS:
+        setting.fp32_precision = "none"  # as of a setting that nobody made
 
 
 def convolutions_switch(on: bool) -> None:
     CUDNN.conv.fp32_precision = "tf32" if on else "ieee"
 
 
+def old_products_switch(on: bool) -> None:
+    torch.set_float32_matmul_precision("high" if on else "highest")
+
+
+def products_switch(on: bool) -> None:
+    MATMUL.fp32_precision = "tf32" if on else "ieee"
+
+
+SWITCHES = [old_switch, whole_switch, convolutions_switch, old_products_switch, products_switch]
+
+
+def precisions() -> list[str]:
+    return [setting.fp32_precision for setting in SETTINGS]
+
+
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    conv, rnn = CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision
+    settings = (*SETTINGS, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
+    before = [setting.fp32_precision for setting in settings]
     yield
     torch.backends.fp32_precision = "none"  # pyright: ignore[reportAttributeAccessIssue]
-    CUDNN.conv.fp32_precision, CUDNN.rnn.fp32_precision = conv, rnn
+    torch.set_float32_matmul_precision("highest")
+    for setting, precision in zip(settings, before, strict=True):
+        setting.fp32_precision = precision
 
 
 @pytest.mark.parametrize("on", [True, False])
-@pytest.mark.parametrize("switch", [old_switch, whole_switch, convolutions_switch])
+@pytest.mark.parametrize("switch", SWITCHES)
 def test_uses_may_overlap_in_threads(switch: Callable[[bool], None], on: bool) -> None:
     switch(on)
-    before = CUDNN.conv.fp32_precision
-    inside, seen = threading.Barrier(2, timeout=60), list[str]()
+    before = precisions()
+    inside, seen = threading.Barrier(2, timeout=60), list[list[str]]()
 
     def use(first: bool) -> None:
         with true_fp32():
@@ -44,13 +64,37 @@ def test_uses_may_overlap_in_threads(switch: Callable[[bool], None], on: bool) -
             if first:
                 return
             other.join(60)
-            seen.append(CUDNN.conv.fp32_precision)
+            seen.append(precisions())
 
     other = threading.Thread(target=use, args=(True,))
     other.start()
     use(first=False)
-    assert seen == ["ieee"]
-    assert CUDNN.conv.fp32_precision == before
+    assert seen == [["ieee", "ieee", "ieee"]]
+    assert precisions() == before
+
+
+@pytest.mark.parametrize("before", ["tf32", "ieee", "none"])
+def test_a_later_change_of_the_whole_still_reaches_what_inherits(before: str) -> None:
+    whole: Any = torch.backends
+    whole.fp32_precision = before
+    for setting in SETTINGS:
+        setting.fp32_precision = "none"
+    with true_fp32():
+        pass
+    for precision in ("ieee", "tf32"):
+        whole.fp32_precision = precision
+        assert precisions() == [precision] * 3
+
+
+def test_what_was_set_apart_from_the_whole_stays_so() -> None:
+    whole: Any = torch.backends
+    whole.fp32_precision = "ieee"
+    for setting in SETTINGS:
+        setting.fp32_precision = "tf32"
+    with true_fp32():
+        pass
+    whole.fp32_precision = "none"
+    assert precisions() == ["tf32"] * 3
 
 
 def test_an_error_puts_it_back() -> None:
@@ -64,3 +108,12 @@ def test_an_error_puts_it_back() -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     assert cudnn.allow_tf32
+
+
+def test_the_older_switch_of_products_is_readable_again() -> None:
+    for precision in ("high", "medium", "highest"):
+        torch.set_float32_matmul_precision(precision)
+        with true_fp32():
+            pass
+        assert torch.get_float32_matmul_precision() == precision
+        assert torch.backends.cuda.matmul.allow_tf32 == (precision != "highest")

@@ -170,6 +170,13 @@ WRAPPINGS: dict[str, Callable[[dict], object]] = {
         "state_dict": {f"module.{n}": t for n, t in state.items()},
         "args": {1: "x"},
     },
+    "beside a score": lambda state: {"params": state, "best_psnr": torch.tensor(23.5)},
+    "beside what is called alike": lambda state: {
+        "ema": 0.999,
+        "model": "ours",
+        "weights": torch.ones(3),
+        "params": state,
+    },
     "nested": lambda state: {"model": {"generator": state}},
     "beside another": lambda state: {
         "state_dict": {**{f"generator.{n}": t for n, t in state.items()}, "discriminator.weight": torch.zeros(3)}

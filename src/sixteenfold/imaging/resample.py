@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from sixteenfold.kernels.exact import true_fp32
+
 SCALE = 16
 """How many times as large a side everything here is about: what `downscale` takes away and the network gives back."""
 MATRIX = 2**20
@@ -22,7 +24,8 @@ def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) 
     """Resize as MATLAB's `imresize(image, size)` or `imresize(image, scale)` does in floating point.
 
     Args:
-        image: (N, C, H, W), any floating dtype; computed in that dtype, with weights made in float64.
+        image: (N, C, H, W), any floating dtype; computed in that dtype, with weights made in float64,
+            and on CUDA never by TF32 (gradients are, where the program has products of matrices go by it).
         size: Output (height, width) in pixels.
         scale: The exact ratio output/input when it is known and differs from size/(H, W), as it does
             where the output size was rounded up; by default each direction's own ratio.
@@ -133,6 +136,7 @@ def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:
     return _by_taps(image, dim, _taps_on(old, length, scale, image.device, image.dtype))
 
 
+@true_fp32()
 def _by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
     """All of one direction as one product: where starting an operation costs more than the arithmetic."""
     with torch.autocast(image.device.type, enabled=False):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
-from sixteenfold.metrics.strips import Total, strips
+from sixteenfold.metrics.strips import Total, as_result, strips, unit_range
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
@@ -50,7 +50,7 @@ class DISTS(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(N, 3, H, W) twice, in [0, 1] -> (N,).
+        """(N, 3, H, W) twice, uint8 or float in [0, 1] -> (N,), float32 for uint8.
 
         Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
         Raises SixteenfoldError when the shapes differ or a side is below 16.
@@ -58,12 +58,13 @@ class DISTS(nn.Module):
         check_pair("DISTS", self.backbone, sr, hr)
         sums = DISTSSums(self)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            maps = zip((sr, *self.backbone(self.normalise(sr))), (hr, *self.backbone(self.normalise(hr))), strict=True)
-            for stage, (first, second) in enumerate(maps):
+            images = [unit_range(image) for image in (sr, hr)]
+            maps = [(image, *self.backbone(self.normalise(image))) for image in images]
+            for stage, (first, second) in enumerate(zip(*maps, strict=True)):
                 sums.add(stage, first, second)
         else:
             self._stream(sr, hr, sums)
-        return sums.result().to(sr)
+        return as_result(sums.result(), sr)
 
     def normalise(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] -> what the backbone was trained on."""

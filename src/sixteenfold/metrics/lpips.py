@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.strips import Total, strips
+from sixteenfold.metrics.strips import Total, as_result, strips, unit_range
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
 
@@ -47,7 +47,7 @@ class LPIPS(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(N, 3, H, W) and (N, 3, H, W) in [0, 1] -> (N,).
+        """(N, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> (N,), float32 for uint8.
 
         Without gradients, large pictures are read in strips of rows, to the same value, so that
         memory grows with their width alone, and never by TF32. With gradients they are taken whole.
@@ -56,7 +56,8 @@ class LPIPS(nn.Module):
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            maps = zip(self.backbone(self.normalise(sr)), self.backbone(self.normalise(hr)), strict=True)
+            first, second = (self.backbone(self.normalise(unit_range(image))) for image in (sr, hr))
+            maps = zip(first, second, strict=True)
             distances = [self.distance(i, a, b).mean(dim=(1, 2)) for i, (a, b) in enumerate(maps)]
             return torch.stack(distances).sum(dim=0)
         return self._stream(sr, hr)
@@ -85,7 +86,7 @@ class LPIPS(nn.Module):
                 features = stream.push(features, last=last)
                 if features is not None:
                     sums.add(stage, features[:count], features[count:])
-        return sums.result().to(sr)
+        return as_result(sums.result(), sr)
 
 
 class LPIPSSums:

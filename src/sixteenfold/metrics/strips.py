@@ -31,6 +31,11 @@ def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return picture.to(torch.promote_types(picture.dtype, dtype))
 
 
+def as_result(distance: Tensor, sr: Tensor) -> Tensor:
+    """A metric's distance where the picture lies, in its type; in float32 for pictures in whole numbers."""
+    return distance.to(sr.device, sr.dtype if sr.dtype.is_floating_point else torch.float32)
+
+
 class Total:
     """A sum whose parts come one after the other, each few enough numbers to be summed in float32 where they are.
 

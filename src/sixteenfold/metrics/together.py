@@ -67,7 +67,6 @@ class _Chain:
         network = lpips or dists
         assert network is not None
         self._normalise = network.normalise
-        self._first = network.backbone.streams()[0]
         self.sums: dict[Name, LPIPSSums | DISTSSums] = {}
         self._branches: list[tuple[LPIPSSums | DISTSSums, int, list[StageStream]]] = []
         if lpips is not None:
@@ -78,8 +77,10 @@ class _Chain:
             self._add("dists", DISTSSums(dists), 1, dists.backbone.streams())
 
     def _add(self, name: Name, sums: LPIPSSums | DISTSSums, offset: int, streams: list[StageStream]) -> None:
+        # Of two metrics the first stage is the same: either's will do.
+        self._first, *rest = streams
         self.sums[name] = sums
-        self._branches.append((sums, offset, streams[1:]))
+        self._branches.append((sums, offset, rest))
 
     def push(self, rows: Tensor, *, last: bool) -> None:
         shared = self._first.push(self._normalise(rows), last=last)

@@ -146,13 +146,14 @@ def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
         if isinstance(value, Record):
             return _module_tensors(value)
         content = _named(value)
-        tensors = {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
-        wrapper = next((name for name in WRAPPERS if name in content), None)
-        if tensors or wrapper is None:
+        # Whatever lies beside it: a best score is often saved as a tensor.
+        wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), (dict, Record))), None)
+        if wrapper is None:
             break
         value = content[wrapper]
     else:
         raise ValueError("wraps dictionaries in dictionaries without end")
+    tensors = {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
     if not tensors:
         held = ", ".join(map(shown, list(content)[:5])) or shown(value)
         raise ValueError(f"holds no network's tensors, but {held}")

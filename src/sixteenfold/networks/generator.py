@@ -4,8 +4,6 @@ Source: CIPLAB's NTIRE 2020 factsheet, figure 1; residual-in-residual dense bloc
 "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, section 3.1.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -162,7 +160,6 @@ def initialize(network: nn.Module, scale: float = 0.1) -> None:
                     nn.init.zeros_(conv.bias)
 
 
-def parameter_count(modules: Sequence[nn.Module] | nn.Module) -> int:
+def parameter_count(module: nn.Module) -> int:
     """How many numbers training may change."""
-    chosen = [modules] if isinstance(modules, nn.Module) else modules
-    return sum(p.numel() for module in chosen for p in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())
