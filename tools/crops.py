@@ -1,11 +1,11 @@
 """Several networks' weights compared on crops: quick figures, and strips to look at.
 
-    python tools/crops.py --hr DIR [--out DIR] [--show N ...] NAME|FILE...
+    python tools/crops.py --hr DIR [--out DIR] [--show N,...] NAME|FILE...
 
-The centre 512x512 of each photograph, upscaled as `sixteenfold upscale` does it. Beside PSNR, LPIPS and DISTS stands
-LPIPS of the same pictures turned by a quarter, with red and blue exchanged: what a network gained by knowing AlexNet
-in one direction and colouring, which no eye sees, does not show there. With --out each photograph that is shown
-becomes one PNG there, at 1:1: the original, then each network's. Ends with one line of JSON.
+The centre 512x512 of each photograph, upscaled as `sixteenfold upscale --precision fp32` does it. Beside PSNR, LPIPS
+and DISTS stands LPIPS of the same pictures turned by a quarter, with red and blue exchanged: what a network gained by
+knowing AlexNet in one direction and colouring, which no eye sees, does not show there. With --out each photograph
+that is shown becomes one PNG there, at 1:1: the original, then each network's. Ends with one line of JSON.
 """
 
 import argparse
@@ -47,7 +47,9 @@ def main() -> None:
     options = parse()
     pictures = read_validation(options.hr, SIDE).pictures
     lpips, dists = LPIPS(), DISTS()
-    strips: dict[int, list[Tensor]] = {number: [pictures[number].hr] for number in options.show} if options.out else {}
+    strips: dict[int, list[Tensor]] = {
+        number: [pictures[number].hr] for number in options.show if options.out and number < len(pictures)
+    }
     rows: list[Row] = []
     for weights in options.weights:
         upscaler = Upscaler(weights, precision="fp32")
@@ -80,8 +82,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("weights", nargs="+", help="a shipped model's name or a file of weights")
     parser.add_argument("--hr", type=Path, required=True, help="folder of originals")
     parser.add_argument("--out", type=Path, help="folder for strips")
-    parser.add_argument("--show", type=int, nargs="+", default=[0, 1, 2], help="which photographs, from 0 by name")
-    return parser.parse_args()
+    parser.add_argument("--show", default="0,1,2", help="which photographs, from 0 by name")
+    options = parser.parse_args()
+    options.show = [int(word) for word in options.show.split(",")]
+    return options
 
 
 if __name__ == "__main__":

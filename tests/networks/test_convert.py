@@ -171,6 +171,8 @@ WRAPPINGS: dict[str, Callable[[dict], object]] = {
         "args": {1: "x"},
     },
     "beside a score": lambda state: {"params": state, "best_psnr": torch.tensor(23.5)},
+    "beside settings": lambda state: {"ema": {"decay": 0.9}, "params_ema": {}, "params": state},
+    "with settings among them": lambda state: {**state, "model": {"name": "x"}},
     "beside what is called alike": lambda state: {
         "ema": 0.999,
         "model": "ours",

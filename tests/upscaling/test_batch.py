@@ -18,7 +18,7 @@ from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import enlargement, progress
+from sixteenfold.upscaling import enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.progress import Failed, Planned, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -247,7 +247,23 @@ def test_a_picture_that_no_memory_holds_does_not_end_the_batch(
 
     monkeypatch.setattr(enlargement, "resize", with_little_memory)
     report = upscale_files([large, small], None, lambda: upscaler)
-    assert report.failures == ("out of memory: free some, or use --device cpu",)
+    assert report.failures == (f"{large}: out of memory: free some, or use another --device",)
+    assert report.written == (tmp_path / "small_x16.png",)
+
+
+def test_memory_that_is_missing_for_the_file_does_not_end_the_batch(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, large = write(tmp_path / "small.png", noise(2, 2, 3)), write(tmp_path / "large.png", noise(2, 9, 3))
+
+    def with_little_memory(rows: torch.Tensor, dtype: np.dtype) -> np.ndarray:
+        if rows.shape[3] > 100:
+            raise MemoryError
+        return to_pixels(rows, dtype)
+
+    monkeypatch.setattr(picture_module, "to_pixels", with_little_memory)
+    report = upscale_files([large, small], None, lambda: upscaler)
+    assert report.failures == (f"{large}: out of memory: free some, or use another --device",)
     assert report.written == (tmp_path / "small_x16.png",)
 
 

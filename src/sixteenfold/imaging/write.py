@@ -23,6 +23,9 @@ from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A disk, a quota or a limit on a file's size that is used up."""
+
 
 class BandWriter:
     """A picture file that is given from top to bottom, a band of rows at a time.
@@ -36,8 +39,8 @@ class BandWriter:
     an existing one is replaced. When it does not, both are removed and `target` is as it was.
 
     With a fingerprint of all that decides the rows, those of a run that was interrupted or killed,
-    or whose disk failed or was full, stay, and the next writer with the same fingerprint goes on after
-    them: `rows_written` says how many there are, and `keep` gives some of them up. Rows of another
+    or whose disk was full, stay, and the next writer with the same fingerprint goes on after them:
+    `rows_written` says how many there are, and `keep` gives some of them up. Rows of another
     fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
@@ -80,7 +83,7 @@ class BandWriter:
         self._fingerprint = fingerprint
         self._pyramid = pyramid
         self._file: BinaryIO | None = None
-        self._disk_failed = False
+        self._room_missing = False
 
     def __enter__(self) -> Self:
         alpha = self.channels in (2, 4)
@@ -145,7 +148,7 @@ class BandWriter:
         try:
             self._file.write(np.ascontiguousarray(rows).data)
         except OSError as error:
-            self._disk_failed = True
+            self._room_missing = error.errno in NO_ROOM
             raise self._failed(error) from error
         self.rows_written += len(rows)
 
@@ -155,7 +158,7 @@ class BandWriter:
             try:
                 self._file.flush()
             except OSError as error:
-                self._disk_failed = True
+                self._room_missing = error.errno in NO_ROOM
                 raise self._failed(error) from error
 
     def __exit__(
@@ -168,17 +171,18 @@ class BandWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
-            self._disk_failed = True
+            self._room_missing = failure.errno in NO_ROOM
             raise self._failed(failure) from failure
         except pyvips.Error as failure:
-            self._disk_failed = True  # as a rule: libvips does not tell
+            # libvips does not tell; what it writes at once is less.
+            self._room_missing = shutil.disk_usage(self.target.parent).free < 2**20
             raise SixteenfoldError(
                 f"{self.target}: cannot be written: {reason(failure)}; "
                 f"check the free disk space or choose another format{self._promise()}"
             ) from failure
         finally:
             stopped = kind is not None and not issubclass(kind, Exception)
-            self._leave(rows=self._fingerprint is None or not (stopped or self._disk_failed))
+            self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
 
     def __str__(self) -> str:
         return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
@@ -280,10 +284,14 @@ class BandWriter:
             cause, way_out = error.strerror or str(error), "choose another folder"
         return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")
 
+    def _rows_wait(self) -> bool:
+        """Whether only room was missing, and rows are there that can be gone on with."""
+        return self._room_missing and self._rows_found() > 0
+
     def _promise(self) -> str:
-        """What else to say of a disk's failure."""
-        kept = self._disk_failed and self._fingerprint is not None and self.rows_written
-        return "; the same command goes on with the rows that were made" if kept else ""
+        """What else to say of a failure."""
+        wait = self._rows_wait()
+        return f"; its rows stay in {self._scratch.name}, and the same command goes on with them" if wait else ""
 
 
 def _size(count: int) -> str:

@@ -5,15 +5,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch.backends import cuda, cudnn
 
+WHOLE: Any = torch.backends
+"""Its types do not know its precision, nor the next one's by kind of network."""
 CUDNN: Any = cudnn
-"""Its types do not know the settings by kind of network."""
-MATMUL: Any = cuda.matmul
-
-# PyTorch's older switches, cudnn.allow_tf32 and cuda.matmul.allow_tf32, refuse to be read while these say otherwise
-# than they do; cuDNN and cuBLAS are told by these alone.
-SETTINGS = (CUDNN.conv, CUDNN.rnn, MATMUL)
+"""Its own setting is above the next three: what says nothing of itself goes by the one above, this one by the whole."""
+SETTINGS: tuple[Any, ...] = (CUDNN.conv, CUDNN.rnn, cuda.matmul)
 
 
 class _Switch:
@@ -21,16 +20,25 @@ class _Switch:
 
     lock = threading.Lock()
     users = 0
-    before: tuple[str, ...] = ()
-    """What each of the settings was."""
+    before: tuple[tuple[Any, str], ...] = ()
+    """What was changed, and what it said."""
 
 
-def _own(setting: Any) -> str:
-    """What a setting says itself. Reading it gives what it inherits too, and that, written back, would hold it there
-    when the setting above changes. (One that says the same as the one above is taken to inherit: nothing tells them
-    apart.)"""
-    precision: str = setting.fp32_precision
-    return "none" if precision == CUDNN.fp32_precision else precision
+def _turn_off() -> tuple[tuple[Any, str], ...]:
+    """Turn TF32 off; what has to be set again to undo it.
+
+    Above first: what a setting says is then "ieee" by what it inherits, or its own. (Reading one gives what it inherits
+    too, and that, written back, would hold it there for good. Of the one above that cannot be told apart where it says
+    what the whole says, and it is taken to inherit.)
+    """
+    above: str = CUDNN.fp32_precision
+    before = [(CUDNN, "none" if above == WHOLE.fp32_precision else above)]
+    CUDNN.fp32_precision = "ieee"
+    for setting in SETTINGS:
+        if setting.fp32_precision != "ieee":
+            before.append((setting, setting.fp32_precision))
+            setting.fp32_precision = "ieee"
+    return tuple(before)
 
 
 @contextmanager
@@ -44,9 +52,7 @@ def true_fp32() -> Generator[None]:
     """
     with _Switch.lock:
         if _Switch.users == 0:
-            _Switch.before = tuple(_own(setting) for setting in SETTINGS)
-            for setting in SETTINGS:
-                setting.fp32_precision = "ieee"
+            _Switch.before = _turn_off()
         _Switch.users += 1
     try:
         yield
@@ -54,5 +60,5 @@ def true_fp32() -> Generator[None]:
         with _Switch.lock:
             _Switch.users -= 1
             if _Switch.users == 0:
-                for setting, precision in zip(SETTINGS, _Switch.before, strict=True):
+                for setting, precision in _Switch.before:
                     setting.fp32_precision = precision

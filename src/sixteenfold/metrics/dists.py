@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
-from sixteenfold.metrics.strips import Total, as_result, strips, unit_range
+from sixteenfold.metrics.strips import Total, as_float, as_result, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
@@ -58,7 +58,7 @@ class DISTS(nn.Module):
         check_pair("DISTS", self.backbone, sr, hr)
         sums = DISTSSums(self)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            images = [unit_range(image) for image in (sr, hr)]
+            images = [as_float(image) for image in (sr, hr)]
             maps = [(image, *self.backbone(self.normalise(image))) for image in images]
             for stage, (first, second) in enumerate(zip(*maps, strict=True)):
                 sums.add(stage, first, second)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.strips import Total, as_result, strips, unit_range
+from sixteenfold.metrics.strips import Total, as_float, as_result, strips
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
 
@@ -56,7 +56,7 @@ class LPIPS(nn.Module):
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            first, second = (self.backbone(self.normalise(unit_range(image))) for image in (sr, hr))
+            first, second = (self.backbone(self.normalise(as_float(image))) for image in (sr, hr))
             maps = zip(first, second, strict=True)
             distances = [self.distance(i, a, b).mean(dim=(1, 2)) for i, (a, b) in enumerate(maps)]
             return torch.stack(distances).sum(dim=0)

@@ -31,6 +31,11 @@ def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return picture.to(torch.promote_types(picture.dtype, dtype))
 
 
+def as_float(picture: Tensor) -> Tensor:
+    """The picture in numbers of its own type; one in whole numbers in float32."""
+    return picture if picture.is_floating_point() else unit_range(picture)
+
+
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:
     """A metric's distance where the picture lies, in its type; in float32 for pictures in whole numbers."""
     return distance.to(sr.device, sr.dtype if sr.dtype.is_floating_point else torch.float32)

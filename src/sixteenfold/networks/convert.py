@@ -4,6 +4,7 @@ Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), r
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +22,8 @@ from sixteenfold.networks.unpickle import Record, StoredTensor, shown
 # What a training program keeps a network under, the preferred first (an average over training before
 # the last step's weights).
 WRAPPERS = ("params_ema", "g_ema", "ema", "params", "state_dict", "generator", "netG", "net_g", "model", "weights")
+# How many objects are looked into for them; nobody wraps a network as often.
+MOST_WRAPPERS = 32
 # What the names of all tensors may begin with.
 PREFIXES = ("module.", "_orig_mod.", "model.")
 # The same where the file holds other networks beside: only these tensors are taken.
@@ -141,23 +144,29 @@ def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
     Raises:
         ValueError: If there are none, with the names of what there is.
     """
-    value = file.content
-    for _ in range(len(WRAPPERS)):
-        if isinstance(value, Record):
-            return _module_tensors(value)
-        content = _named(value)
-        # Whatever lies beside it: a best score is often saved as a tensor.
-        wrapper = next((name for name in WRAPPERS if isinstance(content.get(name), (dict, Record))), None)
-        if wrapper is None:
-            break
-        value = content[wrapper]
-    else:
-        raise ValueError("wraps dictionaries in dictionaries without end")
-    tensors = {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
+    tensors = _tensors_within(file.content, iter(range(MOST_WRAPPERS)))
     if not tensors:
-        held = ", ".join(map(shown, list(content)[:5])) or shown(value)
+        held = ", ".join(map(shown, list(_named(file.content))[:5])) or shown(file.content)
         raise ValueError(f"holds no network's tensors, but {held}")
     return tensors
+
+
+def _tensors_within(value: object, visits: Iterator[int]) -> dict[str, StoredTensor]:
+    """Those under the first wrapper that has some, else the object's own: a best score may lie beside it as a tensor.
+
+    Args:
+        value: A saved module, or anything.
+        visits: Runs out after as many objects as may be looked at.
+    """
+    if next(visits, None) is None:
+        raise ValueError("wraps dictionaries in dictionaries without end")
+    if isinstance(value, Record):
+        return _module_tensors(value)
+    content = _named(value)
+    for name in WRAPPERS:
+        if isinstance(inner := content.get(name), (dict, Record)) and (found := _tensors_within(inner, visits)):
+            return found
+    return {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
 
 
 def _module_tensors(module: Record) -> dict[str, StoredTensor]:

@@ -21,7 +21,7 @@ __all__ = ["Card", "blend", "card", "default", "load", "names", "save"]
 MODELS = Path(__file__).parent.parent / "models"
 SUFFIX = ".safetensors"
 # Best first; a model that is not named here comes after these.
-PREFERENCE = ("perceptual", "medium", "compact", "fidelity", "medium-fidelity", "compact-fidelity")
+PREFERENCE = ("perceptual", "medium", "compact", "fidelity", "compact-fidelity")
 
 
 @dataclass(frozen=True)

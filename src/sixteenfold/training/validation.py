@@ -105,7 +105,7 @@ def validate(generator: Generator, pictures: Sequence[ValidationPicture], lpips:
     rows: list[Tensor] = []
     for picture in pictures:
         sr = upscaler(picture.lr)
-        decibels.append(min(100.0, psnr(sr, picture.hr).item()))
+        decibels.append(min(psnr(sr, picture.hr).item(), 100.0))
         if lpips is not None:
             distances.append(lpips(sr.to(device), picture.hr.to(device)).item())
         if len(rows) < show:

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -19,6 +20,7 @@ from sixteenfold.imaging.folders import Job, make_folder
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.upscaling.runner import out_of_memory_told
 from sixteenfold.upscaling.upscaler import Upscaler
 
 ENDINGS = re.compile(r"_(x\d+(\.\d+)?|\d+x\d+)\Z")
@@ -125,7 +127,8 @@ def enlarge(
     last: Future[None] | None = None
 
     def write(rows: list[Tensor]) -> None:
-        pixels = np.concatenate([to_pixels(part, image.pixels.dtype) for part in rows], axis=2)
+        with _told_of(picture):
+            pixels = np.concatenate([to_pixels(part, image.pixels.dtype) for part in rows], axis=2)
         writer.write(pixels)
         writer.flush()
         written(writer.rows_written, len(pixels))
@@ -168,12 +171,23 @@ def _go_on(writer: BandWriter, band_rows: tuple[int, ...]) -> int:
 def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Tensor]]:
     """The result's rows top to bottom: those of the colours, and those of alpha where there is one."""
     image, size = picture.image, picture.size
-    if image.alpha is None:
-        yield from ([rows] for rows in upscaler.bands(to_tensor(image.pixels), size=size, skip=skip))
-        return
-    colours = upscaler.bands(to_tensor(fill_transparent(image.pixels, image.alpha)), size=size, skip=skip)
-    for rows, alpha in zip(colours, _alpha_bands(picture, upscaler, skip), strict=True):
-        yield [rows, alpha]
+    with _told_of(picture):
+        if image.alpha is None:
+            yield from ([rows] for rows in upscaler.bands(to_tensor(image.pixels), size=size, skip=skip))
+            return
+        colours = upscaler.bands(to_tensor(fill_transparent(image.pixels, image.alpha)), size=size, skip=skip)
+        for rows, alpha in zip(colours, _alpha_bands(picture, upscaler, skip), strict=True):
+            yield [rows, alpha]
+
+
+@contextmanager
+def _told_of(picture: Picture) -> Generator[None]:
+    """For work that knows no files: its errors, and memory that runs out in it, with the picture's name."""
+    try:
+        with out_of_memory_told():
+            yield
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{picture.job.source}: {error}") from error
 
 
 def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Tensor]:

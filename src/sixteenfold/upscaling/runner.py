@@ -117,7 +117,7 @@ class Fitting:
                 yield piece, result
                 continue
             if side <= SMALLEST_TILE:
-                raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use --device cpu")
+                raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use another --device")
             self._largest = max(SMALLEST_TILE, side // 2)
             self._say(f"out of memory: going on with tiles of {self._largest} pixels")
             pending.append(piece)
@@ -131,7 +131,7 @@ def out_of_memory_told() -> Generating[None]:
     except (RuntimeError, MemoryError) as error:
         if not _is_out_of_memory(error):
             raise
-        raise SixteenfoldError("out of memory: free some, or use --device cpu") from error
+        raise SixteenfoldError("out of memory: free some, or use another --device") from error
 
 
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:

@@ -88,13 +88,14 @@ class Upscaler:
         if lr.ndim != 4:
             raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
         count, channels, height, width = lr.shape
-        sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
-        for i in range(count):
-            top = 0
-            for band in self.bands(lr[i : i + 1]):
-                # Moved before it takes lr's type: an Apple GPU has no float64.
-                sr[i : i + 1, :, top : top + band.shape[2]] = band.to(lr.device)
-                top += band.shape[2]
+        with out_of_memory_told():
+            sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
+            for i in range(count):
+                top = 0
+                for band in self.bands(lr[i : i + 1]):
+                    # Moved before it takes lr's type: an Apple GPU has no float64.
+                    sr[i : i + 1, :, top : top + band.shape[2]] = band.to(lr.device)
+                    top += band.shape[2]
         return sr
 
     def bands(self, lr: Tensor, *, size: tuple[int, int] | None = None, skip: int = 0) -> Iterator[Tensor]:
