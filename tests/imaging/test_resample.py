@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from sixteenfold.imaging import resample
 from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits, taps
-from sixteenfold.kernels.exact import MATMUL
+from sixteenfold.kernels.exact import SETTINGS
 
 
 def keys(x: float) -> float:
@@ -120,10 +120,10 @@ def test_as_a_product_of_matrices_it_is_the_same(size: tuple[int, int], new_size
 
 @pytest.fixture
 def products_by_tf32() -> Iterator[None]:
-    before = MATMUL.fp32_precision
-    MATMUL.fp32_precision = "tf32"
+    before = SETTINGS[-1].fp32_precision
+    SETTINGS[-1].fp32_precision = "tf32"
     yield
-    MATMUL.fp32_precision = before
+    SETTINGS[-1].fp32_precision = before
 
 
 @pytest.mark.usefixtures("products_by_tf32")
@@ -134,11 +134,11 @@ def test_products_never_go_by_tf32(dim: int) -> None:
     class Watch(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func in (Tensor.matmul, Tensor.__matmul__):
-                seen.append(MATMUL.fp32_precision)
+                seen.append(SETTINGS[-1].fp32_precision)
             return func(*args, **(kwargs or {}))
 
     image = torch.rand(1, 1, 32, 32)
     with Watch():
         _by_matrix(image, dim, _matrix(32, 2, 1 / 16, image.device, image.dtype))
     assert seen == ["ieee"]
-    assert MATMUL.fp32_precision == "tf32"
+    assert SETTINGS[-1].fp32_precision == "tf32"

@@ -164,7 +164,7 @@ def _tensors_within(value: object, visits: Iterator[int]) -> dict[str, StoredTen
         return _module_tensors(value)
     content = _named(value)
     for name in WRAPPERS:
-        if isinstance(inner := content.get(name), (dict, Record)) and (found := _tensors_within(inner, visits)):
+        if name in content and (found := _tensors_within(content[name], visits)):
             return found
     return {name: item for name, item in content.items() if isinstance(item, StoredTensor)}
 
