@@ -195,7 +195,8 @@ def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -
             f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {critic} | {', '.join(other)} |"
         ]
     lines += measured(make_results(val, models, work / "scored"), METRICS, ["ntire2020"])
-    lines += gallery(make_results(make_photos(work / "photos"), models, work / "shown"), out)
+    shown = make_results(make_photos(work / "photos"), models, work / "shown")
+    lines += gallery(shown, list(shown.sr), out)
     out.write_text("\n".join([*lines, ""]), encoding="utf-8")
     print(out)
 
