@@ -178,6 +178,20 @@ def test_warned_of_but_read(tmp_path: Path) -> None:
     assert len(image.notes) == 1 and image.notes[0].startswith("the decoder warned: ")
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate"])
+def test_ycbcr_that_libvips_takes_for_rgb_is_refused(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / "a.tif"
+    Pillow.fromarray(PHOTO).convert("YCbCr").save(path, compression=compression)
+    with pytest.raises(SixteenfoldError, match=r"a\.tif: a TIFF of YCbCr, .*; convert it to RGB"):
+        read(path)
+
+
+def test_ycbcr_within_jpeg_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Pillow.fromarray(PHOTO).save(path, compression="jpeg", quality=95)
+    assert np.abs(read(path).pixels.astype(int) - PHOTO).mean() < 20
+
+
 def test_unknown_tiff_tags_do_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     extra = [(65000, 3, 1, 7, True), (65001, 2, 4, "odd", True)]

@@ -199,7 +199,7 @@ def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monke
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     monkeypatch.setattr(write_module, "encode", limited)
-    way_out = "choose another folder" if suffix == ".tif" else "check the free disk space"
+    way_out = "raise the limit" if suffix == ".tif" else "check the free disk space"
     refused(tmp_path / f"a{suffix}", f"cannot be written: .*; {way_out}", noise)
     assert names(tmp_path) == []
 
@@ -308,7 +308,7 @@ def test_memory_does_not_grow_with_the_picture(tmp_path: Path, suffix: str) -> N
 # --- going on with the rows of a run that was stopped -----------------------------------------------------------------
 
 
-def some_rows(target: Path, fingerprint: str | None, rows: int, error: type[BaseException]) -> None:
+def some_rows(target: Path, fingerprint: str | None, rows: int, error: BaseException) -> None:
     with writing(target, fingerprint) as writer:
         writer.write(PHOTO[:rows])
         raise error
@@ -316,7 +316,7 @@ def some_rows(target: Path, fingerprint: str | None, rows: int, error: type[Base
 
 def stopped(target: Path, rows: int, fingerprint: str | None = "settings") -> None:
     with pytest.raises(KeyboardInterrupt):
-        some_rows(target, fingerprint, rows, KeyboardInterrupt)
+        some_rows(target, fingerprint, rows, KeyboardInterrupt())
 
 
 def writing(target: Path, fingerprint: str | None) -> BandWriter:
@@ -495,6 +495,17 @@ def test_rows_stay_only_where_room_is_missing(
 
 
 def test_a_failure_leaves_no_rows_even_with_a_fingerprint(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError):
-        some_rows(tmp_path / "a.png", "settings", 13, RuntimeError)
+    with pytest.raises(SixteenfoldError):
+        some_rows(tmp_path / "a.png", "settings", 13, SixteenfoldError("no"))
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, MemoryError, KeyboardInterrupt])
+def test_rows_stay_when_something_else_ends_the_run(tmp_path: Path, error: type[BaseException]) -> None:
+    """As when nobody reads any more what is told of the course."""
+    with pytest.raises(error):
+        some_rows(tmp_path / "a.png", "settings", 13, error())
+    with writing(tmp_path / "a.png", "settings") as writer:
+        assert writer.rows_written == 13
+        writer.write(PHOTO[13:])
+    assert names(tmp_path) == ["a.png"]

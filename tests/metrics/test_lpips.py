@@ -123,3 +123,10 @@ def test_a_metric_in_half_precision_has_gradients_too(metric: type[LPIPS | DISTS
     distance = metric().to(torch.bfloat16)(sr.requires_grad_(), hr)
     distance.sum().backward()
     assert distance.item() > 0 and sr.grad is not None and bool(sr.grad.any())
+
+
+@needs_weights
+def test_whole_numbers_of_another_type_are_refused() -> None:
+    sr, hr = pair()
+    with pytest.raises(SixteenfoldError, match="LPIPS: pictures of uint8, or of floats in"):
+        LPIPS()((255 * sr).long(), (255 * hr).long())

@@ -16,7 +16,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.tiffexif import exif_of
+from sixteenfold.imaging.tiffexif import exif_of, is_raw_ycbcr
 
 MAX_PIXELS = 178_956_970
 """Largest declared size read without `allow_huge`: half a gigabyte of 8-bit RGB."""
@@ -89,6 +89,10 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         if loader == "pngload_source" and (frames := _frames_of_png(descriptor)) > 1:
             said = (f"animated: the first of {frames} is used",)
         if loader == "tiffload_source":
+            if is_raw_ycbcr(descriptor):
+                raise SixteenfoldError(
+                    f"{path}: a TIFF of YCbCr, which is read as JPEG keeps it only; convert it to RGB"
+                )
             exif, dropped = exif_of(descriptor)
             said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
         try:

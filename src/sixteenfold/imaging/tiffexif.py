@@ -26,6 +26,8 @@ _CAMERA = {
     *(0x4746, 0x4749, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F, 0xC4A5),  # rating, Windows' words, print matching
 }
 """Tags of the first directory that tell of the photograph and not how its pixels are stored."""
+_COMPRESSION, _JPEG = 0x0103, (6, 7)
+_PHOTOMETRIC, _YCBCR = 0x0106, 6
 _OF_THE_PIXELS = (b'{"shape', b"ImageJ=", b"<?xml", b"<OME")
 """How descriptions begin in which scientific programs keep sizes, which are wrong for another picture."""
 
@@ -69,6 +71,20 @@ def exif_of(descriptor: int) -> tuple[bytes | None, int]:
     start = len(layout.header(0))
     entries, far = _packed(said, layout, start + layout.size(len(said)))
     return PREFIX + layout.header(start) + layout.directory(entries, 0) + far, tree.dropped
+
+
+def is_raw_ycbcr(descriptor: int) -> bool:
+    """Whether an open TIFF file keeps its picture as YCbCr, and not as JPEG does: libvips takes the samples for RGB.
+
+    The descriptor's position is moved.
+    """
+    try:
+        tree = _Tree(partial(_read_at, descriptor))
+        value = f"{tree.layout.order}H{2 + struct.calcsize(tree.layout.offset)}xH"  # a short lies at the field's start
+        said = {tag: struct.unpack_from(value, entry)[1] for tag, entry in tree.raw_entries(tree.first)}
+    except _Outside:
+        return False
+    return said.get(_PHOTOMETRIC) == _YCBCR and said.get(_COMPRESSION) not in _JPEG
 
 
 def add_exif(descriptor: int, exif: bytes) -> None:

@@ -38,10 +38,10 @@ class BandWriter:
     encoded from there as `.NAME.part` and renamed, so that `target` appears whole or not at all;
     an existing one is replaced. When it does not, both are removed and `target` is as it was.
 
-    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed,
-    or whose disk was full, stay, and the next writer with the same fingerprint goes on after them:
-    `rows_written` says how many there are, and `keep` gives some of them up. Rows of another
-    fingerprint are discarded.
+    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed, that
+    ended by anything but a SixteenfoldError, or whose disk was full, stay, and the next writer with the
+    same fingerprint goes on after them: `rows_written` says how many there are, and `keep` gives some of
+    them up. Rows of another fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
     ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
@@ -181,7 +181,8 @@ class BandWriter:
                 f"check the free disk space or choose another format{self._promise()}"
             ) from failure
         finally:
-            stopped = kind is not None and not issubclass(kind, Exception)
+            # A failure of this picture's would come again; what else ends the block, as who watched it, is a stop.
+            stopped = kind is not None and not issubclass(kind, SixteenfoldError)
             self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
 
     def __str__(self) -> str:
@@ -280,6 +281,8 @@ class BandWriter:
             cause, way_out = "the disk is full", "make room or choose another disk"
         elif error.errno == errno.ENAMETOOLONG:
             cause, way_out = "the name is too long", "choose a shorter one"
+        elif error.errno == errno.EFBIG:
+            cause, way_out = "this process may write no larger file", "raise the limit (ulimit -f)"
         else:
             cause, way_out = error.strerror or str(error), "choose another folder"
         return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from sixteenfold import __version__
@@ -30,7 +31,7 @@ class Upscaler:
 
     Args:
         model: A generator, the name of a shipped model, or a file of weights; None is the default model.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps"; or PyTorch's own.
         precision: "auto", "fp32", "bf16" or "fp16".
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
         consistency: Make the result downscale to its input.
@@ -51,7 +52,7 @@ class Upscaler:
         self,
         model: Generator | str | Path | None = None,
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         tile: int | None = None,
         consistency: bool = True,
@@ -61,7 +62,7 @@ class Upscaler:
     ) -> None:
         if tile is not None and tile < 1:
             raise SixteenfoldError(f"tile {tile}: the side of a tile must be at least 1 pixel of the input")
-        self._runner = Runner(_generator(model, fidelity), device, precision, ensemble, say)
+        self._runner = Runner(_generator(model, fidelity), str(device), precision, ensemble, say)
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
         self._fittings = Fitting(FIRST_MARGIN, say), Fitting(MARGIN // 4, say)
