@@ -186,6 +186,13 @@ def test_what_is_no_batch_of_pictures_is_refused(network: Generator, lr: Tensor)
         upscaler(network)(lr)
 
 
+def test_values_of_another_scale_are_told(network: Generator):
+    """A little beyond 1, as an enlargement may give, is clamped; 0 to 255 would come out white."""
+    upscaler(network)(1.2 * picture(4, 4))
+    with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"):
+        upscaler(network)(255 * picture(4, 4))
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_not_blamed_on_the_weights(network: Generator, value: float):
     lr = picture(4, 4)
