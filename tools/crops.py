@@ -10,7 +10,6 @@ that is shown becomes one PNG there, at 1:1: the original, then each network's. 
 
 import argparse
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from sixteenfold.imaging.color import to_pixels
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.metrics.dists import DISTS
+from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.training.validation import read_validation
 from sixteenfold.training.views import View, show
@@ -56,9 +56,8 @@ def main() -> None:
         scores: list[tuple[float, float, float, float]] = []
         for number, picture in enumerate(pictures):
             sr, hr = upscaler(picture.lr).cpu(), picture.hr
-            psnr = -10 * math.log10((sr - hr).square().mean().item())
             turned = lpips(show(sr, TURNED), show(hr, TURNED))
-            scores.append((psnr, lpips(sr, hr).item(), turned.item(), dists(sr, hr).item()))
+            scores.append((psnr(sr, hr).item(), lpips(sr, hr).item(), turned.item(), dists(sr, hr).item()))
             if number in strips:
                 strips[number].append(sr)
         means = [sum(values) / len(values) for values in zip(*scores, strict=True)]

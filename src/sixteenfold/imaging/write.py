@@ -148,7 +148,6 @@ class BandWriter:
         try:
             self._file.write(np.ascontiguousarray(rows).data)
         except OSError as error:
-            self._room_missing = error.errno in NO_ROOM
             raise self._failed(error) from error
         self.rows_written += len(rows)
 
@@ -158,7 +157,6 @@ class BandWriter:
             try:
                 self._file.flush()
             except OSError as error:
-                self._room_missing = error.errno in NO_ROOM
                 raise self._failed(error) from error
 
     def __exit__(
@@ -171,7 +169,6 @@ class BandWriter:
             if kind is None:
                 self._finish()
         except OSError as failure:
-            self._room_missing = failure.errno in NO_ROOM
             raise self._failed(failure) from failure
         except pyvips.Error as failure:
             # libvips does not tell; what it writes at once is less.
@@ -277,6 +274,8 @@ class BandWriter:
         self._part.replace(self.target)
 
     def _failed(self, error: OSError) -> SixteenfoldError:
+        """What to raise for it; whether it is for want of room decides what is left."""
+        self._room_missing = error.errno in NO_ROOM
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cause, way_out = "the disk is full", "make room or choose another disk"
         elif error.errno == errno.ENAMETOOLONG:

@@ -266,16 +266,17 @@ def _steps(run: Run, training: Training) -> Iterator[Seen]:
             return
         if run.fabric.is_global_zero:
             folder.keep_pixel_model(training, run.out)
-        begun = state.enter(
-            "adversarial",
-            training.result,
-            config,
-            run.fabric.device,
-            step=training.step,
-            discriminator=training.discriminator,
+        # In its place, so that the pixel phase's network, moments and gradients make room.
+        training.become(
+            state.enter(
+                "adversarial",
+                training.result,
+                config,
+                run.fabric.device,
+                step=training.step,
+                discriminator=training.discriminator,
+            )
         )
-        training.become(begun)  # so that the pixel phase's network, moments and gradients make room
-        del begun
     yield from _phase(run, training)
 
 

@@ -158,10 +158,9 @@ class _Bar:
                 self._progress.advance(self._bar, event.megapixels)
             case Written():
                 _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
-            case Failed() if event.source not in self._begun:
-                self._pictures -= 1
             case Failed():
-                pass  # it was counted as begun, and stays so
+                # What had begun was counted as such, and stays so.
+                self._pictures -= event.source not in self._begun
 
     def _expected(self) -> float:
         return self._known / len(self._begun) * self._pictures
