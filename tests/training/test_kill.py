@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
 PROGRAM = """
 import os, sys
 from pathlib import Path
-from sixteenfold.training import config, loop
+from sixteenfold.training import config, course, loop
 
 def ask(word):
     print(word, flush=True)
@@ -42,7 +42,7 @@ def stopping(word, function):
     return run
 
 os.fsync = stopping("save", os.fsync)
-loop._finish = stopping("step", loop._finish)
+course._finish = stopping("step", course._finish)
 folder, base, *resume = map(Path, sys.argv[1:])
 out = base / "run"
 loop.train(config.from_json(base / "config.json"), hr=[folder], out=out, resume=bool(resume), device="cpu")

@@ -29,7 +29,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.state import shape_of
-from sixteenfold.training import checkpoint, folder, loop, pace, record, state, steps
+from sixteenfold.training import checkpoint, course, folder, loop, pace, record, state, steps
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
@@ -97,7 +97,7 @@ def test_every_step_has_views_of_its_own(photographs: Path, tmp_path: Path, monk
         seen.append(args[-1])
         return {}
 
-    monkeypatch.setattr(loop, "adversarial_step", looking)
+    monkeypatch.setattr(course, "adversarial_step", looking)
     moved = dataclasses.replace(ADVERSARIAL, lpips_shift=16, lpips_turned=True)
     train(
         dataclasses.replace(CONFIG, pixel=None, adversarial=moved), hr=[photographs], out=tmp_path / "run", device="cpu"
@@ -125,8 +125,8 @@ def cut_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return run
 
-    monkeypatch.setattr(loop, "pixel_step", dying(loop.pixel_step))
-    monkeypatch.setattr(loop, "adversarial_step", dying(loop.adversarial_step))
+    monkeypatch.setattr(course, "pixel_step", dying(course.pixel_step))
+    monkeypatch.setattr(course, "adversarial_step", dying(course.adversarial_step))
 
 
 # At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
@@ -217,8 +217,8 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
         alive.extend(one() is not None for one in seen)
         return steps.adversarial_step(*words)
 
-    monkeypatch.setattr(loop, "pixel_step", watched)
-    monkeypatch.setattr(loop, "adversarial_step", counted)
+    monkeypatch.setattr(course, "pixel_step", watched)
+    monkeypatch.setattr(course, "adversarial_step", counted)
     gc.disable()
     try:
         train(BOTH, hr=[photographs], out=tmp_path / "run", device="cpu")
@@ -239,14 +239,14 @@ def test_a_checkpoint_counts_the_validation_before_it(
         time.sleep(1)
         return validated(generator, *others)  # pyright: ignore[reportArgumentType]
 
-    finish = loop._finish
+    finish = course._finish
 
-    def finished(run: loop.Run, course: pace.Pace, *others: Any) -> loop.Seen:
-        seen = finish(run, course, *others)
-        read.append(course.training.seconds)
+    def finished(run: course.Run, paced: pace.Pace, *others: Any) -> course.Seen:
+        seen = finish(run, paced, *others)
+        read.append(paced.training.seconds)
         return seen
 
-    monkeypatch.setattr(loop, "_finish", finished)
+    monkeypatch.setattr(course, "_finish", finished)
 
     monkeypatch.setattr(loop, "validate", slowly)
     train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
@@ -633,7 +633,7 @@ def test_a_run_by_the_clock_does_both_phases(
     now = iter(range(10**6))
     monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
     rates: list[float] = []
-    monkeypatch.setattr(loop, "_set_learning_rates", lambda factor, *players: rates.append(factor))
+    monkeypatch.setattr(course, "_set_learning_rates", lambda factor, *players: rates.append(factor))
     timed = dataclasses.replace(BOTH, minutes=0.5, pixel=dataclasses.replace(PIXEL, warmup=0))
     train(timed, hr=[photographs], out=tmp_path / "run", device="cpu")
     last, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
@@ -664,7 +664,7 @@ def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.Captu
     train(one, hr=[photographs / "0.png"], out=tmp_path / "run", device="cpu")
     assert "\n1 photograph, 0 for" in "\n" + capfd.readouterr().err
     for minutes, said in ((1.0, "1 minute in all"), (1.5, "1.5 minutes in all")):
-        assert loop._course(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
+        assert loop._ahead(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
 
 
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:
