@@ -174,7 +174,7 @@ def test_a_run_folder_tells_the_run(whole: Path) -> None:
 
 
 def test_a_phase_without_discriminator_fine_tunes_a_model(photographs: Path, whole: Path, tmp_path: Path) -> None:
-    phase = dataclasses.replace(ADVERSARIAL, adversarial=0.0, feature_matching=0.0, patch=48, steps=3)
+    phase = dataclasses.replace(ADVERSARIAL, adversarial=0.0, feature_matching=0.0, cutmix=0.0, patch=48, steps=3)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase, log_every=1)
     train(config, hr=[photographs], out=tmp_path / "run", init=whole / "pixel.safetensors", device="cpu")
     assert [set(row) for row in rows(tmp_path / "run")] == [
