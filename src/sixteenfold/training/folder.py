@@ -47,6 +47,8 @@ FILES = (
 FOLDERS = ("checkpoints", "samples", "tensorboard")
 BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "samples", "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
+MOST_DIFFERENCES = 3
+"""Between a run's configuration and a command's, that are told; of the others it is told how many there are."""
 _LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
 
@@ -76,11 +78,15 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
         raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
     _check_kinds(out)
     differ = configuration.differences(_recipe(known), config)
+    # Whatever cannot go on here can begin elsewhere with what was learned.
+    weights = f", from this one's weights by --init {out / MODEL}" if (out / MODEL).exists() else ""
     if differ:
-        more = f", and {len(differ) - 1} more" if differ[1:] else ""
+        told = differ[:MOST_DIFFERENCES]
+        more = f"; and {len(differ) - len(told)} more" if differ[len(told) :] else ""
         raise SixteenfoldError(
-            f"{known}: the run has another configuration than this command ({differ[0]}{more}); "
-            f"resume it with --config {known} for its recipe, or choose another folder"
+            f"{known}: the run has another configuration than this command ({'; '.join(told)}{more}); "
+            f"resume it with --config {known} and no option that changes the recipe, as --steps or --minutes do, "
+            f"or begin a new run folder{weights}"
         )
     if not validated and (out / "samples").exists():
         raise SixteenfoldError(
@@ -90,8 +96,6 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
         return False
     if names <= BEFORE_CHECKPOINTS:
         return True
-    model = out / MODEL
-    weights = f", from this one's weights by --init {model}" if model.exists() else ""
     raise SixteenfoldError(
         f"{out / 'checkpoints'}: there is none to go on from, though the run had begun; put the last one back, "
         f"or begin a new run folder{weights}"
