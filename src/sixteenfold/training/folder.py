@@ -29,7 +29,7 @@ import safetensors.torch
 import torch
 
 import sixteenfold
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files import lock
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks import zoo
@@ -47,8 +47,6 @@ FILES = (
 FOLDERS = ("checkpoints", "samples", "tensorboard")
 BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "samples", "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
-MOST_DIFFERENCES = 3
-"""Between a run's configuration and a command's, that are told; of the others it is told how many there are."""
 _LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
 
@@ -81,10 +79,8 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
     # Whatever cannot go on here can begin elsewhere with what was learned.
     weights = f", from this one's weights by --init {out / MODEL}" if (out / MODEL).exists() else ""
     if differ:
-        told = differ[:MOST_DIFFERENCES]
-        more = f"; and {len(differ) - len(told)} more" if differ[len(told) :] else ""
         raise SixteenfoldError(
-            f"{known}: the run has another configuration than this command ({'; '.join(told)}{more}); "
+            f"{known}: the run has another configuration than this command ({first_few(differ)}); "
             f"resume it with --config {known} and no option that changes the recipe, as --steps or --minutes do, "
             f"or begin a new run folder{weights}"
         )
