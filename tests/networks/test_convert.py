@@ -273,6 +273,27 @@ def test_x4_networks_are_called_that(tmp_path: Path, names: list[str]) -> None:
         read_checkpoint(tmp_path / "esrgan.pth")
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_whole_numbers_are_no_weights(tmp_path: Path, tiny: Generator, dtype: torch.dtype, ending: str) -> None:
+    state = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    state["up1.bias"] = torch.ones(8, dtype=dtype)
+    file = tmp_path / f"whole.{ending}"
+    torch.save(state, file) if ending == "pth" else safetensors.torch.save_file(state, file)
+    with pytest.raises(SixteenfoldError, match=rf"whole\.{ending}: 'up1.bias' holds numbers of {dtype}, no weights"):
+        convert(file, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_count_beside_the_network_is_no_weight_of_it(tmp_path: Path, tiny: Generator) -> None:
+    state = {f"generator.{name}": tensor for name, tensor in tiny.state_dict().items()}
+    torch.save({**state, "discriminator.num_batches_tracked": torch.tensor(7)}, tmp_path / "both.pth")
+    assert complaint(tmp_path / "both.pth") is None
+    torch.save({**tiny.state_dict(), "n_averaged": torch.tensor(7)}, tmp_path / "count.pth")
+    message = complaint(tmp_path / "count.pth")
+    assert message is not None and "1 unexpected, first 'n_averaged'" in message
+
+
 # --- Files that mean harm ---------------------------------------------------------------------------
 
 

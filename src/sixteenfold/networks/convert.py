@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import cast
 
 import safetensors
-import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
-from sixteenfold.networks.torchfile import TorchFile, open_torch_file
+from sixteenfold.networks.torchfile import TorchFile, floats_in_float32, open_torch_file
 from sixteenfold.networks.unpickle import Record, StoredTensor, UnfitError, shown
 
 # What a training program keeps a network under, the preferred first (an average over training before
@@ -78,7 +77,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         path: A file; its content tells the format, not its name.
 
     Returns:
-        float32 tensors on the CPU, contiguous, none sharing memory with another.
+        Tensors on the CPU, contiguous, none sharing memory with another: floats as float32. Other numbers, which
+        weights are not, stay what they are, so that `build` refuses them where they stand for weights.
 
     Raises:
         SixteenfoldError: If there are none, or the file is damaged, is a x4 network, or asks for a
@@ -115,7 +115,7 @@ def our_name(name: str) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
-    """The file's tensors as float32; None if it is of another format."""
+    """The file's tensors, floats as float32; None if it is of another format."""
     try:
         check_ordinary(path, path.stat().st_mode)
         with path.open("rb") as file:
@@ -143,9 +143,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
 
 
 def _safetensor(file: safetensors.safe_open, name: str) -> Tensor:
-    """A tensor of an open file as float32."""
+    """A tensor of an open file, in float32 if it is in floating point at all."""
     try:
-        return file.get_tensor(name).to(torch.float32)
+        return floats_in_float32(file.get_tensor(name))
     except (safetensors.SafetensorError, TypeError, RuntimeError):  # of numbers of four or six bits, a side beyond 2**63
         kind = file.get_slice(name).get_dtype()
         raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None

@@ -39,7 +39,7 @@ class TorchFile:
         self._elements_left = size
 
     def tensor(self, stored: StoredTensor) -> Tensor:
-        """Read one tensor as float32, contiguous, in memory of its own."""
+        """Read one tensor, floats as float32, contiguous, in memory of its own."""
         self._elements_left -= stored.elements
         if self._elements_left < 0:
             raise ValueError("has tensors of more elements than the file has bytes")
@@ -52,7 +52,13 @@ class TorchFile:
         if flat.numel() != storage.elements:
             raise ValueError(f"has less in storage {shown(storage.key)} than it declares")
         view = flat[stored.offset :].as_strided(stored.size, stored.stride)
-        return view.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return floats_in_float32(view, copy=True)
+
+
+def floats_in_float32(tensor: Tensor, *, copy: bool = False) -> Tensor:
+    """A tensor in floating point as float32, contiguous; one of other numbers in its own type."""
+    kind = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(kind, copy=copy, memory_format=torch.contiguous_format)
 
 
 @contextmanager
