@@ -596,6 +596,16 @@ def test_a_checkpoint_in_a_closed_folder(public: Path, as_nobody: AbstractContex
         read_checkpoint(public / "shut" / "f.pth")
 
 
+def test_of_a_folder_the_weights_in_it_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match=r"cannot be read \(Is a directory\)"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(
+        SixteenfoldError, match=rf": is a folder; give the weights in it, {tmp_path}.model\.safetensors$"
+    ):
+        read_checkpoint(tmp_path)
+
+
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "f.pth")
     with pytest.raises(SixteenfoldError, match="no ordinary file"):

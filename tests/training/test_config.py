@@ -55,7 +55,10 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"adversarial": {"discriminator_learning_rate": float("inf")}}, "positive and finite"),
         ({"adversarial": {"steps": 1000, "head_start": 900, "warmup": 101}}, "together must not exceed steps"),
         ({"adversarial": {**NO_DISCRIMINATOR, "cutmix": 0.5}}, "no discriminator .*, or set adversarial.cutmix to 0$"),
-        ({"adversarial": {**NO_DISCRIMINATOR, "head_start": 9}}, "no discriminator .* set adversarial.head_start to 0$"),
+        (
+            {"adversarial": {**NO_DISCRIMINATOR, "head_start": 9}},
+            "no discriminator .* set adversarial.head_start to 0$",
+        ),
         (
             {"adversarial": {**NO_DISCRIMINATOR, "cutmix": 1, "head_start": 9}},
             "set adversarial.cutmix and adversarial.head_start to 0$",

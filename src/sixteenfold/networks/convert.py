@@ -17,6 +17,9 @@ from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 from sixteenfold.networks.torchfile import TorchFile, floats_in_float32, open_torch_file
 from sixteenfold.networks.unpickle import Record, StoredTensor, UnfitError, shown
 
+RESULT = "model.safetensors"
+"""What our training runs call the weights in their folders, and others in theirs."""
+
 # What a training program keeps a network under, the preferred first (an average over training before
 # the last step's weights).
 WRAPPERS = ("params_ema", "g_ema", "ema", "params", "state_dict", "generator", "netG", "net_g", "model", "weights")
@@ -118,6 +121,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
     """The file's tensors, floats as float32; None if it is of another format."""
     try:
         check_ordinary(path, path.stat().st_mode)
+        if (path / RESULT).is_file():
+            raise SixteenfoldError(f"{path}: is a folder; give the weights in it, {path / RESULT}")
         with path.open("rb") as file:
             start = file.read(9)
         # An eight-byte length, then JSON.
@@ -146,7 +151,11 @@ def _safetensor(file: safetensors.safe_open, name: str) -> Tensor:
     """A tensor of an open file, in float32 if it is in floating point at all."""
     try:
         return floats_in_float32(file.get_tensor(name))
-    except (safetensors.SafetensorError, TypeError, RuntimeError):  # of numbers of four or six bits, a side beyond 2**63
+    except (
+        safetensors.SafetensorError,
+        TypeError,
+        RuntimeError,
+    ):  # of numbers of four or six bits, a side beyond 2**63
         kind = file.get_slice(name).get_dtype()
         raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None
 
