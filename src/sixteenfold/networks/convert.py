@@ -151,11 +151,8 @@ def _safetensor(file: safetensors.safe_open, name: str) -> Tensor:
     """A tensor of an open file, in float32 if it is in floating point at all."""
     try:
         return floats_in_float32(file.get_tensor(name))
-    except (
-        safetensors.SafetensorError,
-        TypeError,
-        RuntimeError,
-    ):  # of numbers of four or six bits, a side beyond 2**63
+    except (safetensors.SafetensorError, TypeError, RuntimeError):
+        # Numbers of four or six bits, or a side beyond 2**63.
         kind = file.get_slice(name).get_dtype()
         raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None
 
