@@ -6,7 +6,7 @@ Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), r
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import safetensors
 from torch import Tensor
@@ -128,7 +128,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
         # An eight-byte length, then JSON.
         if start[8:] != b"{":
             return None
-        with safetensors.safe_open(path, "pt") as opened:
+        with cast(Any, safetensors.safe_open(path, "pt")) as opened:  # which tells no types
             return {name: _safetensor(opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
     except OSError as error:
         raise unreadable(path, error) from None
@@ -147,7 +147,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
         ) from None
 
 
-def _safetensor(file: safetensors.safe_open, name: str) -> Tensor:
+def _safetensor(file: Any, name: str) -> Tensor:
     """A tensor of an open file, in float32 if it is in floating point at all."""
     try:
         return floats_in_float32(file.get_tensor(name))
