@@ -1,5 +1,10 @@
 """The one error that a user can cause."""
 
+from collections.abc import Sequence
+
+FEW = 3
+"""Of several things that a message could name, as many are named."""
+
 
 class SixteenfoldError(Exception):
     """A mistake in the input, the options or the surroundings, not in the program.
@@ -19,3 +24,8 @@ class Interrupted(SixteenfoldError):
 def one_line(text: str) -> str:
     """`text` with the line breaks and control characters that a file's name may hold shown as escapes."""
     return "".join(letter if ord(letter) >= 32 and letter != "\x7f" else repr(letter)[1:-1] for letter in text)
+
+
+def first_few(lines: Sequence[str]) -> str:
+    """The first lines as one, and how many more there are: what a message says of a list of any length."""
+    return "; ".join([*lines[:FEW], *([f"and {len(lines) - FEW} more"] if lines[FEW:] else [])])

@@ -39,6 +39,27 @@ def test_whole_numbers_are_measured_as_the_floats_they_stand_for() -> None:
         torch.testing.assert_close(measure(sr, (hr / 255).requires_grad_()).detach(), distance, atol=1e-5, rtol=0)
 
 
+def test_float64_pictures_are_measured_in_float32_as_any() -> None:
+    hr, sr = torch.rand(2, 1, 3, 40, 40, generator=torch.Generator().manual_seed(9))
+    measures = (LPIPS(), DISTS())
+    for measure in measures:
+        expected = measure(sr, hr)
+        for first, second in ((sr.double(), hr.double()), (sr.double(), hr), (sr, hr.double())):
+            distance = measure(first, second)
+            assert distance.dtype == first.dtype
+            torch.testing.assert_close(distance.float(), expected)
+        learning = sr.double().requires_grad_()
+        distance = measure(learning, hr.double())
+        distance.sum().backward()
+        assert distance.dtype == learning.dtype and learning.grad is not None and bool(learning.grad.any())
+        torch.testing.assert_close(distance.detach().float(), expected, atol=1e-5, rtol=0)
+        # A module in float64 computes in it.
+        torch.testing.assert_close(measure.double()(sr.double(), hr).float(), expected, atol=1e-5, rtol=0)
+    joint = Together(["lpips", "dists"])(hr.double(), sr)
+    for value, measure in zip(joint.values(), measures, strict=True):
+        torch.testing.assert_close(value, measure(sr.double(), hr), atol=1e-5, rtol=0)
+
+
 def test_compiled_convolutions_and_pytorchs_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     if backbones.winograd_machine() is None:
         pytest.skip("no Winograd code for this CPU")

@@ -273,6 +273,27 @@ def test_x4_networks_are_called_that(tmp_path: Path, names: list[str]) -> None:
         read_checkpoint(tmp_path / "esrgan.pth")
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("ending", ["pth", "safetensors"])
+def test_whole_numbers_are_no_weights(tmp_path: Path, tiny: Generator, dtype: torch.dtype, ending: str) -> None:
+    state = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
+    state["up1.bias"] = torch.ones(8, dtype=dtype)
+    file = tmp_path / f"whole.{ending}"
+    torch.save(state, file) if ending == "pth" else safetensors.torch.save_file(state, file)
+    with pytest.raises(SixteenfoldError, match=rf"whole\.{ending}: 'up1.bias' holds numbers of {dtype}, no weights"):
+        convert(file, tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_count_beside_the_network_is_no_weight_of_it(tmp_path: Path, tiny: Generator) -> None:
+    state = {f"generator.{name}": tensor for name, tensor in tiny.state_dict().items()}
+    torch.save({**state, "discriminator.num_batches_tracked": torch.tensor(7)}, tmp_path / "both.pth")
+    assert complaint(tmp_path / "both.pth") is None
+    torch.save({**tiny.state_dict(), "n_averaged": torch.tensor(7)}, tmp_path / "count.pth")
+    message = complaint(tmp_path / "count.pth")
+    assert message is not None and "1 unexpected, first 'n_averaged'" in message
+
+
 # --- Files that mean harm ---------------------------------------------------------------------------
 
 
@@ -516,7 +537,8 @@ def complaint(path: Path) -> str | None:
         (b"hello, this is text", "no checkpoint"),
         (struct.pack("<Q", 2**40) + b'{"a":', "damaged safetensors"),
         (struct.pack("<Q", 20) + b'{"a":', "damaged safetensors"),
-        (pickle.dumps({"a": 1}, 2), "not one of torch.save"),
+        (struct.pack("<Q", 7) + b'{"a":1}', r"damaged safetensors \(.*\); fetch it again"),
+        (pickle.dumps({"a": 1}, 2)[:-3], "damaged or no checkpoint .*; fetch it again"),
     ],
 )
 def test_other_files(tmp_path: Path, content: bytes | None, message: str) -> None:
@@ -526,10 +548,62 @@ def test_other_files(tmp_path: Path, content: bytes | None, message: str) -> Non
         read_checkpoint(tmp_path / "f.pth")
 
 
+def saved(content: object, *, zipped: bool = True) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=zipped)
+    return buffer.getvalue()
+
+
+def zip_of(name: str, compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        archive.writestr(name, "x" * 99)
+    return buffer.getvalue()
+
+
+def safetensors_of(kind: str) -> bytes:
+    header = json.dumps({"stem.weight": {"dtype": kind, "shape": [8], "data_offsets": [0, 6]}}).encode()
+    return struct.pack("<Q", len(header)) + header + bytes(6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (saved([torch.zeros(2)]), "holds no network's tensors by name, but a list"),
+        (saved([torch.zeros(2)], zipped=False), "holds no network's tensors by name, but a list"),
+        (saved(torch.zeros(2)), "but a tensor;"),
+        (saved(None), "but None;"),
+        (saved({"w": torch.zeros(2).to(torch.float8_e5m2)}), "stores numbers as float8 or another type of PyTorch 2"),
+        (saved({"w": torch.zeros(2, dtype=torch.complex64)}), "stores numbers as 'torch.ComplexFloatStorage', not as"),
+        (saved({(1, 2): torch.zeros(2)}), "keys that are neither text nor numbers"),
+        (pickle.dumps({"a": 1}, 2), "is a pickle, but not one of torch.save; give a state dict or a module"),
+        (zip_of("a.txt"), "is an archive, but not one of torch.save; give"),
+        (zip_of("a.txt", zipfile.ZIP_DEFLATED), "compressed archive"),
+        (safetensors_of("F6_E2M3"), "cannot be had in float32, 'stem.weight' of type F6_E2M3; give"),
+        (safetensors_of("F8_ODD"), "stores numbers as 'F8_ODD', which this version of safetensors does not know; give"),
+    ],
+)
+def test_what_is_whole_but_no_weights_need_not_be_fetched_again(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "f.pth").write_bytes(content)
+    said = complaint(tmp_path / "f.pth")
+    assert said is not None and re.search(message, said), said
+    assert "damaged" not in said and "fetch it again" not in said
+
+
 def test_a_checkpoint_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     (public / "shut").mkdir(0)
     with as_nobody, pytest.raises(SixteenfoldError, match=r"f\.pth: may not be read; change its permissions"):
         read_checkpoint(public / "shut" / "f.pth")
+
+
+def test_of_a_folder_the_weights_in_it_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match=r"cannot be read \(Is a directory\)"):
+        read_checkpoint(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(
+        SixteenfoldError, match=rf": is a folder; give the weights in it, {tmp_path}.model\.safetensors$"
+    ):
+        read_checkpoint(tmp_path)
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -540,5 +614,5 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_file_without_a_network_says_what_it_holds(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "scheduler": {"last": 1}}, tmp_path / "f.pth")
-    with pytest.raises(SixteenfoldError, match="holds no network's tensors, but 'epoch', 'scheduler'"):
+    with pytest.raises(SixteenfoldError, match="holds no network's tensors by name, but 'epoch', 'scheduler'"):
         read_checkpoint(tmp_path / "f.pth")

@@ -15,6 +15,8 @@ from sixteenfold.training.config import (
     to_json,
 )
 
+NO_DISCRIMINATOR = {"adversarial": 0, "feature_matching": 0}
+
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> None:
@@ -52,6 +54,15 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"pixel": {"learning_rate": float("inf")}}, "learning rates must be positive, finite"),
         ({"adversarial": {"discriminator_learning_rate": float("inf")}}, "positive and finite"),
         ({"adversarial": {"steps": 1000, "head_start": 900, "warmup": 101}}, "together must not exceed steps"),
+        ({"adversarial": {**NO_DISCRIMINATOR, "cutmix": 0.5}}, "no discriminator .*, or set adversarial.cutmix to 0$"),
+        (
+            {"adversarial": {**NO_DISCRIMINATOR, "head_start": 9}},
+            "no discriminator .* set adversarial.head_start to 0$",
+        ),
+        (
+            {"adversarial": {**NO_DISCRIMINATOR, "cutmix": 1, "head_start": 9}},
+            "set adversarial.cutmix and adversarial.head_start to 0$",
+        ),
     ],
 )
 def test_wrong_values_are_named(values: object, says: str, tmp_path: Path) -> None:

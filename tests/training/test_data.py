@@ -190,13 +190,36 @@ def test_no_pictures(tmp_path: Path) -> None:
     save(folder / "small.png", 20, 30)
     save(folder / "smaller.png", 10, 900)
     (folder / "broken.jpg").write_text("no picture")
-    said = r"folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 cannot be read"
+    said = (
+        "folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 passed over, .*; "
+        r"1 cannot be read: .*folder.broken\.jpg: is no picture in a known format"
+    )
     with pytest.raises(SixteenfoldError, match=said):
         make_index([folder], 128, "a crop")
-    for name, why in (("small.png", "is 30x20"), ("broken.jpg", "cannot be read")):
-        said = rf"{name}: the only picture does not have the 128x128 pixels of a crop; it {why}$"
-        with pytest.raises(SixteenfoldError, match=said):
+    for name, why in (
+        ("small.png", "does not have the 128x128 pixels of a crop; it is 30x20$"),
+        ("broken.jpg", r"cannot be read: .*broken\.jpg: is no picture in a known format"),
+    ):
+        with pytest.raises(SixteenfoldError, match=f"{name}: the only picture {why}"):
             make_index([folder / name], 128, "a crop")
+
+
+def test_pictures_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
+    """The first few, each with its reason: by their headers, or where only what follows is damaged."""
+    broken, half = tmp_path / "broken", tmp_path / "half"
+    for folder in (broken, half):
+        folder.mkdir()
+    for i in range(5):
+        (broken / f"{i}.png").write_text("no picture")
+    reason = "is no picture in a known format[^/]*"
+    said = f"broken: none of 5 pictures can be read: {'; '.join(f'.*{i}.png: {reason}' for i in range(3))}; and 2 more$"
+    for look in (lambda: make_index([broken], 128, "a crop"), lambda: read_validation(broken, 64)):
+        with pytest.raises(SixteenfoldError, match=said):
+            look()
+    save(half / "0.png", 160, 170)
+    (half / "0.png").write_bytes((half / "0.png").read_bytes()[:1000])
+    with pytest.raises(SixteenfoldError, match=r"half: none of its pictures can be read: .*0\.png: "):
+        read_validation(half, 64)
 
 
 def test_photographs_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:

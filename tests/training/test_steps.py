@@ -156,7 +156,7 @@ def test_a_discriminator_without_decoder_judges_by_its_encoder_alone(fabric: Fab
 
 
 def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:
-    phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0)
+    phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0, cutmix=0.0)
     judges = Judges.of(phase, torch.device("cpu"))
     assert judges == Judges(None, None)
     generator, _ = players(fabric)

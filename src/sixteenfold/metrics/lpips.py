@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.strips import Total, as_float, as_result, strips
+from sixteenfold.metrics.strips import Total, as_float, as_result, computed_in, strips
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
 
@@ -47,8 +47,9 @@ class LPIPS(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
-        """(N, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> (N,), float32 for uint8.
+        """(N, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
+        float64 pictures are computed in float32 as well, unless the module is in float64 itself.
         Without gradients, large pictures are read in strips of rows, to the same value, so that
         memory grows with their width alone, and never by TF32. With gradients they are taken whole.
 
@@ -56,10 +57,11 @@ class LPIPS(nn.Module):
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            first, second = (self.backbone(self.normalise(as_float(image))) for image in (sr, hr))
+            images = [as_float(image, computed_in(self.shift)) for image in (sr, hr)]
+            first, second = (self.backbone(self.normalise(image)) for image in images)
             maps = zip(first, second, strict=True)
             distances = [self.distance(i, a, b).mean(dim=(1, 2)) for i, (a, b) in enumerate(maps)]
-            return torch.stack(distances).sum(dim=0)
+            return as_result(torch.stack(distances).sum(dim=0), sr)
         return self._stream(sr, hr)
 
     def normalise(self, image: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ class LPIPS(nn.Module):
         count = sr.shape[0]
         sums = LPIPSSums(self)
         streams = self.backbone.streams()
-        for rows, last in strips((sr, hr)):
+        for rows, last in strips((sr, hr), computed_in(self.shift)):
             features: Tensor | None = self.normalise(rows)
             for stage, stream in enumerate(streams):
                 features = stream.push(features, last=last)

@@ -10,17 +10,17 @@ PIXELS_AT_ONCE = 48 * 1024
 an allocator uses memory again; new memory for every layer then takes a third of the time."""
 
 
-def strips(batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, bool]]:
+def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Iterator[tuple[Tensor, bool]]:
     """Rows of several (N, C, H, W) batches of one size, put together into one batch, in order.
 
-    Yields (rows as float in [0, 1], whether they are the last). uint8 batches are scaled here, so
-    that a large picture never has to exist as floats.
+    Yields (rows as `dtype` in [0, 1], whether they are the last). uint8 batches are scaled here, and those of other
+    types converted, so that a large picture never has to exist as floats, nor twice.
     """
     height, width = batches[0].shape[2:]
     # Whole multiples of every stride.
     rows = max(16, PIXELS_AT_ONCE // width // 16 * 16)
     for top in range(0, height, rows):
-        parts = [unit_range(batch[:, :, top : top + rows]) for batch in batches]
+        parts = [unit_range(batch[:, :, top : top + rows]).to(dtype) for batch in batches]
         yield torch.cat(parts), top + rows >= height
 
 
@@ -31,9 +31,15 @@ def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return picture.to(torch.promote_types(picture.dtype, dtype))
 
 
-def as_float(picture: Tensor) -> Tensor:
-    """The picture in numbers of its own type; one in whole numbers in float32."""
-    return picture if picture.is_floating_point() else unit_range(picture)
+def computed_in(weights: Tensor) -> torch.dtype:
+    """What a metric of such weights computes in: float32, unless they are wider."""
+    return torch.promote_types(weights.dtype, torch.float32)
+
+
+def as_float(picture: Tensor, widest: torch.dtype) -> Tensor:
+    """The picture in floats of its own type, or of the widest where that is narrower; whole numbers in float32."""
+    picture = picture if picture.is_floating_point() else unit_range(picture)
+    return picture if torch.promote_types(picture.dtype, widest) == widest else picture.to(widest)
 
 
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:

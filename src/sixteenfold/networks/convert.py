@@ -6,18 +6,19 @@ Source of the authors' names: their published code (RRDBNet_arch.RRDBNetx4x4), r
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
-from sixteenfold.networks.torchfile import TorchFile, open_torch_file
-from sixteenfold.networks.unpickle import Record, StoredTensor, shown
+from sixteenfold.networks.torchfile import TorchFile, floats_in_float32, open_torch_file
+from sixteenfold.networks.unpickle import Record, StoredTensor, UnfitError, shown
+
+RESULT = "model.safetensors"
+"""What our training runs call the weights in their folders, and others in theirs."""
 
 # What a training program keeps a network under, the preferred first (an average over training before
 # the last step's weights).
@@ -79,7 +80,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         path: A file; its content tells the format, not its name.
 
     Returns:
-        float32 tensors on the CPU, contiguous, none sharing memory with another.
+        Tensors on the CPU, contiguous, none sharing memory with another: floats as float32. Other numbers, which
+        weights are not, stay what they are, so that `build` refuses them where they stand for weights.
 
     Raises:
         SixteenfoldError: If there are none, or the file is damaged, is a x4 network, or asks for a
@@ -116,38 +118,55 @@ def our_name(name: str) -> str:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
-    """The file's tensors as float32; None if it is of another format."""
+    """The file's tensors, floats as float32; None if it is of another format."""
     try:
         check_ordinary(path, path.stat().st_mode)
+        if (path / RESULT).is_file():
+            raise SixteenfoldError(f"{path}: is a folder; give the weights in it, {path / RESULT}")
         with path.open("rb") as file:
             start = file.read(9)
         # An eight-byte length, then JSON.
         if start[8:] != b"{":
             return None
-        state = {name: tensor.to(torch.float32) for name, tensor in safetensors.torch.load_file(path).items()}
+        with cast(Any, safetensors.safe_open(path, "pt")) as opened:  # which tells no types
+            return {name: _safetensor(opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
     except OSError as error:
         raise unreadable(path, error) from None
     except MemoryError:
         raise SixteenfoldError(f"{path}: does not fit into memory; give a checkpoint of this network") from None
+    except UnfitError as error:
+        raise SixteenfoldError(f"{path}: {error}; give a checkpoint of this network in float32 or float16") from None
     except safetensors.SafetensorError as error:
-        raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
-    except (TypeError, RuntimeError):  # PyTorch's, of numbers of four bits or a side beyond 2**63
+        # A type that is newer than the library it takes for a mistake in the header.
+        unknown = re.search("unknown variant `([^`]*)`", str(error))
+        if unknown is None:
+            raise SixteenfoldError(f"{path}: damaged safetensors ({error}); fetch it again") from None
         raise SixteenfoldError(
-            f"{path}: has a tensor that cannot be had in float32; give a checkpoint of this network"
+            f"{path}: stores numbers as {shown(unknown[1])}, which this version of safetensors does not know; "
+            "give a checkpoint of this network in float32 or float16"
         ) from None
-    return state
+
+
+def _safetensor(file: Any, name: str) -> Tensor:
+    """A tensor of an open file, in float32 if it is in floating point at all."""
+    try:
+        return floats_in_float32(file.get_tensor(name))
+    except (safetensors.SafetensorError, TypeError, RuntimeError):
+        # Numbers of four or six bits, or a side beyond 2**63.
+        kind = file.get_slice(name).get_dtype()
+        raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None
 
 
 def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
     """The network's tensors in a saved object, by name.
 
     Raises:
-        ValueError: If there are none, with the names of what there is.
+        UnfitError: If there are none, with the names of what there is.
     """
     tensors = _tensors_within(file.content, iter(range(MOST_WRAPPERS)))
     if not tensors:
         held = ", ".join(map(shown, list(_named(file.content))[:5])) or shown(file.content)
-        raise ValueError(f"holds no network's tensors, but {held}")
+        raise UnfitError(f"holds no network's tensors by name, but {held}")
     return tensors
 
 
@@ -159,7 +178,7 @@ def _tensors_within(value: object, visits: Iterator[int]) -> dict[str, StoredTen
         visits: Runs out after as many objects as may be looked at.
     """
     if next(visits, None) is None:
-        raise ValueError("wraps dictionaries in dictionaries without end")
+        raise UnfitError("wraps dictionaries in dictionaries without end")
     if isinstance(value, Record):
         return _module_tensors(value)
     content = _named(value)
@@ -184,7 +203,7 @@ def _module_tensors(module: Record) -> dict[str, StoredTensor]:
             len(prefix) + len(name) for part in (attributes, parameters, buffers, children) for name in part
         )
         if depth > DEEPEST_MODULE or characters > MOST_CHARACTERS:
-            raise ValueError("nests modules without end")
+            raise UnfitError("nests modules without end")
         for name, value in (*parameters.items(), *buffers.items()):
             if isinstance(value, StoredTensor):
                 found[prefix + name] = value
@@ -192,7 +211,7 @@ def _module_tensors(module: Record) -> dict[str, StoredTensor]:
             if isinstance(child, Record):
                 pending.append((child, f"{prefix}{name}.", depth + 1))
     if not found:
-        raise ValueError(f"holds an object of class {shown(module.name)} without tensors")
+        raise UnfitError(f"holds an object of class {shown(module.name)} without tensors")
     return found
 
 

@@ -83,12 +83,12 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
     """A generator in eval mode that holds exactly these tensors; they are not copied.
 
     Args:
-        state: float32 tensors under `Generator.state_dict`'s names.
+        state: Tensors as `read_checkpoint` gives them, under `Generator.state_dict`'s names.
         source: The file they are from, for messages.
 
     Raises:
-        SixteenfoldError: If a tensor is missing, unexpected, of another shape or not finite; the first of each is
-            named.
+        SixteenfoldError: If a tensor is missing, unexpected, of another shape, not in floating point or not finite;
+            the first of each is named.
     """
     shape = shape_from_state(state)
     try:
@@ -100,6 +100,11 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
     if differences:
         raise _misfit(source, shape, "; ".join(differences))
     for name, tensor in state.items():
+        if tensor.dtype != torch.float32:
+            raise SixteenfoldError(
+                f"{source}: {name!r} holds numbers of {tensor.dtype}, no weights in floating point; "
+                "give a checkpoint of this network in float32 or float16"
+            )
         if not tensor.isfinite().all():
             raise SixteenfoldError(
                 f"{source}: damaged, {name!r} has values that are infinite or no numbers; use another"

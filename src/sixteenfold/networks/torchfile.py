@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
-from sixteenfold.networks.unpickle import Machine, RefusedError, Storage, StoredTensor, shown
+from sixteenfold.networks.unpickle import Machine, RefusedError, Storage, StoredTensor, UnfitError, shown
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
@@ -39,7 +39,7 @@ class TorchFile:
         self._elements_left = size
 
     def tensor(self, stored: StoredTensor) -> Tensor:
-        """Read one tensor as float32, contiguous, in memory of its own."""
+        """Read one tensor, floats as float32, contiguous, in memory of its own."""
         self._elements_left -= stored.elements
         if self._elements_left < 0:
             raise ValueError("has tensors of more elements than the file has bytes")
@@ -52,7 +52,13 @@ class TorchFile:
         if flat.numel() != storage.elements:
             raise ValueError(f"has less in storage {shown(storage.key)} than it declares")
         view = flat[stored.offset :].as_strided(stored.size, stored.stride)
-        return view.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        return floats_in_float32(view, copy=True)
+
+
+def floats_in_float32(tensor: Tensor, *, copy: bool = False) -> Tensor:
+    """A tensor in floating point as float32, contiguous; one of other numbers in its own type."""
+    kind = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.to(kind, copy=copy, memory_format=torch.contiguous_format)
 
 
 @contextmanager
@@ -60,8 +66,8 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
     """Open a file of `torch.save`, of either format, whatever it is called.
 
     Raises:
-        SixteenfoldError: If it is neither, is damaged, or asks for a call that tensors do not need;
-            raised by what is done with the open file too.
+        SixteenfoldError: If it is neither, is damaged, holds something else, or asks for a call that tensors do not
+            need; raised by what is done with the open file too.
     """
     try:
         with path.open("rb") as file:
@@ -81,6 +87,10 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
             f"{path}: refused, it {error}, which tensors do not need; nothing in it was run. "
             "If you trust where it is from, save the network's state_dict() alone and convert that"
         ) from None
+    except UnfitError as error:
+        raise SixteenfoldError(
+            f"{path}: {error}; give a state dict or a module of this network, as torch.save or safetensors writes it"
+        ) from None
     except (ValueError, LookupError, TypeError, RuntimeError, struct.error, zipfile.BadZipFile, EOFError) as error:
         cause = " ".join(str(error).split())[:200]
         raise SixteenfoldError(f"{path}: damaged or no checkpoint ({cause}); fetch it again") from None
@@ -92,15 +102,15 @@ def _read_zip(archive: zipfile.ZipFile, size: int) -> TorchFile:
     # torch never compresses. So whatever is unpacked is no larger than the file, and entries that
     # lie over each other to make it seem larger are found by adding up.
     if any(entry.file_size != entry.compress_size or entry.compress_type for entry in entries.values()):
-        raise ValueError("is a compressed archive, which torch.save never writes")
+        raise UnfitError("is a compressed archive, which torch.save never writes")
     if sum(entry.file_size for entry in entries.values()) > size:
         raise ValueError("is an archive whose parts are larger than the whole")
     programs = [name for name in entries if name.endswith("/data.pkl") and name.count("/") == 1]
     if len(programs) != 1:
-        raise ValueError("is an archive, but not one of torch.save")
+        raise UnfitError("is an archive, but not one of torch.save")
     root = programs[0].removesuffix("data.pkl")
     if f"{root}byteorder" in entries and archive.read(f"{root}byteorder") != b"little":
-        raise ValueError("was written on a big-endian machine")
+        raise UnfitError("was written on a big-endian machine")
     return TorchFile(
         Machine().run(archive.read(programs[0])), lambda key: bytearray(archive.read(f"{root}data/{key}")), size
     )
@@ -111,10 +121,10 @@ def _read_legacy(view: mmap.mmap) -> TorchFile:
     machine = Machine()
     stream = cast(IO[bytes], view)  # it has the three methods that reading a pickle needs
     if machine.run(stream) != LEGACY_MAGIC or machine.run(stream) != LEGACY_PROTOCOL:
-        raise ValueError("is a pickle, but not one of torch.save")
+        raise UnfitError("is a pickle, but not one of torch.save")
     system = machine.run(stream)
     if not isinstance(system, dict) or cast(dict[object, object], system).get("little_endian") is not True:
-        raise ValueError("was written on a big-endian machine")
+        raise UnfitError("was written on a big-endian machine")
     content = machine.run(stream)
     spans = _legacy_spans(view, machine.run(stream), machine.storages)
 

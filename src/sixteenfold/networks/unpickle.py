@@ -63,6 +63,10 @@ class RefusedError(Exception):
     """The pickle asks for something that tensors do not need."""
 
 
+class UnfitError(ValueError):
+    """A file that makes sense, of something else than a network's weights: to fetch it again would not help."""
+
+
 @dataclass(frozen=True)
 class Global:
     """The name of a class or function, `module.name`; never the thing itself."""
@@ -112,7 +116,7 @@ class Machine:
 
     Raises (from `run`):
         RefusedError: For a step or a call that is not admitted.
-        ValueError, LookupError: For a pickle that makes no sense.
+        ValueError, LookupError: For a pickle that makes no sense, or (UnfitError) is of no weights.
     """
 
     stack: list[object] = field(default_factory=list[object])
@@ -243,7 +247,9 @@ class Machine:
                 raise ValueError("refers to something that is no storage")
         package, _, name = kind.rpartition(".")
         if package not in ("torch", "torch.cuda") or name not in STORAGE_TYPES:
-            raise ValueError(f"stores numbers as {shown(kind)}")
+            # Newer types than a storage class was made for share one.
+            what = "float8 or another type of PyTorch 2" if name == "UntypedStorage" else shown(kind)
+            raise UnfitError(f"stores numbers as {what}, not as float16, bfloat16, float32 or float64")
         storage = Storage(key, STORAGE_TYPES[name], _natural(elements))
         if self.storages.setdefault(key, storage) != storage:
             raise ValueError(f"describes storage {shown(key)} in two ways")
@@ -297,7 +303,7 @@ def _set_items(target: object, items: tuple[object, ...]) -> None:
     mapping = cast(dict[object, object], _checked(target, dict))
     for key, value in zip(items[::2], items[1::2], strict=True):
         if not isinstance(key, str | int | float | bytes | None):
-            raise ValueError("has a dictionary with keys that are neither text nor numbers")
+            raise UnfitError("has a dictionary with keys that are neither text nor numbers")
         mapping[key] = value
 
 
@@ -337,4 +343,6 @@ def shown(value: object) -> str:
     if isinstance(value, str | int) and not isinstance(value, bool):
         text = ascii(value)
         return text if len(text) <= 80 else text[:77] + "..."
-    return f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    return "a tensor" if isinstance(value, StoredTensor) else f"a {type(value).__name__}"

@@ -167,7 +167,7 @@ def _set_learning_rates(factor: float, *players: Player) -> None:
 
 def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor | None:
     """The step's CutMix mask, for the share of the steps that has one by now."""
-    if phase.cutmix == 0 or not phase.has_discriminator:
+    if phase.cutmix == 0:
         return None
     random = address(run.config.seed, step, "cutmix")
     if float(torch.rand((), generator=random)) >= min(place / phase.cutmix_ramp, phase.cutmix_probability):

@@ -29,7 +29,7 @@ import safetensors.torch
 import torch
 
 import sixteenfold
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files import lock
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks import zoo
@@ -76,11 +76,13 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
         raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
     _check_kinds(out)
     differ = configuration.differences(_recipe(known), config)
+    # Whatever cannot go on here can begin elsewhere with what was learned.
+    weights = f", from this one's weights by --init {out / MODEL}" if (out / MODEL).exists() else ""
     if differ:
-        more = f", and {len(differ) - 1} more" if differ[1:] else ""
         raise SixteenfoldError(
-            f"{known}: the run has another configuration than this command ({differ[0]}{more}); "
-            f"resume it with --config {known} for its recipe, or choose another folder"
+            f"{known}: the run has another configuration than this command ({first_few(differ)}); "
+            f"resume it with --config {known} and no option that changes the recipe, as --steps or --minutes do, "
+            f"or begin a new run folder{weights}"
         )
     if not validated and (out / "samples").exists():
         raise SixteenfoldError(
@@ -90,8 +92,6 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
         return False
     if names <= BEFORE_CHECKPOINTS:
         return True
-    model = out / MODEL
-    weights = f", from this one's weights by --init {model}" if model.exists() else ""
     raise SixteenfoldError(
         f"{out / 'checkpoints'}: there is none to go on from, though the run had begun; put the last one back, "
         f"or begin a new run folder{weights}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.folders import passed_over, pictures_at, results_among, set_aside
 from sixteenfold.imaging.read import is_picture, measure
@@ -113,10 +113,11 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
         need: What takes as many, for the message when no picture has them.
 
     Raises:
-        SixteenfoldError: If none is left.
+        SixteenfoldError: If none is left; the first that cannot be read are named.
     """
     entries: list[Entry] = []
     skipped: list[str] = []
+    broken: list[str] = []
     small: list[tuple[int, str]] = []
     found, unread = find_pictures(folders)
     # A file that is found in two ways counts once.
@@ -131,6 +132,7 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             height, width = measure(path)
         except SixteenfoldError as error:
             skipped.append(str(error))
+            broken.append(str(error))
             continue
         if min(height, width) < smallest:
             skipped.append(f"{path}: {width}x{height} is smaller than {smallest}x{smallest}")
@@ -139,12 +141,25 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
             entries.append(Entry(real, height, width))
     index = Index(tuple(entries), tuple(skipped), tuple(earlier.values()), tuple(unread))
     if not entries:
-        alone = len(skipped) == 1
-        largest = [f"{'it' if alone else 'the largest'} is {max(small)[1]}"] if small else []
-        broken = len(skipped) - len(small)
-        damaged = [f"{'it' if alone else broken} cannot be read"] if broken else []
-        none = "the only picture does not have" if alone else f"none of {len(skipped)} pictures has"
-        none = f"{none} the {smallest}x{smallest} pixels of {need}"
-        said = "; ".join((none, *largest, *damaged, *index.set_aside()))
+        said = _why_none(small, broken, f"the {smallest}x{smallest} pixels of {need}", index.set_aside())
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: {said}")
     return index
+
+
+def _why_none(small: Sequence[tuple[int, str]], broken: Sequence[str], need: str, aside: Sequence[str]) -> str:
+    """What became of pictures of which none is left: the small ones' least sides and sizes, the others' reasons.
+
+    What cannot be read comes last, for its reasons are lines of their own.
+    """
+    count = len(small) + len(broken)
+    alone = count == 1
+    pictures = "the only picture" if alone else f"none of {count} pictures"
+    said: list[str] = []
+    if small:
+        said.append(f"{pictures} {'does not have' if alone else 'has'} {need}")
+        said.append(f"{'it' if alone else 'the largest'} is {max(small)[1]}")
+    said += aside
+    if broken:
+        which = f"{len(broken)} cannot" if small else f"{pictures} {'cannot' if alone else 'can'}"
+        said.append(f"{which} be read: {first_few(broken)}")
+    return "; ".join(said)

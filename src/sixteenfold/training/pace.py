@@ -57,9 +57,7 @@ class Pace:
     @property
     def head_start(self) -> int:
         """Where the discriminator ceases to learn alone, in steps of the recipe."""
-        if not isinstance(self.phase, AdversarialPhase) or not self.phase.has_discriminator:
-            return 0
-        return self.phase.head_start
+        return self.phase.head_start if isinstance(self.phase, AdversarialPhase) else 0
 
     @property
     def waiting(self) -> bool:

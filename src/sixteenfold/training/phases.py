@@ -82,7 +82,7 @@ class AdversarialPhase(Phase):
     """Training for the eye: the factsheet's second phase.
 
     A term of weight 0 is left out, and the network that only it needs is neither built nor run: without
-    `adversarial` and `feature_matching` there is no discriminator.
+    `adversarial` and `feature_matching` there is no discriminator, and `cutmix` and `head_start` must be 0.
     """
 
     steps: int = 60_000
@@ -162,9 +162,12 @@ class AdversarialPhase(Phase):
             0 <= self.head_start < self.steps,
             f"head_start must lie between 0 and steps - 1, not {self.head_start}",
         )
+        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
+        idle = [name for name in ("cutmix", "head_start") if getattr(self, name) > 0]
         require(
-            not self.has_discriminator or self.head_start + self.warmup <= self.steps,
-            "head_start and warmup together must not exceed steps",
+            self.has_discriminator or not idle,
+            "there is no discriminator where adversarial.adversarial and adversarial.feature_matching are 0; "
+            f"give one of them a weight, or set {' and '.join(f'adversarial.{name}' for name in idle)} to 0",
         )
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(

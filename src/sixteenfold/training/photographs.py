@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import read
 from sixteenfold.training.index import Entry, Index
@@ -128,7 +128,7 @@ def check_decodable(entries: Iterable[Entry]) -> None:
 
 
 def _none_usable(reasons: Sequence[str]) -> SixteenfoldError:
-    return SixteenfoldError(f"no usable picture; the first of {len(reasons)}: {reasons[0]}")
+    return SixteenfoldError(f"no usable picture: {first_few(reasons)}")
 
 
 def decode(entry: Entry) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits
 from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
@@ -68,13 +68,13 @@ def read_validation(folder: Path, crop: int) -> ValidationSet:
     pairs: list[ValidationPicture] = []
     files: list[Path] = []
     index = make_index([folder], SMALLEST, "a validation picture")
-    left_out = [*index.skipped, *index.set_aside()]
+    broken: list[str] = []
     shown = hashlib.sha256()
     for entry in index.entries:
         try:
             picture = decode(entry)
         except SixteenfoldError as error:
-            left_out.append(str(error))
+            broken.append(str(error))
             continue
         height, width = (min(side, crop) // SCALE * SCALE for side in picture.shape[-2:])
         top, left = (picture.shape[-2] - height) // 2, (picture.shape[-1] - width) // 2
@@ -84,8 +84,9 @@ def read_validation(folder: Path, crop: int) -> ValidationSet:
         pairs.append(ValidationPicture(round_to_8_bits(downscale(hr, SCALE)), hr))
         files.append(entry.path)
     if not pairs:
-        raise SixteenfoldError(f"{folder}: none of its pictures can be read")
-    return ValidationSet(tuple(pairs), frozenset(files), tuple(left_out), shown.hexdigest())
+        raise SixteenfoldError(f"{folder}: none of its pictures can be read: {first_few(broken)}")
+    left_out = (*index.skipped, *index.set_aside(), *broken)
+    return ValidationSet(tuple(pairs), frozenset(files), left_out, shown.hexdigest())
 
 
 @torch.no_grad()
