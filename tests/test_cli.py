@@ -143,6 +143,34 @@ def test_a_file_that_is_named_like_an_option(
     assert refused(capsys, "upscale", "-x.png").endswith("; write ./-x.png for the file")
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("upscale a.png -o -out.png", "; if -out.png is its value, write -o=-out.png"),
+        ("upscale a.png --out -out.png --quiet", "; if -out.png is its value, write --out=-out.png"),
+        ("upscale a.png -o -results", "; if -results is its value, write -o=-results"),
+        ("upscale a.png -o --overwrite", "--help"),
+        ("upscale --model -o=b.png a.png", "--help"),
+    ],
+)
+def test_a_value_that_is_written_like_an_option(
+    words: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, *words.split()).endswith(hint)
+    Path("-out.png").touch()  # where it is there already, one way out is enough
+    assert refused(capsys, *words.split()).endswith(hint)
+
+
+def test_a_result_whose_name_begins_with_a_hyphen(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the line on it says, it is written."""
+    write(tmp_path / "a.png", 1, 1)
+    monkeypatch.chdir(tmp_path)
+    for words in (["-o=-out.png"], ["-o", "./-out.png", "--overwrite"]):
+        assert main(["upscale", "a.png", *words, "--model", model]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "-out.png"}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 @pytest.mark.parametrize("words", ["upscale a.png --modle x", "upscale a.png --tile large", "train compact", "upscal"])
 def test_a_terminal_gets_the_same_line(words: str) -> None:
