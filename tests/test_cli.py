@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -629,6 +630,32 @@ def test_streams_that_take_nothing(command: str, status: int, said: str, tmp_pat
     line = f"'{sys.executable}' -m sixteenfold {command.replace('MODEL', model)}"
     done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a stream that is full")
+@pytest.mark.parametrize("way", ["write", "writelines"])
+def test_any_way_of_writing_tells_that_the_output_is_full(
+    way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(words: object) -> int:
+        getattr(sys.stdout, way)("line\n")  # of a word, its letters are the lines
+        return 0
+
+    monkeypatch.setattr(cli, "_run", run)
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["models"]) == 2
+    assert capsys.readouterr().err == "sixteenfold: the output cannot be written (No space left on device)\n"
+
+
+def test_lines_that_cannot_be_read_are_not_the_outputs_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines() -> Iterator[str]:
+        yield "line\n"
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cli, "_run", lambda words: sys.stdout.writelines(lines()))
+    with pytest.raises(OSError, match="Input/output error"):
+        main(["models"])
 
 
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:

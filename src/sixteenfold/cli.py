@@ -6,7 +6,7 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 import os
 import signal
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -443,6 +443,10 @@ class _Output:
     def write(self, text: str) -> int:
         with self._told():
             return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:  # what fails where they come from is none of the stream's failures
+            self.write(line)
 
     def flush(self) -> None:
         with self._told():
