@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -228,9 +229,11 @@ class BandWriter:
 
     def _check_place(self) -> None:
         """The folder takes new files, and the name is free for one."""
-        folder = self.target.parent
-        if self.target.is_dir():
+        folder, found = self.target.parent, there(self.target)
+        if found is not None and stat.S_ISDIR(found.st_mode):
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
+        if found is not None and not stat.S_ISREG(found.st_mode):  # a pipe's reader would wait for ever
+            raise SixteenfoldError(f"{self.target}: is no ordinary file, and is not replaced; name another place")
         if not folder.is_dir():
             raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
         if not os.access(folder, os.W_OK | os.X_OK):
