@@ -243,9 +243,10 @@ class BandWriter:
         if format_of(self.target).name == "DeepZoom":
             tiles = deepzoom.tiles_folder(self.target)
             if tiles.exists() and not deepzoom.holds_tiles(tiles):
+                other = deepzoom.something_else_in(tiles)
                 raise SixteenfoldError(
                     f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
-                    "choose another name"
+                    + (f"move {other} away or choose another name" if other else "choose another name")
                 )
 
     def _check_room(self, found: int) -> None:
