@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -230,6 +231,28 @@ def test_existing_results_are_skipped_unless_overwritten(
     assert f"1 skipped, existing already: {target}; --overwrite makes results anew" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
+
+
+def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = write(tmp_path / "result.png", 1, 1)
+    words = ["upscale", str(write(tmp_path / "photo.png", 2, 3)), "-o", str(target), "--model", model]
+    rows = tmp_path / ".result.png.rows"
+
+    def said(*options: str) -> list[str]:
+        assert main([*words, *options]) == 0
+        return capsys.readouterr().err.splitlines()
+
+    with suppress(RuntimeError), BandWriter(target, 48, 32, 3, np.uint8, Metadata(), "settings"):
+        assert len(said()) == 1  # a run that still writes is none that was stopped
+        raise RuntimeError
+    skipped, left = said()
+    assert skipped.startswith("1 skipped, existing already")
+    assert left == f"1 begun anew in a run that was stopped: {rows}; --overwrite goes on, or delete .rows and .key"
+    assert said("--quiet") == [] and rows.exists()
+    said("--overwrite")
+    assert not rows.exists() and len(said()) == 1
 
 
 def test_what_computes_is_told_once_and_only_where_something_is_computed(

@@ -482,9 +482,13 @@ def _say(line: str) -> None:
 def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
     from sixteenfold.imaging.folders import passed_over, set_aside
+    from sixteenfold.imaging.write import rows_left
 
+    # They may be the work of hours, and the same command but for --overwrite: told, and not removed.
+    begun = [rows for target in skipped if (rows := rows_left(target))]
     for line in (
         *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
+        *set_aside(begun, "begun anew in a run that was stopped", "--overwrite goes on, or delete .rows and .key"),
         *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
         *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
         *passed_over(plan.unread),

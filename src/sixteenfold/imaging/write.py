@@ -78,9 +78,9 @@ class BandWriter:
             self.metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
         self.rows_written = 0
         self._shape = (height, width, channels)
-        self._scratch = target.with_name(f".{target.name}.rows")
-        self._part = target.with_name(f".{target.name}.part")
-        self._key = target.with_name(f".{target.name}.key")
+        self._scratch = _beside(target, "rows")
+        self._part = _beside(target, "part")
+        self._key = _beside(target, "key")
         self._fingerprint = fingerprint
         self._pyramid = pyramid
         self._file: BinaryIO | None = None
@@ -298,6 +298,22 @@ class BandWriter:
         """What else to say of a failure."""
         wait = self._rows_wait()
         return f"; its rows stay in {self._scratch.name}, and the same command goes on with them" if wait else ""
+
+
+def rows_left(target: Path) -> Path | None:
+    """The scratch file of a stopped run that a writer of this target may go on with; None where another has it now."""
+    scratch = _beside(target, "rows")
+    try:
+        if not _beside(target, "key").exists():
+            return None
+        with scratch.open("rb") as file:
+            return scratch if locked(file) else None
+    except OSError:
+        return None
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")
 
 
 def _size(count: int) -> str:
