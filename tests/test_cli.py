@@ -724,6 +724,66 @@ def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: s
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", ".photo_x16.png.rows"}
 
 
+@pytest.fixture
+def asking(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that ends processes as nothing else was arranged, which of SIGHUP under nohup it is not."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    signal.signal(number, before)
+
+
+ends_like_ctrl_c = pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGHUP], indirect=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
+@ends_like_ctrl_c
+def test_a_signal_that_asks_to_end_is_an_interrupt(
+    asking: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(source: Path, target: Path) -> tuple[str, ...]:
+        assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
+        signal.raise_signal(asking)
+        return ()
+
+    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
+    words = ["downscale", str(write(tmp_path / "photo.png", 2, 2)), "-o", str(tmp_path / "result.png")]
+    assert main(words) == 128 + asking
+    assert capsys.readouterr().err == "sixteenfold: interrupted\n"
+    assert signal.getsignal(asking) is signal.SIG_DFL
+    # As under nohup.
+    signal.signal(asking, signal.SIG_IGN)
+    assert main(words) == 0
+    assert signal.getsignal(asking) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+@ends_like_ctrl_c
+def test_asked_to_end_it_leaves_rows_and_no_traceback(asking: signal.Signals, tmp_path: Path, model: str) -> None:
+    """So where the terminal is closed, which then takes no last line."""
+    words = ["upscale", write(tmp_path / "photo.png", 2000, 40), "--device", "cpu", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    rows = tmp_path / ".photo_x16.png.rows"
+    outside, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    said = subprocess.PIPE if asking == signal.SIGTERM else terminal
+    with (
+        os.fdopen(outside, "rb", buffering=0) as window,
+        subprocess.Popen(command, env=environment, stdout=terminal, stderr=said, text=True) as process,
+    ):
+        os.close(terminal)
+        while not (rows.exists() and rows.stat().st_size > 256 * 40 * 16 * 3):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(asking)
+        if process.stderr is None:
+            window.close()
+        else:
+            assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
+    assert process.returncode == 128 + asking
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", rows.name}
+
+
 # --- the other verbs -------------------------------------------------------------------------------------------------
 
 

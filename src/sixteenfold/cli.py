@@ -18,6 +18,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
 from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
+from sixteenfold.signals import Asked, heard_as_interrupts
 from sixteenfold.words import (
     Count,
     Device,
@@ -364,7 +365,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
-        mistake of the user's, 130 when interrupted.
+        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     _replace_closed_streams()
@@ -379,17 +380,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 130 if isinstance(error, Interrupted) else 2
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
+        _give_up(sys.stdout.fileno())
         return 1
     except _OutputError as error:
         print(f"sixteenfold: the output cannot be written ({error})", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout.fileno())
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if argv is None:  # the process ends now; another Ctrl-C would only interrupt its tidying up, with a traceback
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("sixteenfold: interrupted", file=sys.stderr)
-        return 130
+        _say_last("sixteenfold: interrupted\n")
+        return stop.status if isinstance(stop, Asked) else 130
     except SystemExit as end:  # tyro, when it has printed the help
         return int(end.code or 0)
 
@@ -404,7 +405,10 @@ def _run(words: Sequence[str]) -> int:
         return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
-    return command.run(changes) if isinstance(command, Train) else command.run()
+    if isinstance(command, Train):  # it hears signals itself, as they are to end it between two steps
+        return command.run(changes)
+    with heard_as_interrupts():
+        return command.run()
 
 
 def _preset(name: str) -> "TrainConfig":
@@ -425,6 +429,21 @@ def _explain_recipe(name: str) -> int:
     with suppress(SystemExit):
         changed(recipe, ["--help"], f"sixteenfold train {name}")
     return 0
+
+
+def _say_last(line: str) -> None:
+    """A line on stderr, if that is there still: a terminal that was closed may be why the process ends."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            _give_up(stream.fileno())
+
+
+def _give_up(descriptor: int) -> None:
+    """Lead to nowhere what takes no more, for Python's own last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 class _OutputError(Exception):
