@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -143,6 +145,34 @@ def test_a_file_that_is_named_like_an_option(
     assert refused(capsys, "upscale", "-x.png").endswith("; write ./-x.png for the file")
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("upscale a.png -o -out.png", "; if -out.png is its value, write -o=-out.png"),
+        ("upscale a.png --out -out.png --quiet", "; if -out.png is its value, write --out=-out.png"),
+        ("upscale a.png -o -results", "; if -results is its value, write -o=-results"),
+        ("upscale a.png -o --overwrite", "--help"),
+        ("upscale --model -o=b.png a.png", "--help"),
+    ],
+)
+def test_a_value_that_is_written_like_an_option(
+    words: str, hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, *words.split()).endswith(hint)
+    Path("-out.png").touch()  # where it is there already, one way out is enough
+    assert refused(capsys, *words.split()).endswith(hint)
+
+
+def test_a_result_whose_name_begins_with_a_hyphen(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the line on it says, it is written."""
+    write(tmp_path / "a.png", 1, 1)
+    monkeypatch.chdir(tmp_path)
+    for words in (["-o=-out.png"], ["-o", "./-out.png", "--overwrite"]):
+        assert main(["upscale", "a.png", *words, "--model", model]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "-out.png"}
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 @pytest.mark.parametrize("words", ["upscale a.png --modle x", "upscale a.png --tile large", "train compact", "upscal"])
 def test_a_terminal_gets_the_same_line(words: str) -> None:
@@ -201,6 +231,28 @@ def test_existing_results_are_skipped_unless_overwritten(
     assert f"1 skipped, existing already: {target}; --overwrite makes results anew" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
+
+
+def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
+    tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = write(tmp_path / "result.png", 1, 1)
+    words = ["upscale", str(write(tmp_path / "photo.png", 2, 3)), "-o", str(target), "--model", model]
+    rows = tmp_path / ".result.png.rows"
+
+    def said(*options: str) -> list[str]:
+        assert main([*words, *options]) == 0
+        return capsys.readouterr().err.splitlines()
+
+    with suppress(RuntimeError), BandWriter(target, 48, 32, 3, np.uint8, Metadata(), "settings"):
+        assert len(said()) == 1  # a run that still writes is none that was stopped
+        raise RuntimeError
+    skipped, left = said()
+    assert skipped.startswith("1 skipped, existing already")
+    assert left == f"1 begun anew in a run that was stopped: {rows}; --overwrite goes on, or delete .rows and .key"
+    assert said("--quiet") == [] and rows.exists()
+    said("--overwrite")
+    assert not rows.exists() and len(said()) == 1
 
 
 def test_what_computes_is_told_once_and_only_where_something_is_computed(
@@ -603,6 +655,32 @@ def test_streams_that_take_nothing(command: str, status: int, said: str, tmp_pat
     assert (done.returncode, done.stderr) == (status, said)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a stream that is full")
+@pytest.mark.parametrize("way", ["write", "writelines"])
+def test_any_way_of_writing_tells_that_the_output_is_full(
+    way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(words: object) -> int:
+        getattr(sys.stdout, way)("line\n")  # of a word, its letters are the lines
+        return 0
+
+    monkeypatch.setattr(cli, "_run", run)
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["models"]) == 2
+    assert capsys.readouterr().err == "sixteenfold: the output cannot be written (No space left on device)\n"
+
+
+def test_lines_that_cannot_be_read_are_not_the_outputs_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lines() -> Iterator[str]:
+        yield "line\n"
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(cli, "_run", lambda words: sys.stdout.writelines(lines()))
+    with pytest.raises(OSError, match="Input/output error"):
+        main(["models"])
+
+
 def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
     photo = write(tmp_path / "photo.png", 2, 2)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{broken")
@@ -644,6 +722,66 @@ def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: s
         assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
     assert process.returncode == 130
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", ".photo_x16.png.rows"}
+
+
+@pytest.fixture
+def asking(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal that ends processes as nothing else was arranged, which of SIGHUP under nohup it is not."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    signal.signal(number, before)
+
+
+ends_like_ctrl_c = pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGHUP], indirect=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
+@ends_like_ctrl_c
+def test_a_signal_that_asks_to_end_is_an_interrupt(
+    asking: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(source: Path, target: Path) -> tuple[str, ...]:
+        assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
+        signal.raise_signal(asking)
+        return ()
+
+    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
+    words = ["downscale", str(write(tmp_path / "photo.png", 2, 2)), "-o", str(tmp_path / "result.png")]
+    assert main(words) == 128 + asking
+    assert capsys.readouterr().err == "sixteenfold: interrupted\n"
+    assert signal.getsignal(asking) is signal.SIG_DFL
+    # As under nohup.
+    signal.signal(asking, signal.SIG_IGN)
+    assert main(words) == 0
+    assert signal.getsignal(asking) is signal.SIG_IGN
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+@ends_like_ctrl_c
+def test_asked_to_end_it_leaves_rows_and_no_traceback(asking: signal.Signals, tmp_path: Path, model: str) -> None:
+    """So where the terminal is closed, which then takes no last line."""
+    words = ["upscale", write(tmp_path / "photo.png", 2000, 40), "--device", "cpu", "--model", model]
+    command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
+    rows = tmp_path / ".photo_x16.png.rows"
+    outside, terminal = os.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    said = subprocess.PIPE if asking == signal.SIGTERM else terminal
+    with (
+        os.fdopen(outside, "rb", buffering=0) as window,
+        subprocess.Popen(command, env=environment, stdout=terminal, stderr=said, text=True) as process,
+    ):
+        os.close(terminal)
+        while not (rows.exists() and rows.stat().st_size > 256 * 40 * 16 * 3):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(asking)
+        if process.stderr is None:
+            window.close()
+        else:
+            assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
+    assert process.returncode == 128 + asking
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", rows.name}
 
 
 # --- the other verbs -------------------------------------------------------------------------------------------------

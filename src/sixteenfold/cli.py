@@ -6,7 +6,7 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 import os
 import signal
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +18,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
 from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
+from sixteenfold.signals import Asked, heard_as_interrupts
 from sixteenfold.words import (
     Count,
     Device,
@@ -364,7 +365,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
-        mistake of the user's, 130 when interrupted.
+        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     _replace_closed_streams()
@@ -379,17 +380,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 130 if isinstance(error, Interrupted) else 2
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own last flush
+        _give_up(sys.stdout.fileno())
         return 1
     except _OutputError as error:
         print(f"sixteenfold: the output cannot be written ({error})", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout.fileno())
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if argv is None:  # the process ends now; another Ctrl-C would only interrupt its tidying up, with a traceback
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("sixteenfold: interrupted", file=sys.stderr)
-        return 130
+        _say_last("sixteenfold: interrupted\n")
+        return stop.status if isinstance(stop, Asked) else 130
     except SystemExit as end:  # tyro, when it has printed the help
         return int(end.code or 0)
 
@@ -404,7 +405,10 @@ def _run(words: Sequence[str]) -> int:
         return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
-    return command.run(changes) if isinstance(command, Train) else command.run()
+    if isinstance(command, Train):  # it hears signals itself, as they are to end it between two steps
+        return command.run(changes)
+    with heard_as_interrupts():
+        return command.run()
 
 
 def _preset(name: str) -> "TrainConfig":
@@ -427,6 +431,21 @@ def _explain_recipe(name: str) -> int:
     return 0
 
 
+def _say_last(line: str) -> None:
+    """A line on stderr, if that is there still: a terminal that was closed may be why the process ends."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            _give_up(stream.fileno())
+
+
+def _give_up(descriptor: int) -> None:
+    """Lead to nowhere what takes no more, for Python's own last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
 class _OutputError(Exception):
     """Stdout took no more. No OSError, so that nobody takes it for a file's."""
 
@@ -443,6 +462,10 @@ class _Output:
     def write(self, text: str) -> int:
         with self._told():
             return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:  # what fails where they come from is none of the stream's failures
+            self.write(line)
 
     def flush(self) -> None:
         with self._told():
@@ -478,9 +501,13 @@ def _say(line: str) -> None:
 def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
     from sixteenfold.imaging.folders import passed_over, set_aside
+    from sixteenfold.imaging.write import rows_left
 
+    # They may be the work of hours, and the same command but for --overwrite: told, and not removed.
+    begun = [rows for target in skipped if (rows := rows_left(target))]
     for line in (
         *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
+        *set_aside(begun, "begun anew in a run that was stopped", "--overwrite goes on, or delete .rows and .key"),
         *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
         *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
         *passed_over(plan.unread),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -133,8 +133,7 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
                 verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,)
             )
     except SixteenfoldError as error:
-        files = (word for word in words if word.startswith("-") and os.access(word, os.F_OK))
-        raise SixteenfoldError("; ".join([str(error), *(f"write ./{word} for the file" for word in files)])) from None
+        raise SixteenfoldError("; ".join([str(error), *_taken_for_options(words, str(error))])) from None
 
 
 def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
@@ -181,6 +180,20 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
         return tyro.cli(
             type(default), default=default, prog=prog, args=words, config=(FlagCreatePairsOff, AvoidSubcommands)
         )
+
+
+def _taken_for_options(words: Sequence[str], complaint: str) -> list[str]:
+    """How to write the words that were meant as files or values and count as options, as they begin with a hyphen."""
+    found = re.match("Missing value for argument '(.*?)'", complaint)
+    options = found[1].split("/") if found else []
+    # Our options of one hyphen have one letter, so that a longer word is hardly one: neither -h nor -o=result.png.
+    values = {
+        word: f"if {word} is its value, write {option}={word}"
+        for option, word in pairwise(words)
+        if option in options and re.match("-[^-=][^=]", word)
+    }
+    files = (word for word in words if word.startswith("-") and word not in values and os.access(word, os.F_OK))
+    return [*values.values(), *(f"write ./{word} for the file" for word in files)]
 
 
 @contextmanager

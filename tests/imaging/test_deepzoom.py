@@ -186,9 +186,29 @@ def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "letter.txt").write_text("dear")
-    with pytest.raises(SixteenfoldError, match="a_files, which is there and holds something else; choose another name"):
+    said = "a_files, which is there and holds something else; move .*a_files/letter.txt away or choose another name"
+    with pytest.raises(SixteenfoldError, match=said):
         write(tmp_path / "a.dzi")
     assert names(tmp_path) == ["a_files"] and names(tmp_path / "a_files") == ["letter.txt"]
+
+
+@pytest.mark.parametrize("other", ["Thumbs.db", ".DS_Store", "0/beach.jpg"])
+def test_a_file_among_the_tiles_of_an_older_picture_is_named(tmp_path: Path, other: str) -> None:
+    write(tmp_path / "a.dzi", PHOTO[:2, :2])
+    stray = tmp_path / "a_files" / other
+    stray.touch()
+    with pytest.raises(SixteenfoldError) as caught:
+        write(tmp_path / "a.dzi")
+    assert str(caught.value).endswith(f"holds something else; move {stray} away or choose another name")
+    stray.unlink()
+    write(tmp_path / "a.dzi")
+
+
+def test_a_folder_without_a_first_level_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a_files" / "7").mkdir(parents=True)
+    with pytest.raises(SixteenfoldError, match="holds something else; choose another name"):
+        write(tmp_path / "a.dzi")
+    assert names(tmp_path / "a_files") == ["7"]
 
 
 def test_a_disk_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

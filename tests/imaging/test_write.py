@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import resource
 import shutil
 import subprocess
@@ -146,6 +147,18 @@ def test_folder_as_target(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
     refused(tmp_path / "a.png", "is a folder; name a file in it")
     assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes with names")
+@pytest.mark.parametrize("suffix", [".png", ".dzi"])
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path, suffix: str) -> None:
+    pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/null")
+    for target in (pipe, device):
+        refused(target, "is no ordinary file, and is not replaced; name another place")
+    assert pipe.is_fifo() and device.is_symlink()
+    assert sorted(names(tmp_path)) == [device.name, pipe.name]
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.batch import upscale_files
-from sixteenfold.upscaling.progress import Failed, Planned, Started, json_lines
+from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -307,6 +308,38 @@ def test_the_bar_counts_what_fails_after_its_start_once() -> None:
         tell(Started(d, d, 32, 32))
     shown = cast(io.StringIO, console.file).getvalue()
     assert "3/3 d.png" in shown
+
+
+A, B, C, D = map(Path, ("a.png", "b.png", "c.png", "d.png"))
+HALF_OF_A = (Started(A, A, 1000, 1000), Advanced(A, 0, 1000, 0.0), Advanced(A, 500, 1000, 0.5))
+
+
+def all_of(source: Path) -> tuple[Event, ...]:
+    return Started(source, source, 1000, 1000), Advanced(source, 0, 1000, 0.0), Advanced(source, 1000, 1000, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("events", "percentage"),
+    [
+        ((Planned(4, ()), *HALF_OF_A, *all_of(B)), 38),  # for comparison: 1.5 of 4
+        ((Planned(2, ()), *HALF_OF_A, Failed(A, "weights damaged"), *all_of(B)), 100),
+        ((Planned(4, ()), *HALF_OF_A, Failed(A, "weights damaged"), *all_of(B)), 43),  # 1.5 of 3.5
+        ((Planned(4, ()), *all_of(A), *all_of(B), Failed(A, "disk full"), *all_of(C)), 75),
+        # Of nothing but one that was far too large nothing is concluded for those to come.
+        ((Planned(2, ()), Started(A, A, 10**5, 10**5), Failed(A, "no room"), *all_of(B)), 100),
+        # The last two cannot be read, of which nothing begins.
+        ((Planned(4, ()), *all_of(A), *all_of(B), Failed(C, "unread"), Failed(D, "unread")), 100),
+        # Half of A was there from a run that was stopped.
+        ((Planned(2, ()), HALF_OF_A[0], Advanced(A, 500, 1000, 0.0), Failed(A, "disk full"), *all_of(B)), 100),
+    ],
+)
+def test_the_bar_counts_of_a_failed_picture_what_was_made(events: tuple[Event, ...], percentage: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=200)
+    with progress.shown_on(console) as tell:
+        for event in events:
+            tell(event)
+    shown = cast(io.StringIO, console.file).getvalue()
+    assert re.findall(r"(\d+)%", shown)[-1] == str(percentage)
 
 
 def test_lines_on_stderr_stay_there_unless_it_is_the_terminal(

@@ -36,6 +36,19 @@ def holds_tiles(folder: Path) -> bool:
     return first == ["0_0"] and all(name.isdecimal() for name in entries - {_PROPERTIES})
 
 
+def something_else_in(folder: Path) -> Path | None:
+    """Why a folder is none that `holds_tiles`: what is no level in it, or no tile in the first; one of several.
+
+    None where nothing is, as where that level is missing, and where the folder cannot be listed.
+    """
+    try:
+        beside = (entry for entry in folder.iterdir() if entry.name != _PROPERTIES and not entry.name.isdecimal())
+        among = (tile for tile in folder.glob("0/*") if tile.stem != "0_0")
+        return min((*beside, *among), default=None)
+    except OSError:
+        return None
+
+
 def belongs_to_one(folder: Path) -> bool:
     """Whether a folder is a DeepZoom picture's, whoever wrote it: NAME_files beside NAME.dzi, or by what it holds.
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -77,9 +78,9 @@ class BandWriter:
             self.metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
         self.rows_written = 0
         self._shape = (height, width, channels)
-        self._scratch = target.with_name(f".{target.name}.rows")
-        self._part = target.with_name(f".{target.name}.part")
-        self._key = target.with_name(f".{target.name}.key")
+        self._scratch = _beside(target, "rows")
+        self._part = _beside(target, "part")
+        self._key = _beside(target, "key")
         self._fingerprint = fingerprint
         self._pyramid = pyramid
         self._file: BinaryIO | None = None
@@ -228,9 +229,11 @@ class BandWriter:
 
     def _check_place(self) -> None:
         """The folder takes new files, and the name is free for one."""
-        folder = self.target.parent
-        if self.target.is_dir():
+        folder, found = self.target.parent, there(self.target)
+        if found is not None and stat.S_ISDIR(found.st_mode):
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
+        if found is not None and not stat.S_ISREG(found.st_mode):  # a pipe's reader would wait for ever
+            raise SixteenfoldError(f"{self.target}: is no ordinary file, and is not replaced; name another place")
         if not folder.is_dir():
             raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -240,9 +243,10 @@ class BandWriter:
         if format_of(self.target).name == "DeepZoom":
             tiles = deepzoom.tiles_folder(self.target)
             if tiles.exists() and not deepzoom.holds_tiles(tiles):
+                other = deepzoom.something_else_in(tiles)
                 raise SixteenfoldError(
                     f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
-                    "choose another name"
+                    + (f"move {other} away or choose another name" if other else "choose another name")
                 )
 
     def _check_room(self, found: int) -> None:
@@ -294,6 +298,22 @@ class BandWriter:
         """What else to say of a failure."""
         wait = self._rows_wait()
         return f"; its rows stay in {self._scratch.name}, and the same command goes on with them" if wait else ""
+
+
+def rows_left(target: Path) -> Path | None:
+    """The scratch file of a stopped run that a writer of this target may go on with; None where another has it now."""
+    scratch = _beside(target, "rows")
+    try:
+        if not _beside(target, "key").exists():
+            return None
+        with scratch.open("rb") as file:
+            return scratch if locked(file) else None
+    except OSError:
+        return None
+
+
+def _beside(target: Path, what: str) -> Path:
+    return target.with_name(f".{target.name}.{what}")
 
 
 def _size(count: int) -> str:

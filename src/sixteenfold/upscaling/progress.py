@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -131,14 +132,21 @@ class _Lines:
 
 
 class _Bar:
-    """One bar for the batch, in megapixels of results; those to come count as the mean of those known."""
+    """One bar for the batch, in megapixels of results; those to come count as the mean of those known.
+
+    Of a picture that fails only what was made of it counts, and it says nothing of those to come.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._bar = progress.add_task("", count="", total=None)
         self._pictures = 0
         self._begun: set[Path] = set()
-        self._known = self._row = 0.0
+        self._wanted: dict[Path, float] = {}
+        """Megapixels to make of each picture that has begun and not failed."""
+        self._made: defaultdict[Path, float] = defaultdict(float)
+        self._in_vain = 0.0
+        """Megapixels made of pictures that failed then."""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -146,24 +154,32 @@ class _Bar:
                 self._pictures = event.pictures
             case Started():
                 self._begun.add(event.source)
-                self._row = event.width / 1e6
-                self._known += self._row * event.height
+                self._wanted[event.source] = event.width * event.height / 1e6
                 count = f"{len(self._begun)}/{self._pictures}" if self._pictures > 1 else ""
                 name = one_line(event.source.name)
                 self._progress.update(self._bar, total=self._expected(), description=name, count=count)
             case Advanced(megapixels=0):
-                self._known -= self._row * event.rows
+                self._wanted[event.source] *= 1 - event.rows / event.height
                 self._progress.update(self._bar, total=self._expected())
             case Advanced():
+                self._made[event.source] += event.megapixels
                 self._progress.advance(self._bar, event.megapixels)
             case Written():
                 _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
             case Failed():
                 # What had begun was counted as such, and stays so.
                 self._pictures -= event.source not in self._begun
+                self._in_vain += self._made.pop(event.source, 0.0)
+                self._wanted.pop(event.source, None)
+                self._progress.update(self._bar, total=self._expected())
 
-    def _expected(self) -> float:
-        return self._known / len(self._begun) * self._pictures
+    def _expected(self) -> float | None:
+        """Megapixels to make in all; None, which leaves the bar as it is, while no picture tells."""
+        if not self._wanted:
+            return None
+        to_come = self._pictures - len(self._begun)
+        known = sum(self._wanted.values())
+        return self._in_vain + known + known / len(self._wanted) * to_come
 
 
 class _Speed(ProgressColumn):
