@@ -22,7 +22,7 @@ FLOORS = (
     {"kernels"},
     {"files"},
     {"words"},
-    {"errors", "signals"},
+    {"errors", "signals", "streams"},
 )
 FLOOR = {room: len(FLOORS) - i for i, rooms in enumerate(FLOORS) for room in rooms}
 # Neighbours on one floor that may be called all the same: (from, the module or room that is called).

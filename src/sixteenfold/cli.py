@@ -6,19 +6,20 @@ Nothing is imported here but what reads the words; a verb imports its engine whe
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO, Union, cast
+from typing import TYPE_CHECKING, Annotated, Literal, TextIO, Union, cast
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
 from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
 from sixteenfold.signals import Asked, heard_as_interrupts
+from sixteenfold.streams import Output, OutputError, lead_nowhere, replace_closed_streams, say_last
 from sixteenfold.words import (
     Count,
     Device,
@@ -368,11 +369,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    _replace_closed_streams()
+    replace_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):  # a file's name need not be text that the stream can write
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with redirect_stdout(cast(TextIO, _Output())):
+        with redirect_stdout(cast(TextIO, Output())):
             status = _run(words)
             sys.stdout.flush()  # while it can still be said that it did not work
         return status
@@ -380,16 +381,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 130 if isinstance(error, Interrupted) else 2
     except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
-        _give_up(sys.stdout.fileno())
+        lead_nowhere(sys.stdout.fileno())
         return 1
-    except _OutputError as error:
+    except OutputError as error:
         print(f"sixteenfold: the output cannot be written ({error})", file=sys.stderr)
-        _give_up(sys.stdout.fileno())
+        lead_nowhere(sys.stdout.fileno())
         return 2
     except KeyboardInterrupt as stop:
         if argv is None:  # the process ends now; another Ctrl-C would only interrupt its tidying up, with a traceback
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _say_last("sixteenfold: interrupted\n")
+        say_last("sixteenfold: interrupted\n")
         return stop.status if isinstance(stop, Asked) else 130
     except SystemExit as end:  # tyro, when it has printed the help
         return int(end.code or 0)
@@ -429,69 +430,6 @@ def _explain_recipe(name: str) -> int:
     with suppress(SystemExit):
         changed(recipe, ["--help"], f"sixteenfold train {name}")
     return 0
-
-
-def _say_last(line: str) -> None:
-    """A line on stderr, if that is there still: a terminal that was closed may be why the process ends."""
-    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
-        try:
-            stream.write(text)
-            stream.flush()
-        except OSError:
-            _give_up(stream.fileno())
-
-
-def _give_up(descriptor: int) -> None:
-    """Lead to nowhere what takes no more, for Python's own last flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-
-
-class _OutputError(Exception):
-    """Stdout took no more. No OSError, so that nobody takes it for a file's."""
-
-
-class _Output:
-    """Stdout, whose failures can be told from those of the files that a verb reads and writes.
-
-    BrokenPipeError stays what it is: no file raises it.
-    """
-
-    def __init__(self) -> None:
-        self._stream = sys.stdout
-
-    def write(self, text: str) -> int:
-        with self._told():
-            return self._stream.write(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:  # what fails where they come from is none of the stream's failures
-            self.write(line)
-
-    def flush(self) -> None:
-        with self._told():
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    @contextmanager
-    def _told(self) -> Generator[None]:
-        try:
-            yield
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise _OutputError(error.strerror) from error
-
-
-def _replace_closed_streams() -> None:
-    """Open nowhere what was closed by who started us, as by `>&-`.
-
-    Otherwise the next file that is opened takes the stream's number, and lines of a library go into it.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _say(line: str) -> None:

@@ -1,0 +1,70 @@
+"""The process's standard streams: told from files when they fail, and never left closed."""
+
+import os
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from typing import Any
+
+
+class OutputError(Exception):
+    """Stdout took no more. No OSError, so that nobody takes it for a file's."""
+
+
+class Output:
+    """Stdout, whose failures can be told from those of the files that a verb reads and writes.
+
+    BrokenPipeError stays what it is: no file raises it.
+    """
+
+    def __init__(self) -> None:
+        self._stream = sys.stdout
+
+    def write(self, text: str) -> int:
+        with self._told():
+            return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:  # what fails where they come from is none of the stream's failures
+            self.write(line)
+
+    def flush(self) -> None:
+        with self._told():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _told(self) -> Generator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.strerror) from error
+
+
+def replace_closed_streams() -> None:
+    """Open nowhere what was closed by who started us, as by `>&-`.
+
+    Otherwise the next file that is opened takes the stream's number, and lines of a library go into it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def say_last(line: str) -> None:
+    """A line on stderr, if that is there still: a terminal that was closed may be why the process ends."""
+    for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:
+            lead_nowhere(stream.fileno())
+
+
+def lead_nowhere(descriptor: int) -> None:
+    """Lead to nowhere what takes no more, for Python's own last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
