@@ -757,6 +757,37 @@ def test_a_signal_that_asks_to_end_is_an_interrupt(
     assert signal.getsignal(asking) is signal.SIG_IGN
 
 
+@pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT], indirect=True)
+def test_no_signal_is_lost_where_python_ignores_what_is_raised(
+    asking: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the callback by which libvips logs, in the midst of reading or writing a picture."""
+    if asking == signal.SIGINT:
+        signal.signal(asking, signal.default_int_handler)
+    lost: list[int] = []
+
+    class Ignoring:
+        def __del__(self) -> None:
+            lost.append(1)
+            signal.raise_signal(asking)
+
+    def end(source: Path, target: Path) -> tuple[str, ...]:
+        assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
+        for ignoring in ([Ignoring()] for _ in range(2)):
+            ignoring.clear()
+        for _ in range(100):
+            time.sleep(0.05)
+        return ()
+
+    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
+    words = ["downscale", str(write(tmp_path / "photo.png", 2, 2)), "-o", str(tmp_path / "result.png")]
+    hook = sys.unraisablehook
+    assert main(words) == 128 + asking
+    assert lost == [1, 1]
+    assert capfd.readouterr() == ("", "sixteenfold: interrupted\n")
+    assert sys.unraisablehook is hook
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 @ends_like_ctrl_c
 def test_asked_to_end_it_leaves_rows_and_no_traceback(asking: signal.Signals, tmp_path: Path, model: str) -> None:

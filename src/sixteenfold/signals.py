@@ -3,7 +3,8 @@
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from _thread import interrupt_main
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -12,6 +13,8 @@ if sys.platform == "win32":
 else:
     ASKING = (signal.SIGTERM, signal.SIGHUP)
 """From `kill`, `timeout` and the system that shuts down; from a terminal that is closed."""
+AGAIN_AFTER = 0.01
+"""Seconds after which an interrupt that was lost comes again."""
 
 
 class Asked(KeyboardInterrupt):
@@ -19,6 +22,7 @@ class Asked(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__()
+        self.number = number
         self.status = 128 + number
 
 
@@ -27,7 +31,8 @@ def heard_as_interrupts() -> Generator[None]:
     """Within the block these signals raise `Asked` in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
     One that is ignored stays ignored, as SIGHUP under `nohup`, and one that has a handler keeps it. In another thread
-    than the main one, where no handler can be set, nothing changes.
+    than the main one, where no handler can be set, nothing changes. None of them, nor Ctrl-C, is lost where Python has
+    to ignore what is raised, as in a library's callback: it comes again.
     """
     heard: list[int] = []
 
@@ -35,8 +40,11 @@ def heard_as_interrupts() -> Generator[None]:
         heard.append(number)
         raise Asked(number)
 
-    in_main = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in ASKING if in_main and signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [number for number in ASKING if signal.getsignal(number) is signal.SIG_DFL]
+    ignored, sys.unraisablehook = sys.unraisablehook, _again_or(sys.unraisablehook)
     try:
         for number in numbers:
             signal.signal(number, interrupt)
@@ -47,5 +55,23 @@ def heard_as_interrupts() -> Generator[None]:
             raise Asked(heard[0]) from error
         raise
     finally:
+        sys.unraisablehook = ignored
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callable[["sys.UnraisableHookArgs"], object]:
+    """What to do with an exception that cannot be raised: if an interrupt, send it again soon, and else `otherwise`.
+
+    libvips tells its log to Python, so that the first line of Python after one of its calls is often in a callback.
+    """
+
+    def again(unraisable: "sys.UnraisableHookArgs") -> object:
+        error = unraisable.exc_value
+        if not isinstance(error, KeyboardInterrupt):
+            return otherwise(unraisable)
+        number = error.number if isinstance(error, Asked) else signal.SIGINT
+        # Does nothing once the signal has no handler any more.
+        return threading.Timer(AGAIN_AFTER, interrupt_main, [number]).start()
+
+    return again
