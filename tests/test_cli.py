@@ -233,6 +233,23 @@ def test_existing_results_are_skipped_unless_overwritten(
     assert target.stat().st_mtime_ns > first
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pipes with names")
+def test_a_pipe_is_no_result_that_exists(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Skipped, it would send the user to --overwrite, which refuses it."""
+    photo, picture, weights = write(tmp_path / "photo.png", 2, 3), tmp_path / "a.png", tmp_path / "a.safetensors"
+    os.mkfifo(picture)
+    os.mkfifo(weights)
+    for words in (
+        ("upscale", photo, "-o", picture, "--model", model),
+        ("downscale", photo, "-o", picture),
+        ("convert", model, weights),
+    ):
+        for options in ((), ("--overwrite",)):
+            said = refused(capsys, *words, *options)
+            assert said.endswith(": is no ordinary file, and is not replaced; name another place")
+    assert picture.is_fifo() and weights.is_fifo()
+
+
 def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
     tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""What can be read to its end, and what is said of what cannot be read at all."""
+"""What can be read to its end or replaced, and what is said of what cannot be read at all."""
 
 import stat
 from pathlib import Path
@@ -13,6 +13,15 @@ def check_ordinary(path: Path, mode: int) -> None:
     """
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+
+
+def check_replaceable(path: Path, mode: int) -> None:
+    """Raise SixteenfoldError where something else than a file or a folder has a result's name.
+
+    A pipe's reader would wait for ever for what a file in the pipe's place holds. mode: as of `check_ordinary`.
+    """
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise SixteenfoldError(f"{path}: is no ordinary file, and is not replaced; name another place")
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:

@@ -257,9 +257,9 @@ def there(path: Path) -> os.stat_result | None:
 
 
 def file_there(path: Path) -> bool:
-    """Whether there is a file. A folder of the name is none: who reads or writes it refuses it."""
+    """Whether there is a file. A folder or a pipe of the name is none: who reads or writes it refuses it."""
     found = there(path)
-    return found is not None and not stat.S_ISDIR(found.st_mode)
+    return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def make_folder(target: Path) -> None:

@@ -16,6 +16,7 @@ import pyvips
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.lock import locked
+from sixteenfold.files.ordinary import check_replaceable
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
@@ -232,8 +233,8 @@ class BandWriter:
         folder, found = self.target.parent, there(self.target)
         if found is not None and stat.S_ISDIR(found.st_mode):
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
-        if found is not None and not stat.S_ISREG(found.st_mode):  # a pipe's reader would wait for ever
-            raise SixteenfoldError(f"{self.target}: is no ordinary file, and is not replaced; name another place")
+        if found is not None:
+            check_replaceable(self.target, found.st_mode)
         if not folder.is_dir():
             raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
         if not os.access(folder, os.W_OK | os.X_OK):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.ordinary import check_replaceable
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks.generator import Generator
 
@@ -153,7 +155,7 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
         dtype: How the numbers are stored; float16 halves the file. Loading always gives float32.
 
     Raises:
-        SixteenfoldError: If the name ends otherwise, the file cannot be written, or a weight is not
+        SixteenfoldError: If the name ends otherwise or is a pipe's, the file cannot be written, or a weight is not
             finite in that type.
     """
     if path.suffix != ".safetensors":
@@ -163,6 +165,8 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
         if not tensor.isfinite().all():
             raise SixteenfoldError(f"{path}: not written, {name!r} has values that are not finite in {dtype}")
     shape = json.dumps(asdict(shape_of(generator)))
+    with suppress(OSError, ValueError):  # nothing is there
+        check_replaceable(path, path.stat().st_mode)
     try:
         write_whole(path, safetensors.torch.save(state, {**metadata, "shape": shape}))
     except OSError as error:
