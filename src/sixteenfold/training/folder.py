@@ -32,13 +32,13 @@ import sixteenfold
 from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files import lock
 from sixteenfold.files.whole import write_whole
-from sixteenfold.networks import zoo
+from sixteenfold.networks import convert, zoo
 from sixteenfold.training import checkpoint, config as configuration
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.index import Index
 from sixteenfold.training.state import Training
 
-MODEL = "model.safetensors"
+MODEL = convert.RESULT
 PHOTOGRAPHS = "photographs.json"
 FILES = (
     *("lock", "config.json", PHOTOGRAPHS, "starts.jsonl", "metrics.jsonl"),
