@@ -266,7 +266,8 @@ def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
         raise RuntimeError
     skipped, left = said()
     assert skipped.startswith("1 skipped, existing already")
-    assert left == f"1 begun anew in a run that was stopped: {rows}; --overwrite goes on, or delete .rows and .key"
+    way = "the same options and --overwrite go on, or delete .rows and .key"
+    assert left == f"1 begun anew in a run that was stopped: {rows}; {way}"
     assert said("--quiet") == [] and rows.exists()
     said("--overwrite")
     assert not rows.exists() and len(said()) == 1

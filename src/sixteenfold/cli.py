@@ -446,7 +446,11 @@ def _say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     begun = [rows for target in skipped if (rows := rows_left(target))]
     for line in (
         *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
-        *set_aside(begun, "begun anew in a run that was stopped", "--overwrite goes on, or delete .rows and .key"),
+        *set_aside(
+            begun,
+            "begun anew in a run that was stopped",
+            "the same options and --overwrite go on, or delete .rows and .key",
+        ),
         *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
         *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
         *passed_over(plan.unread),
