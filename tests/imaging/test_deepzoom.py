@@ -192,7 +192,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a_files"] and names(tmp_path / "a_files") == ["letter.txt"]
 
 
-@pytest.mark.parametrize("other", ["Thumbs.db", ".DS_Store", "0/beach.jpg"])
+@pytest.mark.parametrize("other", ["Thumbs.db", ".DS_Store", "0/beach.jpg", "1/notes.txt", "1/beach.jpg", "1/.hidden"])
 def test_a_file_among_the_tiles_of_an_older_picture_is_named(tmp_path: Path, other: str) -> None:
     write(tmp_path / "a.dzi", PHOTO[:2, :2])
     stray = tmp_path / "a_files" / other
