@@ -130,3 +130,13 @@ def test_whole_numbers_of_another_type_are_refused() -> None:
     sr, hr = pair()
     with pytest.raises(SixteenfoldError, match="LPIPS: pictures of uint8, or of floats in"):
         LPIPS()((255 * sr).long(), (255 * hr).long())
+
+
+@needs_weights
+@pytest.mark.parametrize("metric", [LPIPS, DISTS])
+@pytest.mark.parametrize("rescale", [lambda x: 255 * x, lambda x: 2 * x - 1])
+def test_another_scale_is_told(metric: type[LPIPS | DISTS], rescale: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    sr, hr = pair()
+    with pytest.raises(SixteenfoldError, match=r"floats in \[0, 1\], or of uint8, are needed"):
+        metric()(rescale(sr), rescale(hr))
+    metric()(1.2 * sr - 0.1, hr)  # as a network's result may be, before it is clamped

@@ -54,7 +54,8 @@ class DISTS(nn.Module):
 
         float64 pictures are computed in float32 as well, unless the module is in float64 itself.
         Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
-        Raises SixteenfoldError when the shapes differ or a side is below 16.
+        Raises SixteenfoldError when the shapes differ, a side is below 16 or, without gradients, the numbers are of
+        another scale.
         """
         check_pair("DISTS", self.backbone, sr, hr)
         sums = DISTSSums(self)

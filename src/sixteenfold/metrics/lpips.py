@@ -53,7 +53,8 @@ class LPIPS(nn.Module):
         Without gradients, large pictures are read in strips of rows, to the same value, so that
         memory grows with their width alone, and never by TF32. With gradients they are taken whole.
 
-        Raises SixteenfoldError when the shapes differ or the pictures are too small for the stack.
+        Raises SixteenfoldError when the shapes differ, the pictures are too small for the stack or, without gradients,
+        their numbers are of another scale.
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from sixteenfold.errors import SixteenfoldError
+
 PIXELS_AT_ONCE = 48 * 1024
 """Pixels of one picture that a strip holds. With more, the first stage's maps of two pictures pass the size up to which
 an allocator uses memory again; new memory for every layer then takes a third of the time."""
@@ -15,13 +17,27 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
 
     Yields (rows as `dtype` in [0, 1], whether they are the last). uint8 batches are scaled here, and those of other
     types converted, so that a large picture never has to exist as floats, nor twice.
+
+    Raises SixteenfoldError when floats are of another scale, which would only give another distance.
     """
+    for batch in batches:
+        _check_scale(batch)
     height, width = batches[0].shape[2:]
     # Whole multiples of every stride.
     rows = max(16, PIXELS_AT_ONCE // width // 16 * 16)
     for top in range(0, height, rows):
         parts = [unit_range(batch[:, :, top : top + rows]).to(dtype) for batch in batches]
         yield torch.cat(parts), top + rows >= height
+
+
+def _check_scale(picture: Tensor) -> None:
+    """A network's result may lie a little outside of [0, 1]; -1 and 255 are no little."""
+    if picture.is_floating_point() and picture.numel():
+        least, most = (float(end) for end in picture.aminmax())
+        if least < -0.5 or most > 2:
+            raise SixteenfoldError(
+                f"pictures of floats in [0, 1], or of uint8, are needed, not of {least:g} to {most:g}; rescale them"
+            )
 
 
 def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -38,7 +38,8 @@ class Together:
     def __call__(self, hr: Tensor, results: Tensor) -> dict[Name, Tensor]:
         """(1, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> for each metric (N,) float64.
 
-        Raises SixteenfoldError when the sizes differ or are too small for a metric.
+        Raises SixteenfoldError when the sizes differ or are too small for a metric, or the numbers are of another
+        scale.
         """
         chains = self._chains(hr.expand_as(results), results)
         for rows, last in strips((hr, results)):
