@@ -1,6 +1,7 @@
 """Shipped models: found, loaded exactly, refused clearly."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
-from sixteenfold.networks.state import GeneratorShape, digest
+from sixteenfold.networks.state import GeneratorShape, digest, save, shape_of
 
 CARD = {
     "name": "compact",
@@ -126,6 +127,17 @@ def test_save_takes_any_memory_format(tmp_path: Path, tiny: Generator) -> None:
     tiny.up1.weight.data = expected.to(memory_format=torch.channels_last)
     zoo.save(tiny, tmp_path / "a.safetensors", {})
     assert torch.equal(zoo.load(tmp_path / "a.safetensors").up1.weight, expected)
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path, tiny: Generator) -> None:
+    metadata = {letter: f"a value of {letter}, é" for letter in "fedcba"}
+    paths = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for path in paths:
+        save(tiny, path, metadata)
+    assert len({path.read_bytes() for path in paths}) == 1
+    with safetensors.safe_open(paths[0], "pt") as file:
+        assert file.metadata() == {**metadata, "shape": json.dumps(asdict(shape_of(tiny)))}
+        assert all(torch.equal(file.get_tensor(name), tensor) for name, tensor in tiny.state_dict().items())
 
 
 def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,20 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
     with suppress(OSError, ValueError):  # nothing is there
         check_replaceable(path, path.stat().st_mode)
     try:
-        write_whole(path, safetensors.torch.save(state, {**metadata, "shape": shape}))
+        write_whole(path, _in_order(safetensors.torch.save(state, {**metadata, "shape": shape})))
     except OSError as error:
         way = "mend that or choose another place"
         raise SixteenfoldError(f"{path}: cannot be written ({error.strerror}); {way}") from None
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata sorted, which the library leaves in an order of the moment.
+
+    So equal weights are equal files, whose hashes can be compared.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format wants the numbers behind it aligned
+    return len(text).to_bytes(8, "little") + text + content[end:]
