@@ -720,6 +720,22 @@ def test_an_interrupt_ends_with_130(
     assert capsys.readouterr().err == "sixteenfold: interrupted\n"
 
 
+def test_ctrl_c_while_python_imports_has_its_line_too() -> None:
+    program = """
+import runpy, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sixteenfold.words":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("sixteenfold", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (130, "sixteenfold: interrupted\n")
+
+
 def test_several_interrupts_leave_rows_and_no_traceback(tmp_path: Path, model: str) -> None:
     """As from somebody who holds Ctrl-C down."""
     words = ["upscale", write(tmp_path / "photo.png", 400, 300), "--device", "cpu", "--json", "--model", model]
