@@ -825,25 +825,26 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 @ends_like_ctrl_c
 def test_asked_to_end_it_leaves_rows_and_no_traceback(asking: signal.Signals, tmp_path: Path, model: str) -> None:
-    """So where the terminal is closed, which then takes no last line."""
+    """SIGHUP as from a terminal that is closed, which takes no last line."""
     words = ["upscale", write(tmp_path / "photo.png", 2000, 40), "--device", "cpu", "--model", model]
     command = [sys.executable, "-m", "sixteenfold", *map(str, words)]
     rows = tmp_path / ".photo_x16.png.rows"
-    outside, terminal = os.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
-    said = subprocess.PIPE if asking == signal.SIGTERM else terminal
+    outside, terminal = os.openpty()
+    os.set_blocking(outside, False)
+    shown, said = (terminal, terminal) if asking == signal.SIGHUP else (subprocess.DEVNULL, subprocess.PIPE)
     with (
         os.fdopen(outside, "rb", buffering=0) as window,
-        subprocess.Popen(command, env=environment, stdout=terminal, stderr=said, text=True) as process,
+        subprocess.Popen(command, env=environment, stdout=shown, stderr=said, text=True) as process,
     ):
-        os.close(terminal)
         while not (rows.exists() and rows.stat().st_size > 256 * 40 * 16 * 3):
             assert process.poll() is None
+            window.read(4096)  # a terminal that nobody looks at is full soon, and whoever writes to it waits
             time.sleep(0.05)
         process.send_signal(asking)
-        if process.stderr is None:
-            window.close()
-        else:
+        os.close(terminal)
+        window.close()
+        if process.stderr is not None:
             assert process.stderr.readlines()[1:] == ["sixteenfold: interrupted\n"]
     assert process.returncode == 128 + asking
     assert {path.name for path in tmp_path.iterdir()} == {"photo.png", ".photo_x16.png.key", rows.name}
