@@ -223,7 +223,7 @@ def test_a_term_that_is_not_finite_is_named(term: str, fabric: Fabric, judges: J
         phase = dataclasses.replace(PHASE, **only)
     else:
         data.hr[0, 0, 0, 0] = math.nan
-        phase = dataclasses.replace(PHASE, **only | {term: 1.0, "feature_matching": 0.0})
+        phase = dataclasses.replace(PHASE, **only | {term: 1.0, "feature_matching": 0.0, "cutmix": 0.0})
         discriminator = None
     readings = Readings(fabric)
     readings.add(7, adversarial_step(fabric, generator, discriminator, judges, [data], phase, None))
