@@ -366,8 +366,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
-        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that; `train`, which heeds
-        SIGTERM in its own way and SIGHUP not at all, 130.
+        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that; of `train`, which heeds
+        them in its own way, 130.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     replace_closed_streams()

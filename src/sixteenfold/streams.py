@@ -67,4 +67,7 @@ def say_last(line: str) -> None:
 
 def lead_nowhere(descriptor: int) -> None:
     """Lead to nowhere what takes no more, for Python's own last flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != descriptor:  # as it is where that was closed
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)

@@ -521,6 +521,37 @@ def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, t
     assert f"stopped after step {state['step']}" in said
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_a_run_whose_terminal_is_closed_saves(photographs: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000, save_every=100_000
+    )
+    (tmp_path / "config.json").write_text(to_json(config))
+    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(tmp_path / "config.json")]
+    words += ["--hr", str(photographs), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    outside, terminal = os.openpty()
+    os.set_blocking(outside, False)
+    with (
+        os.fdopen(outside, "rb", buffering=0) as window,
+        subprocess.Popen(words, stdout=terminal, stderr=terminal) as run,
+    ):
+        try:
+            deadline = time.monotonic() + 300
+            log = tmp_path / "run" / "metrics.jsonl"
+            while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+                window.read(4096)  # whoever writes to a full terminal waits
+                time.sleep(0.05)
+            os.close(terminal)
+            window.close()
+            run.send_signal(signal.SIGHUP)
+            assert run.wait(300) == 130
+        finally:
+            run.kill()
+    state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None and damaged == []
+    assert state["step"] > 0
+
+
 def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

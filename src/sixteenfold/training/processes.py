@@ -7,13 +7,15 @@ import os
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 import torch
 from lightning.fabric import Fabric
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.signals import ASKING
+from sixteenfold.streams import lead_nowhere
 from sixteenfold.training.phases import Phase
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -97,25 +99,26 @@ def part(fabric: Fabric) -> None:
 
 @contextmanager
 def stop_requested(fabric: Fabric) -> Generator[threading.Event]:
-    """An event that Ctrl-C or a termination signal sets: the loop ends between two steps, never inside one.
+    """An event that Ctrl-C, SIGTERM or a closed terminal sets: the loop ends between two steps, never inside one.
 
-    A process that is alone ends at once at the second Ctrl-C. To one of several `torchrun` passes the user's first on,
-    so that it may come twice.
+    Ignored, as SIGHUP under `nohup`, the latter stay so. A process that is alone ends at once at the second Ctrl-C.
+    To one of several `torchrun` passes the user's first on, so that it may come twice.
     """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *heeded)}
     alone = fabric.world_size == 1
 
     def request(signum: int, frame: FrameType | None) -> None:
         if fabric.is_global_zero and not stopped.is_set():
-            with suppress(OSError):
-                # Python's own stream may be in the middle of a line.
-                os.write(
-                    2, b"stopping soon; a second Ctrl-C ends it at once, unsaved\n" if alone else b"stopping soon\n"
-                )
+            line = "stopping soon; a second Ctrl-C ends it at once, unsaved\n" if alone else "stopping soon\n"
+            try:
+                os.write(2, line.encode())  # Python's own stream may be in the middle of a line
+            except OSError:
+                lead_nowhere(2)  # a terminal that is gone: what is said from now on is not to keep it from saving
         stopped.set()
         if alone:
             signal.signal(signal.SIGINT, before[signal.SIGINT])
