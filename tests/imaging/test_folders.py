@@ -287,4 +287,5 @@ def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) ->
     (tmp_path / "album" / "circle").symlink_to(tmp_path / "album")
     (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "album" / "loop.png").symlink_to("loop.png")
-    assert list(plan(tmp_path, ["album"], "out")) == ["album/a.png", "album/b.png"]
+    wanted = ["album/a.png", "album/b.png", "album/gone.png", "album/loop.png"]  # the last two fail when they are read
+    assert list(plan(tmp_path, ["album"], "out")) == wanted

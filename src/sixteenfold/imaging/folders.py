@@ -240,7 +240,8 @@ def _files_in(folder: Path) -> Iterator[Path]:
                 yield from _files_in(path)
         elif (
             entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
-            or (entry.is_symlink() and (found := there(path)) and stat.S_ISREG(found.st_mode))
+            # A link that leads nowhere is a picture that is missing, and who reads it says so.
+            or (entry.is_symlink() and ((found := there(path)) is None or stat.S_ISREG(found.st_mode)))
         ):
             yield path
 
