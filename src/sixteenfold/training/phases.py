@@ -158,17 +158,17 @@ class AdversarialPhase(Phase):
             not self.has_discriminator or self.patch % divisor == 0,
             f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
         )
-        require(
-            0 <= self.head_start < self.steps,
-            f"head_start must lie between 0 and steps - 1, not {self.head_start}",
-        )
-        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
         idle = [name for name in ("cutmix", "head_start") if getattr(self, name) > 0]
         require(
             self.has_discriminator or not idle,
             "there is no discriminator where adversarial.adversarial and adversarial.feature_matching are 0; "
             f"give one of them a weight, or set {' and '.join(f'adversarial.{name}' for name in idle)} to 0",
         )
+        require(
+            0 <= self.head_start < self.steps,
+            f"head_start must lie between 0 and steps - 1, not {self.head_start}",
+        )
+        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
         require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
         require(
             0 <= self.lpips_shift <= max(0, self.patch - 31),
