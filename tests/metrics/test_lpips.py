@@ -126,6 +126,15 @@ def test_a_metric_in_half_precision_has_gradients_too(metric: type[LPIPS | DISTS
 
 
 @needs_weights
+@pytest.mark.parametrize("metric", [LPIPS, DISTS])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.uint8])
+def test_a_metric_in_half_precision_takes_any_pictures(metric: type[LPIPS | DISTS], dtype: torch.dtype) -> None:
+    sr, hr = ((255 * x).round().to(dtype) if dtype == torch.uint8 else x.to(dtype) for x in pair())
+    distance, exact = metric().to(torch.bfloat16)(sr, hr), metric()(sr, hr)
+    assert torch.allclose(distance.float(), exact.float(), rtol=0.05)
+
+
+@needs_weights
 def test_whole_numbers_of_another_type_are_refused() -> None:
     sr, hr = pair()
     with pytest.raises(SixteenfoldError, match="LPIPS: pictures of uint8, or of floats in"):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.lpips import check_pair
-from sixteenfold.metrics.strips import Total, as_float, as_result, computed_in, strips
+from sixteenfold.metrics.strips import Total, as_result, as_type, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
@@ -52,7 +52,7 @@ class DISTS(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(N, 3, H, W) twice, uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
-        float64 pictures are computed in float32 as well, unless the module is in float64 itself.
+        It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
         Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
         Raises SixteenfoldError when the shapes differ, a side is below 16 or, without gradients, the numbers are of
         another scale.
@@ -60,7 +60,7 @@ class DISTS(nn.Module):
         check_pair("DISTS", self.backbone, sr, hr)
         sums = DISTSSums(self)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            images = [as_float(image, computed_in(self.mean)) for image in (sr, hr)]
+            images = [as_type(image, self.mean.dtype) for image in (sr, hr)]
             maps = [(image, *self.backbone(self.normalise(image))) for image in images]
             for stage, (first, second) in enumerate(zip(*maps, strict=True)):
                 sums.add(stage, first, second)
@@ -77,7 +77,7 @@ class DISTS(nn.Module):
     def _stream(self, sr: Tensor, hr: Tensor, sums: "DISTSSums") -> None:
         count = sr.shape[0]
         streams = self.backbone.streams()
-        for rows, last in strips((sr, hr), computed_in(self.mean)):
+        for rows, last in strips((sr, hr), self.mean.dtype):
             sums.add(0, rows[:count], rows[count:])
             features: Tensor | None = self.normalise(rows)
             for stage, stream in enumerate(streams, start=1):

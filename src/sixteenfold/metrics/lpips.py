@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.strips import Total, as_float, as_result, computed_in, strips
+from sixteenfold.metrics.strips import Total, as_result, as_type, strips
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
 
@@ -49,7 +49,7 @@ class LPIPS(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(N, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
-        float64 pictures are computed in float32 as well, unless the module is in float64 itself.
+        It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
         Without gradients, large pictures are read in strips of rows, to the same value, so that
         memory grows with their width alone, and never by TF32. With gradients they are taken whole.
 
@@ -58,7 +58,7 @@ class LPIPS(nn.Module):
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
-            images = [as_float(image, computed_in(self.shift)) for image in (sr, hr)]
+            images = [as_type(image, self.shift.dtype) for image in (sr, hr)]
             first, second = (self.backbone(self.normalise(image)) for image in images)
             maps = zip(first, second, strict=True)
             distances = [self.distance(i, a, b).mean(dim=(1, 2)) for i, (a, b) in enumerate(maps)]
@@ -83,7 +83,7 @@ class LPIPS(nn.Module):
         count = sr.shape[0]
         sums = LPIPSSums(self)
         streams = self.backbone.streams()
-        for rows, last in strips((sr, hr), computed_in(self.shift)):
+        for rows, last in strips((sr, hr), self.shift.dtype):
             features: Tensor | None = self.normalise(rows)
             for stage, stream in enumerate(streams):
                 features = stream.push(features, last=last)

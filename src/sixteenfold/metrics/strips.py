@@ -26,7 +26,7 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
     # Whole multiples of every stride.
     rows = max(16, PIXELS_AT_ONCE // width // 16 * 16)
     for top in range(0, height, rows):
-        parts = [unit_range(batch[:, :, top : top + rows]).to(dtype) for batch in batches]
+        parts = [as_type(batch[:, :, top : top + rows], dtype) for batch in batches]
         yield torch.cat(parts), top + rows >= height
 
 
@@ -47,15 +47,9 @@ def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return picture.to(torch.promote_types(picture.dtype, dtype))
 
 
-def computed_in(weights: Tensor) -> torch.dtype:
-    """What a metric of such weights computes in: float32, unless they are wider."""
-    return torch.promote_types(weights.dtype, torch.float32)
-
-
-def as_float(picture: Tensor, widest: torch.dtype) -> Tensor:
-    """The picture in floats of its own type, or of the widest where that is narrower; whole numbers in float32."""
-    picture = picture if picture.is_floating_point() else unit_range(picture)
-    return picture if torch.promote_types(picture.dtype, widest) == widest else picture.to(widest)
+def as_type(picture: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, C, H, W), uint8 or float -> `dtype` in [0, 1], with its gradient."""
+    return unit_range(picture).to(dtype)
 
 
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:
