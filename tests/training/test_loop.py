@@ -531,10 +531,13 @@ def test_a_run_whose_terminal_is_closed_saves(photographs: Path, tmp_path: Path)
     words += ["--hr", str(photographs), "--out", str(tmp_path / "run"), "--device", "cpu"]
     outside, terminal = os.openpty()
     os.set_blocking(outside, False)
-    with (
-        os.fdopen(outside, "rb", buffering=0) as window,
-        subprocess.Popen(words, stdout=terminal, stderr=terminal) as run,
-    ):
+    # Under nohup, as this suite may run, SIGHUP is ignored, and so it would be by what it starts.
+    heeding = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        started = subprocess.Popen(words, stdout=terminal, stderr=terminal)
+    finally:
+        signal.signal(signal.SIGHUP, heeding)
+    with os.fdopen(outside, "rb", buffering=0) as window, started as run:
         try:
             deadline = time.monotonic() + 300
             log = tmp_path / "run" / "metrics.jsonl"
