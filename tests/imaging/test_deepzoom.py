@@ -204,6 +204,13 @@ def test_a_file_among_the_tiles_of_an_older_picture_is_named(tmp_path: Path, oth
     write(tmp_path / "a.dzi")
 
 
+def test_a_file_among_the_tiles_makes_no_photographs_of_them(tmp_path: Path) -> None:
+    write(tmp_path / "a.dzi", PHOTO[:2, :2])
+    (tmp_path / "a.dzi").unlink()
+    (tmp_path / "a_files" / "1" / "Thumbs.db").touch()
+    assert deepzoom.belongs_to_one(tmp_path / "a_files")
+
+
 def test_a_folder_without_a_first_level_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a_files" / "7").mkdir(parents=True)
     with pytest.raises(SixteenfoldError, match="holds something else; choose another name"):

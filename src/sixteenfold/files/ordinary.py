@@ -15,11 +15,15 @@ def check_ordinary(path: Path, mode: int) -> None:
         raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
 
 
-def check_replaceable(path: Path, mode: int) -> None:
+def check_replaceable(path: Path) -> None:
     """Raise SixteenfoldError where something else than a file or a folder has a result's name.
 
-    A pipe's reader would wait for ever for what a file in the pipe's place holds. mode: as of `check_ordinary`.
+    A pipe's reader would wait for ever for what a file in the pipe's place holds.
     """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # nothing is there, or it is told when the result is written
+        return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise SixteenfoldError(f"{path}: is no ordinary file, and is not replaced; name another place")
 

@@ -26,39 +26,38 @@ def tiles_folder(target: Path) -> Path:
 
 
 def holds_tiles(folder: Path) -> bool:
-    """Whether a folder has a DeepZoom picture's tiles and nothing else, by its name and all names in it."""
+    """Whether a folder looks like a DeepZoom picture's tiles: by its name, its levels and the first level."""
+    if not folder.name.endswith("_files"):
+        return False
     try:
-        whole = folder.name.endswith("_files") and any((folder / "0").iterdir())
-        return whole and _something_else(folder) is None
+        entries = {entry.name for entry in folder.iterdir()}
+        first = [tile.stem for tile in (folder / "0").iterdir()] if "0" in entries else []
     except OSError:
         return False
+    return first == ["0_0"] and all(name.isdecimal() for name in entries - {_PROPERTIES})
 
 
 def something_else_in(folder: Path) -> Path | None:
-    """Why a folder is none that `holds_tiles`: what is no level in it, or no tile in a level; one of several.
+    """What in a folder of tiles would be lost with them: what is no level, no tile in a level, or cannot be listed.
 
-    None where nothing is, as where the first level is missing, and where the folder cannot be listed.
+    One of several; None where there is nothing of the kind.
     """
     try:
-        return _something_else(folder)
-    except OSError:
-        return None
-
-
-def _something_else(folder: Path) -> Path | None:
-    for entry in _entries(folder):
-        if entry.name == _PROPERTIES:
-            continue
-        if not (entry.name.isdecimal() and entry.is_dir()):
-            return Path(entry.path)
-        tile_name = re.compile(r"0_0\.\w+" if entry.name == "0" else r"\d+_\d+\.\w+")
-        for tile in _entries(entry):
-            if not (tile_name.fullmatch(tile.name) and tile.is_file(follow_symlinks=False)):
-                return Path(tile.path)
+        for entry in _entries(folder):
+            if entry.name == _PROPERTIES:
+                continue
+            if not (entry.name.isdecimal() and entry.is_dir()):
+                return Path(entry.path)
+            tile_name = r"0_0\.\w+" if entry.name == "0" else r"\d+_\d+\.\w+"
+            for tile in _entries(entry.path):
+                if not (re.fullmatch(tile_name, tile.name) and tile.is_file(follow_symlinks=False)):
+                    return Path(tile.path)
+    except OSError as error:
+        return Path(error.filename)
     return None
 
 
-def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import shutil
-import stat
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -230,11 +229,10 @@ class BandWriter:
 
     def _check_place(self) -> None:
         """The folder takes new files, and the name is free for one."""
-        folder, found = self.target.parent, there(self.target)
-        if found is not None and stat.S_ISDIR(found.st_mode):
+        folder = self.target.parent
+        if self.target.is_dir():
             raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
-        if found is not None:
-            check_replaceable(self.target, found.st_mode)
+        check_replaceable(self.target)
         if not folder.is_dir():
             raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -243,8 +241,8 @@ class BandWriter:
             )
         if format_of(self.target).name == "DeepZoom":
             tiles = deepzoom.tiles_folder(self.target)
-            if tiles.exists() and not deepzoom.holds_tiles(tiles):
-                other = deepzoom.something_else_in(tiles)
+            other = deepzoom.something_else_in(tiles) if tiles.exists() else None
+            if other or (tiles.exists() and not deepzoom.holds_tiles(tiles)):
                 raise SixteenfoldError(
                     f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
                     + (f"move {other} away or choose another name" if other else "choose another name")

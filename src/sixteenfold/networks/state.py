@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -165,8 +164,7 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
         if not tensor.isfinite().all():
             raise SixteenfoldError(f"{path}: not written, {name!r} has values that are not finite in {dtype}")
     shape = json.dumps(asdict(shape_of(generator)))
-    with suppress(OSError, ValueError):  # nothing is there
-        check_replaceable(path, path.stat().st_mode)
+    check_replaceable(path)
     try:
         write_whole(path, _in_order(safetensors.torch.save(state, {**metadata, "shape": shape})))
     except OSError as error:
