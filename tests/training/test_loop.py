@@ -499,11 +499,16 @@ def test_two_runs_into_one_folder(photographs: Path, whole: Path) -> None:
         train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
 
 
+def command(config: TrainConfig, photographs: Path, folder: Path) -> list[str]:
+    """What starts such a run as a process of its own, in `folder` / "run"."""
+    (folder / "config.json").write_text(to_json(config))
+    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(folder / "config.json")]
+    return [*words, "--hr", str(photographs), "--out", str(folder / "run"), "--device", "cpu"]
+
+
 def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000)
-    (tmp_path / "config.json").write_text(to_json(config))
-    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(tmp_path / "config.json")]
-    words += ["--hr", str(photographs), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    words = command(config, photographs, tmp_path)
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
         try:
             # Patient, since the machine may be busy with something else.
@@ -526,9 +531,7 @@ def test_a_run_whose_terminal_is_closed_saves(photographs: Path, tmp_path: Path)
     config = dataclasses.replace(
         CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000, save_every=100_000
     )
-    (tmp_path / "config.json").write_text(to_json(config))
-    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(tmp_path / "config.json")]
-    words += ["--hr", str(photographs), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    words = command(config, photographs, tmp_path)
     outside, terminal = os.openpty()
     os.set_blocking(outside, False)
     # Under nohup, as this suite may run, SIGHUP is ignored, and so it would be by what it starts.

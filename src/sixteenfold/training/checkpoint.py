@@ -11,6 +11,7 @@ import torch
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.whole import write_whole
+from sixteenfold.networks.convert import RESULT
 
 KEPT = 2
 _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")
@@ -68,7 +69,7 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
     if damaged:
         raise SixteenfoldError(
             f"{folder}: all {len(damaged)} checkpoints are damaged; begin a new run folder, from this one's weights "
-            f"by --init {folder.parent / 'model.safetensors'} if they are there"
+            f"by --init {folder.parent / RESULT} if they are there"
         )
     return None, []
 
