@@ -27,6 +27,7 @@ from sixteenfold.imaging.resample import downscale, round_to_8_bits
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.signals import ASKING
 from sixteenfold.upscaling.upscaler import Upscaler
 
 VERBS = ("upscale", "downscale", "train", "evaluate", "convert", "models")
@@ -767,7 +768,7 @@ def asking(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
     signal.signal(number, before)
 
 
-ends_like_ctrl_c = pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGHUP], indirect=True)
+ends_like_ctrl_c = pytest.mark.parametrize("asking", ASKING, indirect=True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
@@ -791,9 +792,17 @@ def test_a_signal_that_asks_to_end_is_an_interrupt(
     assert signal.getsignal(asking) is signal.SIG_IGN
 
 
-@pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGINT], indirect=True)
+@pytest.mark.parametrize(
+    ("verb", "asking"),
+    [("downscale", signal.SIGTERM), ("downscale", signal.SIGINT), ("train", signal.SIGINT)],
+    indirect=["asking"],
+)
 def test_no_signal_is_lost_where_python_ignores_what_is_raised(
-    asking: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    verb: str,
+    asking: signal.Signals,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As in the callback by which libvips logs, in the midst of reading or writing a picture."""
     if asking == signal.SIGINT:
@@ -805,7 +814,7 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
             lost.append(1)
             signal.raise_signal(asking)
 
-    def end(source: Path, target: Path) -> tuple[str, ...]:
+    def end(*_: object, **__: object) -> tuple[str, ...]:
         assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
         for ignoring in ([Ignoring()] for _ in range(2)):
             ignoring.clear()
@@ -814,7 +823,12 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
         return ()
 
     monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
-    words = ["downscale", str(write(tmp_path / "photo.png", 2, 2)), "-o", str(tmp_path / "result.png")]
+    monkeypatch.setattr("sixteenfold.training.loop.make_index", end)
+    photo, result = str(write(tmp_path / "photo.png", 2, 2)), str(tmp_path / "result")
+    words = {
+        "downscale": ["downscale", photo, "-o", result + ".png"],
+        "train": ["train", "smoke", "--hr", photo, "--out", result, "--device", "cpu"],
+    }[verb]
     hook = sys.unraisablehook
     assert main(words) == 128 + asking
     assert lost == [1, 1]

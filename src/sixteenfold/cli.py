@@ -18,7 +18,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from sixteenfold import __version__
 from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
-from sixteenfold.signals import Asked, heard_as_interrupts
+from sixteenfold.signals import Asked, heard_as_interrupts, no_interrupt_lost
 from sixteenfold.streams import Output, OutputError, lead_nowhere, replace_closed_streams, say_last
 from sixteenfold.words import (
     Count,
@@ -407,10 +407,11 @@ def _run(words: Sequence[str]) -> int:
         return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
-    if isinstance(command, Train):  # it hears signals itself, as they are to end it between two steps
-        return command.run(changes)
-    with heard_as_interrupts():
-        return command.run()
+    with no_interrupt_lost():
+        if isinstance(command, Train):  # it hears signals itself, as they are to end it between two steps
+            return command.run(changes)
+        with heard_as_interrupts():
+            return command.run()
 
 
 def _preset(name: str) -> "TrainConfig":

@@ -31,8 +31,7 @@ def heard_as_interrupts() -> Generator[None]:
     """Within the block these signals raise `Asked` in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
     One that is ignored stays ignored, as SIGHUP under `nohup`, and one that has a handler keeps it. In another thread
-    than the main one, where no handler can be set, nothing changes. None of them, nor Ctrl-C, is lost where Python has
-    to ignore what is raised, as in a library's callback: it comes again.
+    than the main one, where no handler can be set, nothing changes.
     """
     heard: list[int] = []
 
@@ -44,7 +43,6 @@ def heard_as_interrupts() -> Generator[None]:
         yield
         return
     numbers = [number for number in ASKING if signal.getsignal(number) is signal.SIG_DFL]
-    ignored, sys.unraisablehook = sys.unraisablehook, _again_or(sys.unraisablehook)
     try:
         for number in numbers:
             signal.signal(number, interrupt)
@@ -55,16 +53,25 @@ def heard_as_interrupts() -> Generator[None]:
             raise Asked(heard[0]) from error
         raise
     finally:
-        sys.unraisablehook = ignored
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callable[["sys.UnraisableHookArgs"], object]:
-    """What to do with an exception that cannot be raised: if an interrupt, send it again soon, and else `otherwise`.
+@contextmanager
+def no_interrupt_lost() -> Generator[None]:
+    """Within the block an interrupt that Python has to ignore where it is raised, as in a callback, comes again.
 
     libvips tells its log to Python, so that the first line of Python after one of its calls is often in a callback.
     """
+    before, sys.unraisablehook = sys.unraisablehook, _again_or(sys.unraisablehook)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callable[["sys.UnraisableHookArgs"], object]:
+    """What to do with an exception that cannot be raised: if an interrupt, send it again soon, and else `otherwise`."""
 
     def again(unraisable: "sys.UnraisableHookArgs") -> object:
         error = unraisable.exc_value
