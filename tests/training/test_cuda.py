@@ -82,7 +82,7 @@ def test_compiled_networks_learn_the_same(fabric: Fabric, generator: Generator) 
         with compiled(made, judge) if fast else nullcontext():
             first, second = player(fabric, made), player(fabric, judge)
             steps = [
-                adversarial_step(fabric, first, second, Judges(None, None), [batch], ADVERSARIAL, None)
+                adversarial_step(fabric, first, second, Judges(), [batch], ADVERSARIAL, None)
                 for batch in batches(fabric)
             ]
         seen.append([{name: value.item() for name, value in step.items()} for step in steps])

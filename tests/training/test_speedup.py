@@ -24,7 +24,7 @@ def losses(fabric: Fabric, generator: Generator, critic: UNetDiscriminator) -> l
     )
     random = torch.Generator().manual_seed(5)
     batch = Batch(torch.rand(2, 3, 4, 4, generator=random), torch.rand(2, 3, 64, 64, generator=random))
-    steps = [adversarial_step(fabric, first, second, Judges(None, None), [batch], PHASE, None) for _ in range(2)]
+    steps = [adversarial_step(fabric, first, second, Judges(), [batch], PHASE, None) for _ in range(2)]
     return [{name: value.item() for name, value in step.items()} for step in steps]
 
 

@@ -132,7 +132,7 @@ def test_vgg_is_shown_its_view_in_the_runs_precision() -> None:
     mixed, data = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), batch()
     phase = dataclasses.replace(PHASE, lpips=0.0, vgg=1.0)
     features: Any = Features(3, 4, 3).requires_grad_(False)
-    judges, view = Judges(None, features), View(3, 14, 32)
+    judges, view = Judges(vgg=features), View(3, 14, 32)
     losses = adversarial_step(mixed, *players(mixed), judges, [data], phase, None, Views(vgg=view))
     (original, first), (result, second) = seen
     assert torch.equal(original, show(data.hr, view)) and result.shape == original.shape
@@ -158,7 +158,7 @@ def test_a_discriminator_without_decoder_judges_by_its_encoder_alone(fabric: Fab
 def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:
     phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0, cutmix=0.0)
     judges = Judges.of(phase, torch.device("cpu"))
-    assert judges == Judges(None, None)
+    assert judges == Judges()
     generator, _ = players(fabric)
     assert set(adversarial_step(fabric, generator, None, judges, [batch()], phase, None)) == {
         "pixel",
@@ -173,7 +173,7 @@ def test_a_result_may_be_judged_by_the_discriminator_alone(fabric: Fabric) -> No
     made = discriminator.module(generator.module(data.lr))
     total = -0.1 * (made.encoder.mean() + made.decoder.mean()) / 2
     gradient = torch.cat([g.flatten() for g in torch.autograd.grad(total, list(generator.module.parameters()))])
-    adversarial_step(fabric, generator, discriminator, Judges(None, None), [data], phase, None)
+    adversarial_step(fabric, generator, discriminator, Judges(), [data], phase, None)
     assert torch.allclose(weights(generator), before - 1e-2 * gradient, atol=1e-7)
     assert not torch.equal(weights(generator), before)
 
@@ -199,7 +199,7 @@ def test_the_discriminator_learns_to_tell(fabric: Fabric) -> None:
     discriminator.optimizer.param_groups[0]["lr"] = 0.2
     phase = dataclasses.replace(PHASE, lpips=0.0)
     losses = [
-        adversarial_step(fabric, generator, discriminator, Judges(None, None), [batch()], phase, None)["discriminator"]
+        adversarial_step(fabric, generator, discriminator, Judges(), [batch()], phase, None)["discriminator"]
         for _ in range(30)
     ]
     assert losses[-1] < 0.5 * losses[0]

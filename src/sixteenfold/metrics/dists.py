@@ -5,6 +5,7 @@ TPAMI 2020, equations 4 to 7. VGG16 with L2 pooling; the published weights of it
 with torchmetrics.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -19,6 +20,9 @@ from sixteenfold.networks.backbones import VGG16
 STABILISER = 1e-6
 AT_ONCE = 1 << 18
 """Numbers that are multiplied and summed at once: few enough to stay in a core's cache, and for float32 sums."""
+
+Moments = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Of one stage's two maps, (N, C) each: both means, the sum of both variances, the covariance."""
 
 
 class DISTS(nn.Module):
@@ -58,19 +62,37 @@ class DISTS(nn.Module):
         another scale.
         """
         check_pair("DISTS", self.backbone, sr, hr)
-        sums = DISTSSums(self)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
             images = [as_type(image, self.mean.dtype) for image in (sr, hr)]
-            maps = [(image, *self.backbone(self.normalise(image))) for image in images]
-            for stage, (first, second) in enumerate(zip(*maps, strict=True)):
-                sums.add(stage, first, second)
-        else:
-            self._stream(sr, hr, sums)
+            first, second = ((image, *self.backbone(self.normalise(image))) for image in images)
+            return as_result(self._whole(zip(first, second, strict=True)), sr)
+        sums = DISTSSums(self)
+        self._stream(sr, hr, sums)
         return as_result(sums.result(), sr)
 
     def normalise(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] -> what the backbone was trained on."""
         return (image - self.mean) / self.std
+
+    def similarity(self, stage: int, moments: Moments) -> Tensor:
+        """A stage's share of the similarity, which is 1 in all for equal pictures: (N,)."""
+        x, y, spread, joint = moments
+        texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
+        structure = (2 * joint + STABILISER) / (spread + STABILISER)
+        weights = [part[stage].to(x) for part in (self.texture, self.structure)]
+        return texture @ weights[0] + structure @ weights[1]
+
+    def _whole(self, maps: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """(N,) of whole maps, with gradient, all where the pictures are: a training step waits for no number."""
+        similar: list[Tensor] = []
+        for stage, pair in enumerate(maps):
+            # Under autocast features come in half precision, which holds no sums.
+            first, second = (one.to(self.mean.dtype) for one in pair)
+            x, y = (one.mean(dim=(2, 3), keepdim=True) for one in (first, second))
+            a, b = first - x, second - y
+            spread, joint = (product.mean(dim=(2, 3)) for product in (a.square() + b.square(), a * b))
+            similar.append(self.similarity(stage, (x.flatten(1), y.flatten(1), spread, joint)))
+        return 1 - torch.stack(similar).sum(dim=0)
 
     @true_fp32()
     @torch.no_grad()
@@ -105,12 +127,9 @@ class DISTSSums:
 
     def result(self) -> Tensor:
         """(N,) float64, on the CPU."""
-        similarity: Tensor | float = 0.0
+        similar: list[Tensor] = []
         for stage, total in enumerate(self._sums):
             x, y, xx, yy, xy = total.result() / self._sizes[stage]
-            texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
             spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
-            structure = (2 * (xy - x * y) + STABILISER) / (spread + STABILISER)
-            similarity = similarity + texture @ self._dists.texture[stage].cpu().double()
-            similarity = similarity + structure @ self._dists.structure[stage].cpu().double()
-        return 1 - torch.as_tensor(similarity)
+            similar.append(self._dists.similarity(stage, (x, y, spread, xy - x * y)))
+        return 1 - torch.stack(similar).sum(dim=0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import Judgement
 
@@ -97,6 +98,23 @@ def lpips_loss(sr: Tensor, hr: Tensor, lpips: LPIPS) -> Tensor:
         A scalar, 0 or more.
     """
     return lpips(sr, hr).mean()
+
+
+def dists_loss(sr: Tensor, hr: Tensor, dists: DISTS) -> Tensor:
+    """Mean DISTS over the batch: texture as statistics, so that it need not lie where the original's does.
+
+    Source: Ding et al., "Comparison of Full-Reference Image Quality Models for Optimization of Image Processing
+    Systems", IJCV 2021, where it is among the best to train super-resolution by; see `sixteenfold.metrics.dists`.
+
+    Args:
+        sr: Result, (N, 3, H, W) RGB in [0, 1]; sides of at least 16 pixels.
+        hr: Original, the same shape.
+        dists: The metric, on their device.
+
+    Returns:
+        A scalar, 0 for equal pictures.
+    """
+    return dists(sr, hr).mean()
 
 
 class VGGFeatures(nn.Module):

@@ -126,9 +126,11 @@ class AdversarialPhase(Phase):
     """Distance of the features."""
     vgg: float = 0.0
     """Weight of the VGG perceptual loss."""
+    dists: float = 0.0
+    """Weight of DISTS, by the features of VGG."""
     vgg_patch: int | None = None
-    """VGG sees a square of so many pixels a side, at another place of the crop in each step; None shows it all. VGG
-    costs more than twenty times as much as AlexNet."""
+    """VGG and DISTS see a square of so many pixels a side, at another place of the crop in each step; None shows them
+    all. VGG costs more than twenty times as much as AlexNet."""
     cutmix: float = 0.0
     """Weight of the discriminator's CutMix consistency."""
     cutmix_probability: float = 0.5
@@ -138,7 +140,7 @@ class AdversarialPhase(Phase):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = (self.pixel, self.lpips, self.adversarial, self.feature_matching, self.vgg, self.cutmix)
+        weights = (self.pixel, self.lpips, self.adversarial, self.feature_matching, self.vgg, self.dists, self.cutmix)
         sound = all(0 <= weight < math.inf for weight in weights)
         require(sound, "weights of losses must not be negative, nor infinite or nan")
         require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
@@ -179,8 +181,9 @@ class AdversarialPhase(Phase):
             f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
         )
         require(
-            self.vgg_patch is None or self.vgg > 0,
-            "vgg_patch is of the VGG loss, which has no weight; give adversarial.vgg one, or leave vgg_patch out",
+            self.vgg_patch is None or self.vgg > 0 or self.dists > 0,
+            "vgg_patch is of VGG and DISTS, which have no weight; give adversarial.vgg or adversarial.dists one, or "
+            "leave vgg_patch out",
         )
         require(
             1 <= self.lpips_views <= MOST_VIEWS,

@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import Judgement
 from sixteenfold.training.data import Batch
@@ -23,6 +24,7 @@ from sixteenfold.training.losses import (
     adversarial_loss,
     cutmix_loss,
     discriminator_loss,
+    dists_loss,
     feature_matching_loss,
     lpips_loss,
     pixel_loss,
@@ -56,8 +58,9 @@ class Player:
 class Judges:
     """Networks that do not learn; None where their term has no weight."""
 
-    lpips: LPIPS | None
-    vgg: VGGFeatures | None
+    lpips: LPIPS | None = None
+    vgg: VGGFeatures | None = None
+    dists: DISTS | None = None
 
     @staticmethod
     def of(phase: AdversarialPhase, device: torch.device) -> "Judges":
@@ -66,7 +69,11 @@ class Judges:
         Raises:
             SixteenfoldError: If weights are not to be had.
         """
-        return Judges(LPIPS().to(device) if phase.lpips else None, VGGFeatures().to(device) if phase.vgg else None)
+        return Judges(
+            LPIPS().to(device) if phase.lpips else None,
+            VGGFeatures().to(device) if phase.vgg else None,
+            DISTS().to(device) if phase.dists else None,
+        )
 
 
 def pixel_step(fabric: Fabric, generator: Player, parts: Sequence[Batch], phase: PixelPhase) -> Losses:
@@ -116,7 +123,7 @@ def adversarial_step(
         parts: This process's share of the step's batch, in equal pieces.
         phase: Weights and distances.
         mask: (1, 1, P, P) for a step with CutMix consistency, else None.
-        views: What LPIPS and VGG are shown of each crop.
+        views: What LPIPS, VGG and DISTS are shown of each crop.
 
     Returns:
         The terms before the step, the generator's by their names in `AdversarialPhase`, then "generator_gradient",
@@ -191,6 +198,9 @@ def _terms(fabric: Fabric, sr: Tensor, hr: Tensor, judges: Judges, phase: Advers
     if judges.vgg is not None:
         with fabric.autocast():
             terms["vgg"] = vgg_loss(show(sr, views.vgg), show(hr, views.vgg), judges.vgg)
+    if judges.dists is not None:
+        with fabric.autocast():
+            terms["dists"] = dists_loss(show(sr, views.vgg), show(hr, views.vgg), judges.dists)
     return terms
 
 
@@ -276,7 +286,7 @@ def _together(
 
 def _weights(phase: AdversarialPhase) -> dict[str, float]:
     """Weight of each term in the sum of its network."""
-    own = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "adversarial", "feature_matching")}
+    own = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_matching")}
     return own | {"raw": RAW_WEIGHT, "discriminator": 1.0, "consistency": phase.cutmix}
 
 

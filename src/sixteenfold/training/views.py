@@ -1,4 +1,4 @@
-"""What LPIPS and VGG are shown of a crop: in each step another place, size, direction and colouring of it.
+"""What LPIPS, VGG and DISTS are shown of a crop: in each step another place, size, direction and colouring of it.
 
 A generator finds whatever pleases AlexNet on one grid, at one size or in one direction. What pleases it in all of them
 is more likely to please the eye.
@@ -48,10 +48,11 @@ class Views(NamedTuple):
     lpips: Sequence[View] = (WHOLE,)
     """The mean of LPIPS over them counts."""
     vgg: View = WHOLE
+    """DISTS, which looks through VGG too, sees the same."""
 
 
 EVERYTHING = Views()
-"""The whole crop, to both."""
+"""The whole crop, to all."""
 
 
 def draw_views(random: torch.Generator, phase: AdversarialPhase) -> Views:
