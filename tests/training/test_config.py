@@ -128,8 +128,9 @@ def test_views_that_no_loss_sees_or_no_machine_bears() -> None:
     for views in (0, 65):
         with pytest.raises(SixteenfoldError, match=f"lpips_views must lie between 1 and 64, not {views}"):
             AdversarialPhase(lpips_views=views)
-    with pytest.raises(SixteenfoldError, match=r"vgg_patch .* give adversarial\.vgg one, or leave vgg_patch out"):
+    with pytest.raises(SixteenfoldError, match=r"vgg_patch .* give adversarial\.vgg or .* one, or leave vgg_patch out"):
         AdversarialPhase(vgg_patch=64)
+    assert AdversarialPhase(vgg_patch=64, dists=1.0).vgg_patch == AdversarialPhase(vgg_patch=64, vgg=1.0).vgg_patch
 
 
 @pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,), (float("nan"),), (float("inf"),)])

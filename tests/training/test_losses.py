@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import Judgement
 from sixteenfold.training import losses
@@ -73,6 +74,21 @@ def test_lpips_loss_is_the_mean_of_the_metric() -> None:
     sr, hr = torch.rand(2, 3, 32, 32, generator=random), torch.rand(2, 3, 32, 32, generator=random)
     single = [lpips(sr[i : i + 1], hr[i : i + 1]).item() for i in range(2)]
     assert losses.lpips_loss(sr.requires_grad_(), hr, lpips).item() == pytest.approx(sum(single) / 2, rel=1e-5)
+
+
+def test_dists_loss_is_the_mean_of_the_metric() -> None:
+    dists, random = DISTS(), torch.Generator().manual_seed(0)
+    sr, hr = torch.rand(2, 3, 32, 48, generator=random), torch.rand(2, 3, 32, 48, generator=random)
+    # The metric sums up rows in float64, the loss whole maps where they are.
+    expected = dists(sr, hr).mean().item()
+    sr.requires_grad_()
+    loss = losses.dists_loss(sr, hr, dists)
+    assert loss.item() == pytest.approx(expected, rel=1e-5) and expected > 0.01
+    loss.backward()
+    # A step against the gradient brings the two nearer.
+    assert sr.grad is not None
+    assert dists(sr.detach() - 1e-3 * sr.grad / sr.grad.abs().max(), hr).mean() < expected
+    assert not any(p.requires_grad for p in dists.parameters())
 
 
 def test_vgg_features_are_the_last_convolution_s_before_activation() -> None:
