@@ -116,6 +116,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale a.png --precision fp64", ["fp64", "--precision", "bf16"]),
         ("upscale a.png --format gif", ["gif", "--format", "png", "avif"]),
         ("upscale a.png --tile large", ["--tile", "large"]),
+        ("upscale a.png --tile -1", ["--tile: '-1' is not a whole number above 0; see"]),
         ("upscale a.png --tile", ["Missing value for argument '--tile'; see sixteenfold upscale --help"]),
         ("upscale a.png --scale much", ["--scale: 'much' is not a number; see sixteenfold upscale --help"]),
         ("upscale a.png --fidelity high", ["--fidelity", "high"]),

@@ -36,7 +36,7 @@ PLAIN_WORDS = (
 
 def _count(word: str) -> int:
     if not word.isdecimal():
-        raise ValueError(f"{word!r} is not a whole number")
+        raise ValueError(f"{word!r} is not a whole number above 0")
     return int(word)
 
 
