@@ -100,27 +100,36 @@ def test_what_was_set_apart_from_the_whole_stays_so() -> None:
 
 
 PROGRAM = """
+import sys
 import torch
 from sixteenfold.kernels.exact import SETTINGS, true_fp32
 
 def precisions():
     return [setting.fp32_precision for setting in SETTINGS]
 
-fresh = precisions()
-with true_fp32():
-    assert precisions() == ["ieee"] * 3
-assert precisions() == fresh and torch.backends.cudnn.allow_tf32
-with torch.backends.flags(fp32_precision="tf32"), true_fp32():
-    assert precisions() == ["ieee"] * 3
-assert precisions() == fresh and torch.backends.cudnn.allow_tf32
-torch.backends.fp32_precision = "ieee"
-assert precisions() == ["ieee"] * 3
+if sys.argv[1] == "used":
+    fresh = precisions()
+    with true_fp32():
+        assert precisions() == ["ieee"] * 3
+    assert precisions() == fresh and torch.backends.cudnn.allow_tf32
+    with torch.backends.flags(fp32_precision="tf32"), true_fp32():
+        assert precisions() == ["ieee"] * 3
+    assert precisions() == fresh and torch.backends.cudnn.allow_tf32
+for whole in ("ieee", "tf32"):
+    torch.backends.fp32_precision = whole
+    print(*precisions())
 """
 
 
 def test_what_nobody_has_set_yet_stays_so() -> None:
-    """PyTorch begins in a state that no setting brings back: convolutions by TF32, and yet as the whole says later."""
-    subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=300)
+    """PyTorch begins in a state that no setting brings back: convolutions by TF32, and yet, in 2.13 if not in 2.11, as
+    the whole says later."""
+    words = [sys.executable, "-c", PROGRAM]
+    used, unused = (
+        subprocess.run([*words, how], check=True, timeout=300, capture_output=True, text=True).stdout
+        for how in ("used", "unused")
+    )
+    assert used == unused and used.splitlines()[1] == "tf32 tf32 tf32"
 
 
 def test_an_error_puts_it_back() -> None:

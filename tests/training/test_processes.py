@@ -1,6 +1,7 @@
 """Several processes: they learn as one, stop as one, and one that is killed ends the job in a readable way."""
 
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning_utilities.core import rank_zero
 from safetensors.torch import load_file
 
 from sixteenfold.errors import SixteenfoldError
@@ -112,6 +114,11 @@ def test_a_batch_that_cannot_be_dealt_out() -> None:
 def test_a_device_or_precision_that_is_not_there(device: str, precision: str) -> None:
     with pytest.raises(SixteenfoldError, match=f"{'precision' if device == 'cpu' else 'device'}"):
         make_fabric(device, precision)
+
+
+def test_nothing_is_said_of_the_precision_that_was_asked_for() -> None:
+    make_fabric("cpu", "bf16")
+    assert not rank_zero.log.isEnabledFor(logging.INFO)
 
 
 @pytest.mark.parametrize(("processes", "ends"), [(1, pytest.raises(KeyboardInterrupt)), (2, nullcontext())])

@@ -230,7 +230,7 @@ def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine
     facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
-    packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "torch", "numpy", "pyvips"))
-    facts["versions"] = f"{packages}, Python {platform.python_version()}"
+    packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "numpy", "pyvips"))
+    facts["versions"] = f"{packages}, torch {torch.__version__}, Python {platform.python_version()}"
     facts["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return facts

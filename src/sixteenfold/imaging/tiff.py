@@ -12,7 +12,8 @@ Source: TIFF 6.0, sections 14 (differences) and 15 (tiles).
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from math import prod
 from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import BinaryIO
@@ -39,9 +40,7 @@ def save(
     """
     shape = (image.height, image.width, image.bands)
     threads = _cores()
-    # Not an executor, which takes no work once the program is on its way out, when the last picture's file may
-    # still be under way: it would be lost.
-    with TiffWriter(target, bigtiff=bigtiff) as writer, ThreadPool(threads) as pool:
+    with TiffWriter(target, bigtiff=bigtiff) as writer, _started(threads) as pool:
         writer.write(
             _compressed(_tiles(rows, shape, dtype), pool, ahead=2 * threads),
             shape=shape if image.bands > 1 else shape[:2],
@@ -61,6 +60,20 @@ def save(
         )
 
 
+@contextmanager
+def _started(threads: int) -> Generator[ThreadPool | None]:
+    """So many threads; None where Python starts none, as from 3.12 on once the program is on its way out.
+
+    Not an executor, which takes no work then in any Python: the last picture's file may still be under way.
+    """
+    try:
+        pool = ThreadPool(threads)
+    except RuntimeError:
+        pool = None
+    with pool or nullcontext():
+        yield pool
+
+
 def _cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -77,8 +90,11 @@ def _tiles(rows: BinaryIO, shape: Shape, dtype: np.dtype) -> Iterator[np.ndarray
             yield pixels[:, left : left + TILE]
 
 
-def _compressed(tiles: Iterator[np.ndarray], pool: ThreadPool, ahead: int) -> Iterator[bytes]:
-    """The tiles as they stand in the file; at most so many are made before they are asked for."""
+def _compressed(tiles: Iterator[np.ndarray], pool: ThreadPool | None, ahead: int) -> Iterator[bytes]:
+    """The tiles as they stand in the file; at most so many are made before they are asked for, without threads none."""
+    if pool is None:
+        yield from map(_deflated, tiles)
+        return
     waiting: deque[AsyncResult[bytes]] = deque()
     for tile in tiles:
         waiting.append(pool.apply_async(_deflated, (tile,)))

@@ -202,7 +202,9 @@ def file_trouble(out: Path) -> Generator[None]:
 
 def record_start(out: Path, **facts: str | int) -> None:
     """Add a line to starts.jsonl: the time, the versions, the state of the code, and the given facts."""
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "lightning", "numpy", "pyvips")}
+    # What PyTorch says of itself names the build too, as its package does not always.
+    versions = {"torch": str(torch.__version__)}
+    versions |= {name: importlib.metadata.version(name) for name in ("lightning", "numpy", "pyvips")}
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "sixteenfold": sixteenfold.__version__,

@@ -35,7 +35,8 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise SixteenfoldError(f"precision {precision}: training knows {' and '.join(PRECISIONS)}")
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it would say which precision was asked for
+    for part_of_it in ("fabric", "pytorch"):  # it would say which precision was asked for, by whichever it read last
+        logging.getLogger(f"lightning.{part_of_it}").setLevel(logging.WARNING)
     kind, _, number = device.partition(":")
     devices = [int(number)] if number.isdecimal() and world == 1 else local
     try:
