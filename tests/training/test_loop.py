@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -451,8 +451,12 @@ def test_closed_folders(photographs: Path, whole: Path, tmp_path: Path, monkeypa
         with pytest.raises(SixteenfoldError, match=f"{closed.name}: cannot be read and written; change its perm"):
             train(BOTH, hr=[photographs], val=photographs, out=whole, resume=True, device="cpu")
 
-    def refused(folder: Path) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+    scandir = os.scandir
+
+    def refused(folder: Path) -> Iterator[os.DirEntry[str]]:
+        if Path(folder) == photographs:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(SixteenfoldError, match=r"cannot be listed \(Permission denied\); change its permissions"):

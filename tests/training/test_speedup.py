@@ -30,6 +30,7 @@ def losses(fabric: Fabric, generator: Generator, critic: UNetDiscriminator) -> l
 
 # What dynamo looks at in tracing, PyTorch warns of; with warnings as errors dynamo would stop.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_networks_learn_the_same() -> None:
     """By the tracing of torch.compile alone: its C++ takes half a minute to build and changes only rounding."""
     fabric = Fabric(accelerator="cpu", devices=1)
