@@ -26,13 +26,14 @@ from torch import Tensor
 from results import find_model, gallery, make_photos, make_results, measured
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.whole import write_whole
+from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks import zoo
 from sixteenfold.training.config import PRESETS, TrainConfig, from_json
 from sixteenfold.training.data import sample_batch, smallest_side
 from sixteenfold.training.index import make_index
 from sixteenfold.training.loop import train
-from sixteenfold.training.losses import VGGFeatures, lpips_loss, pixel_loss, vgg_loss
+from sixteenfold.training.losses import VGGFeatures, dists_loss, lpips_loss, pixel_loss, vgg_loss
 from sixteenfold.training.phases import AdversarialPhase, DataConfig
 from sixteenfold.training.photographs import decode
 from sixteenfold.upscaling.consistency import project
@@ -149,11 +150,12 @@ def norms(hr: Sequence[Path]) -> None:
     batch = sample_batch(pictures, LPIPS_UNET.patch, seed=0, step=0, indices=range(8), whole=True)
     with torch.no_grad():
         sr = project(zoo.load(START)(batch.lr), batch.lr)
-    lpips, vgg = LPIPS(), VGGFeatures()
+    lpips, vgg, dists = LPIPS(), VGGFeatures(), DISTS()
     losses: dict[str, Callable[[Tensor], Tensor]] = {
         "pixel (L1)": lambda sr: pixel_loss(sr, batch.hr, "l1"),
         "lpips": lambda sr: lpips_loss(sr, batch.hr, lpips),
         "vgg": lambda sr: vgg_loss(sr, batch.hr, vgg),
+        "dists": lambda sr: dists_loss(sr, batch.hr, dists),
     }
     for name, loss in losses.items():
         at = sr.clone().requires_grad_(True)
@@ -166,6 +168,7 @@ def norms(hr: Sequence[Path]) -> None:
 def _other(phase: AdversarialPhase, data: DataConfig) -> list[str]:
     """What the table's columns do not say of an arm."""
     said = {
+        f"DISTS {phase.dists:g}": phase.dists > 0,
         f"LPIPS at sizes of {phase.lpips_scales}": len(phase.lpips_scales) > 1,
         f"LPIPS in {phase.lpips_views} views, turned": phase.lpips_turned,
         f"discriminator of {phase.discriminator}": phase.discriminator != MATCHING.discriminator,

@@ -55,6 +55,8 @@ class AppleGPU(TorchFunctionMode):
         given, made = (
             [part for part in tree_leaves(parts) if isinstance(part, Tensor)] for parts in ((args, kwargs), result)
         )
+        if func is Tensor.to:  # its other argument only names a type
+            given = given[:1]
         double = any(part.dtype == torch.float64 for part in given)
         if func is Tensor.cpu or double or all(id(part) in self._on_cpu for part in given):
             self._on_cpu |= {id(part): part for part in made}

@@ -815,7 +815,7 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
             lost.append(1)
             signal.raise_signal(asking)
 
-    def end(*_: object, **__: object) -> tuple[str, ...]:
+    def end(*given: object, **named: object) -> tuple[str, ...]:
         assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
         for ignoring in ([Ignoring()] for _ in range(2)):
             ignoring.clear()

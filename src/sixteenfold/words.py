@@ -35,7 +35,7 @@ PLAIN_WORDS = (
 
 
 def _count(word: str) -> int:
-    if not word.isdecimal():
+    if not word.isdecimal() or int(word) == 0:
         raise ValueError(f"{word!r} is not a whole number above 0")
     return int(word)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -80,6 +81,29 @@ def test_what_goes_wrong_in_a_thread_is_raised(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(MemoryError):
         write(tmp_path / "a.tif", np.zeros((600, 600, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("started", [0, 1, 2])
+def test_where_no_more_threads_start_the_file_is_the_same(
+    started: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from Python 3.12 on when the program ends, and wherever a system allows so many and no more."""
+    pixels = np.random.default_rng(2).integers(0, 256, (300, 520, 3), np.uint8)
+    write(tmp_path / "with.tif", pixels)
+    start, begun = threading.Thread.start, list[threading.Thread]()
+
+    def refused(thread: threading.Thread) -> None:
+        if len(begun) == started:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(tiff, "_cores", lambda: 3)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    write(tmp_path / "without.tif", pixels)
+    monkeypatch.undo()
+    assert len(begun) == started
+    assert (tmp_path / "with.tif").read_bytes() == (tmp_path / "without.tif").read_bytes()
 
 
 ENDING = """

@@ -65,6 +65,18 @@ def test_only_a_loss_goes_by_tf32(precisions_of: Callable[[nn.Module], list[str]
     assert seen == ["ieee", "tf32", "tf32"]
 
 
+def test_under_autocast_features_alone_are_rounded() -> None:
+    """Of near pictures, whose distance is less than a step of bfloat16 beside the similarity of 1."""
+    _, hr = pair(64, 64, count=1)
+    sr = (hr + 0.01 * torch.randn(hr.shape, generator=torch.Generator().manual_seed(4))).requires_grad_()
+    measure = DISTS()
+    exact = measure(sr, hr).item()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = measure(sr, hr)
+    assert mixed.item() == pytest.approx(exact, rel=0.2)
+    assert mixed.bfloat16().float().item() != mixed.item() and (1 - mixed).bfloat16().float().item() != 1 - mixed.item()
+
+
 def test_equal_pictures_and_a_small_one() -> None:
     _, hr = pair(32, 32)
     measure = DISTS()

@@ -130,7 +130,8 @@ def test_views_that_no_loss_sees_or_no_machine_bears() -> None:
             AdversarialPhase(lpips_views=views)
     with pytest.raises(SixteenfoldError, match=r"vgg_patch .* give adversarial\.vgg or .* one, or leave vgg_patch out"):
         AdversarialPhase(vgg_patch=64)
-    assert AdversarialPhase(vgg_patch=64, dists=1.0).vgg_patch == AdversarialPhase(vgg_patch=64, vgg=1.0).vgg_patch
+    for phase in (AdversarialPhase(vgg_patch=64, dists=1.0), AdversarialPhase(vgg_patch=64, vgg=1.0)):
+        assert phase.vgg_patch == 64
 
 
 @pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.05), (0.0,), (float("nan"),), (float("inf"),)])

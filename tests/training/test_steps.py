@@ -140,7 +140,7 @@ def test_vgg_is_shown_its_view_in_the_runs_precision() -> None:
     assert "lpips" not in losses
 
 
-def test_dists_is_shown_the_view_of_vgg_and_summed_up_in_fp32() -> None:
+def test_dists_is_shown_the_view_of_vgg() -> None:
     mixed, data, view = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), batch(), View(3, 14, 32)
     phase = dataclasses.replace(PHASE, lpips=0.0, dists=1.0)
     judges = Judges.of(phase, torch.device("cpu"))
@@ -151,7 +151,6 @@ def test_dists_is_shown_the_view_of_vgg_and_summed_up_in_fp32() -> None:
         sr = generator.module(data.lr).float()
     expected = dists(show(sr, view), show(data.hr, view)).mean().item()
     losses = adversarial_step(mixed, generator, discriminator, judges, [data], phase, None, Views(vgg=view))
-    assert losses["dists"].dtype == torch.float32
     # Of features in bf16; elsewhere in the crop, or of the other terms, it is another number.
     assert losses["dists"].item() == pytest.approx(expected, rel=5e-3)
     assert dists(sr, data.hr).mean().item() != pytest.approx(expected, rel=2e-2)

@@ -62,13 +62,13 @@ def save(
 
 @contextmanager
 def _started(threads: int) -> Generator[ThreadPool | None]:
-    """So many threads; None where Python starts none, as from 3.12 on once the program is on its way out.
+    """So many threads; None where Python does not start them all, as from 3.12 on once the program is on its way out.
 
     Not an executor, which takes no work then in any Python: the last picture's file may still be under way.
     """
     try:
         pool = ThreadPool(threads)
-    except RuntimeError:
+    except (RuntimeError, AttributeError):  # the latter of those it did start, which it cannot end
         pool = None
     with pool or nullcontext():
         yield pool

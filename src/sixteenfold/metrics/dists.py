@@ -57,7 +57,8 @@ class DISTS(nn.Module):
         """(N, 3, H, W) twice, uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
         It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
-        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32.
+        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32. With
+        gradients they are taken whole.
         Raises SixteenfoldError when the shapes differ, a side is below 16 or, without gradients, the numbers are of
         another scale.
         """
@@ -74,14 +75,6 @@ class DISTS(nn.Module):
         """RGB in [0, 1] -> what the backbone was trained on."""
         return (image - self.mean) / self.std
 
-    def similarity(self, stage: int, moments: Moments) -> Tensor:
-        """A stage's share of the similarity, which is 1 in all for equal pictures: (N,)."""
-        x, y, spread, joint = moments
-        texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
-        structure = (2 * joint + STABILISER) / (spread + STABILISER)
-        weights = [part[stage].to(x) for part in (self.texture, self.structure)]
-        return texture @ weights[0] + structure @ weights[1]
-
     def _whole(self, maps: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         """(N,) of whole maps, with gradient, all where the pictures are: a training step waits for no number."""
         similar: list[Tensor] = []
@@ -91,7 +84,8 @@ class DISTS(nn.Module):
             x, y = (one.mean(dim=(2, 3), keepdim=True) for one in (first, second))
             a, b = first - x, second - y
             spread, joint = (product.mean(dim=(2, 3)) for product in (a.square() + b.square(), a * b))
-            similar.append(self.similarity(stage, (x.flatten(1), y.flatten(1), spread, joint)))
+            moments = x.flatten(1), y.flatten(1), spread, joint
+            similar.append(similarity(moments, self.texture[stage], self.structure[stage]))
         return 1 - torch.stack(similar).sum(dim=0)
 
     @true_fp32()
@@ -106,6 +100,21 @@ class DISTS(nn.Module):
                 features = stream.push(features, last=last)
                 if features is not None:
                     sums.add(stage, features[:count], features[count:])
+
+
+def similarity(moments: Moments, alpha: Tensor, beta: Tensor) -> Tensor:
+    """A stage's share, (N,), of the similarity, which is 1 in all for equal pictures.
+
+    Args:
+        moments: Of its maps, with C channels.
+        alpha: (C,), weights of the channels' texture.
+        beta: (C,), weights of their structure.
+    """
+    x, y, spread, joint = moments
+    texture = (2 * x * y + STABILISER) / (x.square() + y.square() + STABILISER)
+    structure = (2 * joint + STABILISER) / (spread + STABILISER)
+    # Not `@`, which autocast would do in half precision.
+    return (texture * alpha + structure * beta).sum(dim=1)
 
 
 class DISTSSums:
@@ -131,5 +140,7 @@ class DISTSSums:
         for stage, total in enumerate(self._sums):
             x, y, xx, yy, xy = total.result() / self._sizes[stage]
             spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
-            similar.append(self._dists.similarity(stage, (x, y, spread, xy - x * y)))
+            # To the CPU first: an Apple GPU has no float64.
+            alpha, beta = (part[stage].cpu().double() for part in (self._dists.texture, self._dists.structure))
+            similar.append(similarity((x, y, spread, xy - x * y), alpha, beta))
         return 1 - torch.stack(similar).sum(dim=0)

@@ -108,7 +108,7 @@ def dists_loss(sr: Tensor, hr: Tensor, dists: DISTS) -> Tensor:
 
     Args:
         sr: Result, (N, 3, H, W) RGB in [0, 1]; sides of at least 16 pixels.
-        hr: Original, the same shape.
+        hr: Original, the same shape; a gradient goes into it too if it asks for one.
         dists: The metric, on their device.
 
     Returns:

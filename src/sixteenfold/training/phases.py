@@ -127,7 +127,7 @@ class AdversarialPhase(Phase):
     vgg: float = 0.0
     """Weight of the VGG perceptual loss."""
     dists: float = 0.0
-    """Weight of DISTS, by the features of VGG."""
+    """Weight of DISTS, by the features of VGG: beside LPIPS of 1, 0.5 is much (docs/training-log.md, d1)."""
     vgg_patch: int | None = None
     """VGG and DISTS see a square of so many pixels a side, at another place of the crop in each step; None shows them
     all. VGG costs more than twenty times as much as AlexNet."""
