@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ import torch
 
 from sixteenfold import __version__, cli
 from sixteenfold.cli import main
+from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
@@ -772,24 +773,44 @@ def asking(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
 ends_like_ctrl_c = pytest.mark.parametrize("asking", ASKING, indirect=True)
 
 
+def about_to_work(
+    verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch, instead: Callable[..., object]
+) -> list[str]:
+    """A command whose verb's work is something else."""
+    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", instead)
+    monkeypatch.setattr("sixteenfold.training.loop.make_index", instead)
+    photo, result = str(write(folder / "photo.png", 2, 2)), str(folder / "result")
+    return {
+        "downscale": ["downscale", photo, "-o", result + ".png"],
+        "train": ["train", "smoke", "--hr", photo, "--out", result, "--device", "cpu"],
+    }[verb]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
+@pytest.mark.parametrize("verb", ["downscale", "train"])
 @ends_like_ctrl_c
 def test_a_signal_that_asks_to_end_is_an_interrupt(
-    asking: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    verb: str,
+    asking: signal.Signals,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def end(source: Path, target: Path) -> tuple[str, ...]:
+    """Of `train`, before its first step."""
+
+    def end(*given: object, **named: object) -> tuple[str, ...]:
         assert signal.getsignal(asking) is not signal.SIG_DFL  # it would end the tests
         signal.raise_signal(asking)
-        return ()
+        raise SixteenfoldError("not heeded")
 
-    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
-    words = ["downscale", str(write(tmp_path / "photo.png", 2, 2)), "-o", str(tmp_path / "result.png")]
+    words = about_to_work(verb, tmp_path, monkeypatch, end)
     assert main(words) == 128 + asking
     assert capsys.readouterr().err == "sixteenfold: interrupted\n"
     assert signal.getsignal(asking) is signal.SIG_DFL
     # As under nohup.
     signal.signal(asking, signal.SIG_IGN)
-    assert main(words) == 0
+    assert main(words) == 2
+    assert capsys.readouterr().err == "sixteenfold: not heeded\n"
     assert signal.getsignal(asking) is signal.SIG_IGN
 
 
@@ -823,13 +844,7 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
             time.sleep(0.05)
         return ()
 
-    monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", end)
-    monkeypatch.setattr("sixteenfold.training.loop.make_index", end)
-    photo, result = str(write(tmp_path / "photo.png", 2, 2)), str(tmp_path / "result")
-    words = {
-        "downscale": ["downscale", photo, "-o", result + ".png"],
-        "train": ["train", "smoke", "--hr", photo, "--out", result, "--device", "cpu"],
-    }[verb]
+    words = about_to_work(verb, tmp_path, monkeypatch, end)
     hook = sys.unraisablehook
     assert main(words) == 128 + asking
     assert lost == [1, 1]

@@ -366,8 +366,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
-        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that; of `train`, which heeds
-        them in its own way, 130.
+        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that; 130 too of `train`,
+        once it has begun, as they all end it between two steps and it saves.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     replace_closed_streams()
@@ -407,11 +407,12 @@ def _run(words: Sequence[str]) -> int:
         return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
-    with no_interrupt_lost():
-        if isinstance(command, Train):  # it hears signals itself, as they are to end it between two steps
+    if isinstance(command, Train) and os.environ.get("WORLD_SIZE", "1") != "1":
+        # One of several that waits for the others hears nothing: what is to end it has to do so itself.
+        with no_interrupt_lost():
             return command.run(changes)
-        with heard_as_interrupts():
-            return command.run()
+    with no_interrupt_lost(), heard_as_interrupts():
+        return command.run(changes) if isinstance(command, Train) else command.run()
 
 
 def _preset(name: str) -> "TrainConfig":
