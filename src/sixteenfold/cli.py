@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from io import TextIOWrapper
@@ -407,11 +407,9 @@ def _run(words: Sequence[str]) -> int:
         return _explain_recipe(words[1])
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
     command: Verb = parse(Verb, words, DESCRIPTION)
-    if isinstance(command, Train) and os.environ.get("WORLD_SIZE", "1") != "1":
-        # One of several that waits for the others hears nothing: what is to end it has to do so itself.
-        with no_interrupt_lost():
-            return command.run(changes)
-    with no_interrupt_lost(), heard_as_interrupts():
+    # One of several processes that waits for the others hears nothing: what is to end it has to do so itself.
+    deaf = isinstance(command, Train) and os.environ.get("WORLD_SIZE", "1") != "1"
+    with no_interrupt_lost(), nullcontext() if deaf else heard_as_interrupts():
         return command.run(changes) if isinstance(command, Train) else command.run()
 
 

@@ -26,6 +26,11 @@ class Asked(KeyboardInterrupt):
         self.status = 128 + number
 
 
+def hears() -> bool:
+    """Whether this is the main thread, the one in which handlers can be set and are called."""
+    return threading.current_thread() is threading.main_thread()
+
+
 @contextmanager
 def heard_as_interrupts() -> Generator[None]:
     """Within the block these signals raise `Asked` in the main thread, as Ctrl-C raises KeyboardInterrupt.
@@ -39,7 +44,7 @@ def heard_as_interrupts() -> Generator[None]:
         heard.append(number)
         raise Asked(number)
 
-    if threading.current_thread() is not threading.main_thread():
+    if not hears():
         yield
         return
     numbers = [number for number in ASKING if signal.getsignal(number) is signal.SIG_DFL]
@@ -61,8 +66,12 @@ def heard_as_interrupts() -> Generator[None]:
 def no_interrupt_lost() -> Generator[None]:
     """Within the block an interrupt that Python has to ignore where it is raised, as in a callback, comes again.
 
-    libvips tells its log to Python, so that the first line of Python after one of its calls is often in a callback.
+    libvips tells its log to Python, so that the first line of Python after one of its calls is often in a callback. In
+    another thread than the main one, where none is raised, nothing changes.
     """
+    if not hears():
+        yield
+        return
     before, sys.unraisablehook = sys.unraisablehook, _again_or(sys.unraisablehook)
     try:
         yield

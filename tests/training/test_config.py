@@ -128,7 +128,8 @@ def test_views_that_no_loss_sees_or_no_machine_bears() -> None:
     for views in (0, 65):
         with pytest.raises(SixteenfoldError, match=f"lpips_views must lie between 1 and 64, not {views}"):
             AdversarialPhase(lpips_views=views)
-    with pytest.raises(SixteenfoldError, match=r"vgg_patch .* give adversarial\.vgg or .* one, or leave vgg_patch out"):
+    hint = r"vgg_patch .* give adversarial\.vgg or adversarial\.dists one, or leave vgg_patch out"
+    with pytest.raises(SixteenfoldError, match=hint):
         AdversarialPhase(vgg_patch=64)
     for phase in (AdversarialPhase(vgg_patch=64, dists=1.0), AdversarialPhase(vgg_patch=64, vgg=1.0)):
         assert phase.vgg_patch == 64

@@ -14,7 +14,7 @@ import torch
 from lightning.fabric import Fabric
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.signals import ASKING
+from sixteenfold.signals import ASKING, hears
 from sixteenfold.streams import lead_nowhere
 from sixteenfold.training.phases import Phase
 
@@ -106,7 +106,7 @@ def stop_requested(fabric: Fabric) -> Generator[threading.Event]:
     To one of several `torchrun` passes the user's first on, so that it may come twice.
     """
     stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if not hears():
         yield stopped
         return
     heeded = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]
