@@ -13,6 +13,8 @@ MOST_STEPS = 10_000_000
 """More is a slip of the hand, and those of two phases would not fit into a checkpoint's name."""
 MOST_CROPS = 65_536
 """In a step: more is a slip of the hand, and fills the memory before it is told."""
+GENERATOR_LOSSES = ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_matching")
+"""Of the adversarial phase; each has its weight there under the same name."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -140,10 +142,11 @@ class AdversarialPhase(Phase):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        weights = (self.pixel, self.lpips, self.adversarial, self.feature_matching, self.vgg, self.dists, self.cutmix)
-        sound = all(0 <= weight < math.inf for weight in weights)
-        require(sound, "weights of losses must not be negative, nor infinite or nan")
-        require(sum(weights[:-1]) > 0, "some weight of the generator's losses must be positive")
+        for name in (*GENERATOR_LOSSES, "cutmix"):
+            weight = getattr(self, name)
+            require(0 <= weight < math.inf, f"adversarial.{name} must be 0 or more, and finite, not {weight}")
+        weighted = any(getattr(self, name) > 0 for name in GENERATOR_LOSSES)
+        require(weighted, "some weight of the generator's losses must be positive")
         rate = self.discriminator_learning_rate
         require(0 < rate < math.inf, "discriminator_learning_rate must be positive and finite")
         betas = self.discriminator_betas or ()
@@ -177,13 +180,13 @@ class AdversarialPhase(Phase):
             f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
         )
         require(
-            self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch,
-            f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
-        )
-        require(
             self.vgg_patch is None or self.vgg > 0 or self.dists > 0,
             "vgg_patch is of VGG and DISTS, which have no weight; give adversarial.vgg or adversarial.dists one, or "
             "leave vgg_patch out",
+        )
+        require(
+            self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch,
+            f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
         )
         require(
             1 <= self.lpips_views <= MOST_VIEWS,

@@ -30,7 +30,7 @@ from sixteenfold.training.losses import (
     pixel_loss,
     vgg_loss,
 )
-from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
+from sixteenfold.training.phases import GENERATOR_LOSSES, AdversarialPhase, Phase, PixelPhase
 from sixteenfold.training.views import EVERYTHING, Views, show
 from sixteenfold.upscaling.consistency import project
 
@@ -286,7 +286,7 @@ def _together(
 
 def _weights(phase: AdversarialPhase) -> dict[str, float]:
     """Weight of each term in the sum of its network."""
-    own = {name: getattr(phase, name) for name in ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_matching")}
+    own = {name: getattr(phase, name) for name in GENERATOR_LOSSES}
     return own | {"raw": RAW_WEIGHT, "discriminator": 1.0, "consistency": phase.cutmix}
 
 
