@@ -9,7 +9,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import CUDNN
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import engine as engine_module
-from sixteenfold.upscaling.engine import Engine, make_engine
+from sixteenfold.upscaling.engine import Engine, choose_device, make_engine
 
 
 def generator(features=8, growth=4, blocks=(1, 1)) -> Generator:
@@ -131,6 +131,12 @@ def test_not_a_number_is_not_hidden():
     assert upscale(make_engine(network, "cpu", "fp32"), lr).isnan().any()
 
 
+def test_a_device_is_known_by_the_name_that_its_tensors_give_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps:0") == torch.device("mps", 0)
+    assert choose_device("cpu:0").type == "cpu"
+
+
 def test_description_is_one_line_with_device_and_precision():
     for precision in ("auto", "fp32", "bf16"):
         engine = make_engine(generator(), "cpu", precision)
@@ -167,7 +173,8 @@ def test_auto_on_a_cpu_follows_what_the_cpu_has(monkeypatch, amx, bf16, winograd
         ("cpu", "int8", "int8"),
         ("gpu", "auto", "device gpu"),
         ("cuda:x", "auto", "device cuda:x"),
-        ("cpu:1", "auto", "device cpu:1"),
+        ("cpu:1", "auto", "device cpu:1: PyTorch finds no such device"),
+        ("cpu:", "auto", "device cpu:: not known"),
         ("cuda:99", "auto", "device cuda:99"),
     ],
 )

@@ -128,7 +128,7 @@ def check_precision(precision: str) -> None:
 
 
 def choose_device(device: str) -> torch.device:
-    """The device that a word means.
+    """The device that a word means, or that a tensor says it is on ("mps:0").
 
     Raises:
         SixteenfoldError: If the word is not a device, or the device is not there.
@@ -137,13 +137,13 @@ def choose_device(device: str) -> torch.device:
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not index.isdecimal()) or (index and kind != "cuda"):
+    kind, colon, index = device.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdecimal()):
         raise SixteenfoldError(f"device {device}: not known; choose auto, cpu, cuda, cuda:N or mps")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(index or 0) >= there:
         raise SixteenfoldError(f"device {device}: PyTorch finds no such device here; use --device auto or cpu")
-    return torch.device(device)
+    return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
 def _cpu_engine(generator: Generator, device: torch.device, precision: str) -> Engine:
