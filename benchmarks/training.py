@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -89,22 +90,20 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         write_photographs(Path(folder))
         index = make_index([Path(folder)], smallest_side(phase.patch))
         kept = Kept(index.entries, fabric.device)
-        window = open_photographs(index, DataConfig(memory=1e-9, window=4), 0, fabric.device)
+        window = open_photographs(index, DataConfig(memory=1e-9), 0, fabric.device)
+        crops = partial(sample_batch, patch=phase.patch, seed=0, whole=phase.projected)
 
         def ours_batch(step: int) -> Batch:
-            drawn = sample_batch(kept.at(0), phase.patch, seed=0, step=step, indices=range(batch))
-            return drawn.to(fabric.device)
+            return crops(kept.at(0), step=step, indices=range(batch)).to(fabric.device)
 
         def plain_batch(step: int) -> Batch:
-            crops = [
-                sample_batch([decode(index.entries[(step + i) % 4])], phase.patch, seed=0, step=step, indices=range(1))
-                for i in range(batch)
-            ]
-            lr, hr = (torch.cat([getattr(crop, name) for crop in crops]) for name in ("lr", "hr"))
+            decoded = (decode(index.entries[(step + i) % 4]) for i in range(batch))
+            pairs = [crops([picture], step=step, indices=range(1)) for picture in decoded]
+            lr, hr = (torch.cat([getattr(pair, name) for pair in pairs]) for name in ("lr", "hr"))
             return Batch(lr.to(fabric.device), hr.to(fabric.device))
 
         def window_batch(step: int) -> Batch:
-            return sample_batch(window.at(step * batch), phase.patch, seed=0, step=step, indices=range(batch))
+            return crops(window.at(step * batch), step=step, indices=range(batch))
 
         ours, plain = (
             our_step(config, replace(phase, batch=batch), fabric, options.compile, options.graph),
@@ -229,7 +228,10 @@ def our_step(
 
 
 def straightforward_step(config: TrainConfig, phase: Phase, device: torch.device) -> Callable[[Batch], object]:
-    """The same losses in a loop as it is usually written."""
+    """The recipe's terms in a loop as it is usually written.
+
+    Not those that cost ours extra, the projection and the raw term; features are compared by their squares.
+    """
     generator = config.generator.build().to(device)
     optimizer = torch.optim.Adam(generator.parameters(), phase.learning_rate)
 

@@ -44,6 +44,16 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     return pixels
 
 
+def to_8_bit_rgb(pixels: np.ndarray) -> Tensor:
+    """(H, W, C) uint8, uint16 or float32 in 0..1 -> (3, H, W) uint8, grey as three equal channels.
+
+    Deeper values are rounded to the nearest, halves up; 8-bit ones take no other memory than the result's.
+    """
+    if pixels.dtype != np.uint8:
+        pixels = to_pixels(to_tensor(pixels), np.uint8)
+    return torch.from_numpy(pixels).permute(2, 0, 1).expand(3, -1, -1).contiguous()
+
+
 def luma(image: Tensor) -> Tensor:
     """BT.601 luma as MATLAB's rgb2ycbcr: (N, 3, H, W) in [0, 1] -> (N, 1, H, W) in [16, 235]/255.
 

@@ -17,10 +17,10 @@ GENERATOR_LOSSES = ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_ma
 """Of the adversarial phase; each has its weight there under the same name."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise a SixteenfoldError with the message unless the condition holds."""
+def require(condition: bool, message: str, where: str = "training configuration") -> None:
+    """Raise a SixteenfoldError with the message, and where it is about, unless the condition holds."""
     if not condition:
-        raise SixteenfoldError(f"training configuration: {message}")
+        raise SixteenfoldError(f"{where}: {message}")
 
 
 def check_steps(steps: int) -> None:
@@ -215,7 +215,7 @@ class DataConfig:
     """Decoded photographs that each process keeps in memory, in 10^9 bytes (three a pixel). A larger set is read window
     by window."""
     window: int = 64
-    """Photographs that crops are drawn from at a time when the set is larger than memory."""
+    """Photographs that crops are drawn from at a time when the set is larger than memory; fewer if these do not fit."""
     crops: int = 16
     """Crops for each decoded photograph of such a set, on average."""
     detail: float = 0.0

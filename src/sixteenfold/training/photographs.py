@@ -6,19 +6,20 @@ that a resumed run sees the same.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError, first_few
-from sixteenfold.imaging.color import to_tensor
+from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.read import read
 from sixteenfold.training.index import Entry, Index
 from sixteenfold.training.phases import DataConfig
 
 AHEAD = 8
-"""Photographs of the window that are being decoded before their turn."""
+"""Most photographs that are decoded before the window reaches them."""
 
 
 class Photographs(Protocol):
@@ -59,14 +60,15 @@ class Window:
     Args:
         entries: The set.
         size: Photographs open at a time.
+        ahead: Photographs decoded before their turn.
         crops: Crops after which the window moves on by one photograph.
         seed: Chooses the order.
     """
 
-    def __init__(self, entries: Sequence[Entry], size: int, crops: int, seed: int) -> None:
+    def __init__(self, entries: Sequence[Entry], size: int, ahead: int, crops: int, seed: int) -> None:
         self.skipped: list[str] = []
         self._entries = entries
-        self._size, self._crops, self._seed = size, crops, seed
+        self._size, self._ahead, self._crops, self._seed = size, ahead, crops, seed
         self._order: dict[int, Tensor] = {}
         self._decoded: dict[int, Future[Tensor]] = {}
         self._pool = ThreadPoolExecutor(2)
@@ -78,7 +80,7 @@ class Window:
             SixteenfoldError: If none of the window's photographs can be decoded.
         """
         first = crops // self._crops
-        for place in range(first, first + self._size + AHEAD):
+        for place in range(first, first + self._size + self._ahead):
             if place not in self._decoded:
                 self._decoded[place] = self._pool.submit(decode, self._entry(place))
         for place in [place for place in self._decoded if place < first]:
@@ -107,12 +109,20 @@ class Window:
 
 
 def open_photographs(index: Index, config: DataConfig, seed: int, device: torch.device) -> Photographs:
-    """The set in memory if it fits (on the device if it fits there four times), else a window over it."""
+    """The set in memory if it fits (on the device if it fits there four times), else a window of what does."""
     size = sum(entry.size for entry in index.entries)
     if size > config.memory * 1e9:
-        return Window(index.entries, config.window, config.crops, seed)
+        fit = _how_many_fit(index.entries, config.memory * 1e9)
+        ahead = min(AHEAD, fit // 2)
+        return Window(index.entries, min(config.window, fit - ahead), ahead, config.crops, seed)
     fits = device.type == "cuda" and 4 * size < torch.cuda.mem_get_info(device)[0]
     return Kept(index.entries, device if fits else torch.device("cpu"))
+
+
+def _how_many_fit(entries: Iterable[Entry], memory: float) -> int:
+    """How many photographs can be held in so many bytes, be they the largest; 2 at least, as one is decoded ahead."""
+    total = accumulate(sorted((entry.size for entry in entries), reverse=True))
+    return max(2, sum(size <= memory for size in total))
 
 
 def check_decodable(entries: Iterable[Entry]) -> None:
@@ -137,7 +147,7 @@ def decode(entry: Entry) -> Tensor:
     Raises:
         SixteenfoldError: If it cannot be read, or has another size than when it was measured.
     """
-    pixels = to_tensor(read(entry.path).pixels)[0]
-    if sorted(pixels.shape[-2:]) != sorted((entry.height, entry.width)):
+    picture = to_8_bit_rgb(read(entry.path).pixels)
+    if sorted(picture.shape[-2:]) != sorted((entry.height, entry.width)):
         raise SixteenfoldError(f"{entry.path}: not the picture that was there when the run began")
-    return (pixels.expand(3, -1, -1) * 255).round().to(torch.uint8)
+    return picture
