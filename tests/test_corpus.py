@@ -16,8 +16,8 @@ import torch
 from PIL import Image as Pillow
 
 from sixteenfold.imaging.read import read
-from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import save
 
 COUNT = 300
 # The command line, but for two things. Sane is less: a flipped bit often makes a picture large, and here the refusal is
@@ -174,7 +174,7 @@ def make_corpus(folder: Path) -> int:
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    zoo.save(Generator(features=2, growth=1, blocks=(1, 1)), path, {})
+    save(Generator(features=2, growth=1, blocks=(1, 1)), path, {})
     return str(path)
 
 

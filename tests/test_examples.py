@@ -10,8 +10,8 @@ import torch
 
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.write import BandWriter
-from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import save
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PHOTOS = sorted((EXAMPLES / "photos").glob("*.png"))
@@ -20,7 +20,7 @@ PHOTOS = sorted((EXAMPLES / "photos").glob("*.png"))
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    zoo.save(Generator(features=8, growth=4, blocks=(1, 1)), tmp_path / "tiny.safetensors", {})
+    save(Generator(features=8, growth=4, blocks=(1, 1)), tmp_path / "tiny.safetensors", {})
     return tmp_path / "tiny.safetensors"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from sixteenfold.networks import zoo
-from sixteenfold.networks.state import shape_of
+from sixteenfold.networks.state import save, shape_of
 
 
 def main(target: Path, weights: list[float], files: list[Path]) -> None:
@@ -24,7 +24,7 @@ def main(target: Path, weights: list[float], files: list[Path]) -> None:
         for same in parameters:
             total = sum(weight * one.double() for weight, one in zip(weights, same, strict=True)) / sum(weights)
             same[0].copy_(torch.as_tensor(total))
-    zoo.save(mean, target, {})
+    save(mean, target, {})
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ from pathlib import Path
 import torch
 
 from sixteenfold.networks import zoo
-from sixteenfold.networks.state import digest, shape_of
+from sixteenfold.networks.state import digest, save, shape_of
 
 
 def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
     target = zoo.MODELS / f"{name}.safetensors"
     zoo.MODELS.mkdir(exist_ok=True)
     generator = zoo.load(weights)
-    zoo.save(generator, target, {}, torch.float16)
+    save(generator, target, {}, torch.float16)
     card = {
         "name": name,
         **json.loads(words.read_text(encoding="utf-8")),

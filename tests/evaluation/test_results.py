@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sixteenfold.networks import zoo
+from sixteenfold.networks import state
 from sixteenfold.networks.generator import Generator
 
 from .conftest import Save, picture
@@ -19,7 +19,7 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
 ) -> None:
     for seed, name in enumerate(("one", "two")):
         torch.manual_seed(seed)
-        zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
+        state.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
     save("held-out/secret.png", picture(0, 1008, 1024))
     save("held-out/small.png", picture(1, 70, 80))
     save("photos/to show.png", picture(2, 70, 80))
@@ -54,7 +54,7 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     assert len(made) == 6
     # Again: nothing is enlarged anew but what a changed model had made.
     torch.manual_seed(9)
-    zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / "two.safetensors", {})
+    state.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / "two.safetensors", {})
     times = {file: file.stat().st_mtime_ns for file in made}
     assert run() != text
     assert {file: file.stat().st_mtime_ns for file in made} == times

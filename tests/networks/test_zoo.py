@@ -40,7 +40,7 @@ def shelf(tmp_path: Path, tiny: Generator, monkeypatch: pytest.MonkeyPatch) -> P
     folder = tmp_path / "models"
     folder.mkdir()
     for name in ("compact", "another", "fidelity"):
-        zoo.save(tiny, folder / f"{name}.safetensors", {})
+        save(tiny, folder / f"{name}.safetensors", {})
     (folder / "compact.json").write_text(json.dumps(CARD))
     monkeypatch.setattr(zoo, "MODELS", folder)
     return folder
@@ -106,14 +106,14 @@ def test_weights_that_are_not_their_cards_are_refused(shelf: Path, tiny: Generat
     zoo.load("compact")
     with torch.no_grad():
         tiny.up2.weight[0, 0, 0, 0] += 1e-3
-    zoo.save(tiny, shelf / "compact.safetensors", {})
+    save(tiny, shelf / "compact.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"compact\.safetensors: damaged, .* install sixteenfold again"):
         zoo.load("compact")
     zoo.load(shelf / "compact.safetensors")  # a file by its path is anyone's
 
 
 def test_half_precision_storage(tmp_path: Path, tiny: Generator) -> None:
-    zoo.save(tiny, tmp_path / "half.safetensors", {"steps": "7"}, torch.float16)
+    save(tiny, tmp_path / "half.safetensors", {"steps": "7"}, torch.float16)
     with safetensors.safe_open(tmp_path / "half.safetensors", "pt") as file:
         assert file.get_tensor("up1.weight").dtype == torch.float16
         assert file.metadata()["steps"] == "7"
@@ -122,10 +122,15 @@ def test_half_precision_storage(tmp_path: Path, tiny: Generator) -> None:
     assert torch.equal(found.up1.weight, tiny.up1.weight.half().float())
 
 
+def test_weights_of_any_type_have_a_digest(tiny: Generator) -> None:
+    half = digest(tiny.bfloat16())
+    assert len(half) == 64 and half != digest(tiny.float())
+
+
 def test_save_takes_any_memory_format(tmp_path: Path, tiny: Generator) -> None:
     expected = tiny.up1.weight.clone()
     tiny.up1.weight.data = expected.to(memory_format=torch.channels_last)
-    zoo.save(tiny, tmp_path / "a.safetensors", {})
+    save(tiny, tmp_path / "a.safetensors", {})
     assert torch.equal(zoo.load(tmp_path / "a.safetensors").up1.weight, expected)
 
 
@@ -150,17 +155,17 @@ def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.M
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(SixteenfoldError, match="No space left"):
-            zoo.save(tiny, target, {})
+            save(tiny, target, {})
     with pytest.raises(SixteenfoldError, match="cannot be written"):
-        zoo.save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
+        save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"cannot be written \(Not a directory\)"):
-        zoo.save(tiny, target / "a.safetensors", {})
+        save(tiny, target / "a.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"end the name in \.safetensors"):
-        zoo.save(tiny, tmp_path / "a.pth", {})
+        save(tiny, tmp_path / "a.pth", {})
     with torch.no_grad():
         tiny.up2.weight[0] = 1e5
     with pytest.raises(SixteenfoldError, match=r"'up2.weight' has values that are not finite in torch.float16"):
-        zoo.save(tiny, target, {}, torch.float16)
+        save(tiny, target, {}, torch.float16)
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
     assert target.read_bytes() == b"what was there"
 
@@ -175,7 +180,7 @@ def test_cards(shelf: Path) -> None:
 
 
 def pair_up(shelf: Path, partner: Generator) -> None:
-    zoo.save(partner, shelf / "fidelity.safetensors", {})
+    save(partner, shelf / "fidelity.safetensors", {})
     (shelf / "compact.json").write_text(json.dumps({**CARD, "fidelity_partner": "fidelity"}))
     (shelf / "fidelity.json").write_text(json.dumps({**CARD, "name": "fidelity"}))
     (shelf / "another.json").write_text(json.dumps({**CARD, "name": "another"}))
@@ -231,6 +236,7 @@ def test_a_smaller_partner_is_blended_in(shelf: Path, tiny: Generator) -> None:
     [
         ({"licenses": []}, "unknown key 'licenses', did you mean 'licences'"),
         ({"steps": None}, "not a card"),
+        ({"name": "another"}, "not a card .*of another model, 'another'"),
         ({"shape": {"features": [6]}}, "not a card"),
     ],
 )

@@ -13,8 +13,8 @@ import torch
 
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
-from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import save
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.progress import Advanced, Event
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -38,7 +38,7 @@ upscale_files([photo], target, lambda: Upscaler(model, device="cpu"), watch=watc
 
 def make_model(path: Path, seed: int) -> Path:
     torch.manual_seed(seed)
-    zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), path, {})
+    save(Generator(features=4, growth=4, blocks=(1, 1)), path, {})
     return path
 
 

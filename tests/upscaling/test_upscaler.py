@@ -64,7 +64,7 @@ def test_a_large_picture_takes_the_first_trunk_in_tiles(network: Generator, monk
 
 def test_a_wide_picture_has_lower_bands(network: Generator, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(enlargement, "BAND_BYTES", 16 * 16 * 40 * 3 * 4 * 10)
-    monkeypatch.setattr(enlargement, "MARGIN", 8)
+    monkeypatch.setattr(enlargement, "SECOND_MARGIN", 2)
     assert enlargement._tile_shape(20, 40, 3) == (10, 40)
     assert enlargement._tile_shape(20, 4000, 3)[0] == enlargement.LOWEST_BAND
     lr = picture(30, 40)

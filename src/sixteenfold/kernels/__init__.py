@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from sixteenfold.kernels.assembly import Machine
 
 
+PATCH = 4
+"""Side of the patches that the Winograd code makes; here, as to know it takes no llvmlite."""
+
+
 @cache
 def winograd_machine() -> "Machine | None":
     """The CPU as the Winograd code sees it; None if it lacks the vectors, or llvmlite is not installed."""

@@ -17,16 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sixteenfold.kernels import PATCH
 from sixteenfold.kernels.assembly import Compiled, Machine
-from sixteenfold.kernels.winograd import (
-    BLOCK,
-    PATCH,
-    Points,
-    Variant,
-    convolution,
-    expansion,
-    scratch_floats,
-)
+from sixteenfold.kernels.winograd import BLOCK, Points, Variant, convolution, expansion, scratch_floats
 
 
 class Planes:

@@ -21,10 +21,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sixteenfold.kernels import PATCH
 from sixteenfold.kernels.assembly import Code, Machine
 
 BLOCK = 24
-PATCH = 4
 
 ARGUMENTS = {
     "sources": "ptr",  # addresses of the input planes

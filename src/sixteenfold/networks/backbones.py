@@ -12,17 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sixteenfold.kernels import winograd_machine
+from sixteenfold.kernels import PATCH, winograd_machine
 
 if TYPE_CHECKING:
     from sixteenfold.kernels.planes import Layer
     from sixteenfold.kernels.strips import StripConvolver
 
 
-PATCH = 4
-"""Side of a patch that the compiled convolution makes at once."""
 PATCHES = 96
-"""Of them that are worth a call."""
+"""Patches of the compiled convolution that are worth a call."""
 
 
 class Backbone(nn.Module):

@@ -140,7 +140,7 @@ def digest(generator: Generator) -> str:
     """SHA-256 of a generator's weights, in hexadecimal: of their names and bytes, whatever file they came from."""
     found = hashlib.sha256()
     for name, tensor in sorted(generator.state_dict().items()):
-        found.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+        found.update(name.encode() + tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
 

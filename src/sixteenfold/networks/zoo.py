@@ -14,9 +14,9 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
-from sixteenfold.networks.state import GeneratorShape, build, digest, save, shape_of
+from sixteenfold.networks.state import GeneratorShape, build, digest, shape_of
 
-__all__ = ["Card", "blend", "card", "default", "load", "names", "save"]
+__all__ = ["Card", "blend", "card", "default", "load", "names"]
 
 MODELS = Path(__file__).parent.parent / "models"
 SUFFIX = ".safetensors"
@@ -134,7 +134,10 @@ def card(name: str) -> Card:
         raise _unknown(name)
     path = MODELS / f"{name}.json"
     try:
-        return _card(json.loads(path.read_text(encoding="utf-8")))
+        found = _card(json.loads(path.read_text(encoding="utf-8")))
+        if found.name != name:
+            raise ValueError(f"of another model, {found.name!r}")
+        return found
     except OSError as error:
         raise SixteenfoldError(f"{path}: cannot be read ({error.strerror}); install sixteenfold again") from None
     except (ValueError, TypeError, KeyError) as error:

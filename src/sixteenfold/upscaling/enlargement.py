@@ -9,11 +9,12 @@ from sixteenfold.imaging.resample import SCALE, downscale, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
-from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, out_of_memory_told
+from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, Say, out_of_memory_told
 from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
 
-MARGIN = 16
-"""How much more the second trunk sees around a tile, in pixels at x4: chosen by benchmarks/seams.py."""
+SECOND_MARGIN = 4
+"""How much more the second trunk sees around a tile, in pixels at x1 (16 at x4, where it works): chosen by
+benchmarks/seams.py."""
 FIRST_MARGIN = 16
 """How much more the first trunk sees around a tile, in pixels at x1: chosen by benchmarks/seams.py."""
 FIRST_TILE = 384
@@ -24,6 +25,16 @@ LOWEST_BAND = 8
 """Fewest rows of a row of tiles, in pixels at x1: below, the margin would be nearly all of the work."""
 CHUNK = 16
 """Rows of the small picture that are given out at a time."""
+
+
+def fittings(say: Say) -> tuple[Fitting, Fitting]:
+    """How tiles of the first and the second trunk are fitted to memory, by the margins that they were planned with."""
+    return Fitting(FIRST_MARGIN, say), Fitting(SECOND_MARGIN, say)
+
+
+def grid() -> tuple[int, ...]:
+    """All that decides, beside the picture and the wanted tile, where tiles lie: results differ with it in rounding."""
+    return SECOND_MARGIN, FIRST_MARGIN, FIRST_TILE, BAND_BYTES, LOWEST_BAND, CHUNK
 
 
 def chunks(height: int) -> tuple[Span, ...]:
@@ -48,7 +59,7 @@ class Enlargement:
         runner: Runs the network.
         tile: Side of the second trunk's tiles, in pixels of the small picture.
         rounds: Rounds of back-projection.
-        fittings: How tiles of the first and the second trunk are fitted to memory.
+        fittings: As `fittings` gives; they remember what fitted.
     """
 
     def __init__(self, lr: Tensor, runner: Runner, tile: int, rounds: int, fittings: tuple[Fitting, Fitting]) -> None:
@@ -59,7 +70,7 @@ class Enlargement:
         self._size = height, width = lr.shape[-2], lr.shape[-1]
         first = max(height, width) if height * width <= FIRST_TILE**2 else FIRST_TILE
         strips = plan(height, width, (first, first), FIRST_MARGIN)
-        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), MARGIN // 4)
+        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), SECOND_MARGIN)
         self._strips = {strip.rows: strip for strip in strips}
         self._bands = {band.rows: band for band in tiled}
 

@@ -6,9 +6,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from sixteenfold.kernels import PATCH
 from sixteenfold.kernels.assembly import Machine
 from sixteenfold.kernels.planes import Convolver, Layer, Planes, make_layer
-from sixteenfold.kernels.winograd import DOUBLING, PATCH, Variant
+from sixteenfold.kernels.winograd import DOUBLING, Variant
 from sixteenfold.networks.generator import NEGATIVE_SLOPE, RESIDUAL_SCALE, RRDB, DenseBlock, Generator, Trunk
 
 STRIP = 64

@@ -14,8 +14,8 @@ from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
-from sixteenfold.upscaling.enlargement import FIRST_MARGIN, MARGIN, Enlargement, bands
-from sixteenfold.upscaling.runner import Fitting, Runner, Say, out_of_memory_told
+from sixteenfold.upscaling.enlargement import Enlargement, bands, fittings, grid
+from sixteenfold.upscaling.runner import Runner, Say, out_of_memory_told
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Upscaler:
         self._runner = Runner(_generator(model, fidelity), str(device), precision, ensemble, say)
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
-        self._fittings = Fitting(FIRST_MARGIN, say), Fitting(MARGIN // 4, say)
+        self._fittings = fittings(say)
         self._ensemble = ensemble
         self._fingerprint: str | None = None
         self.description = self._runner.description
@@ -142,7 +142,7 @@ class Upscaler:
     def fingerprint(self) -> str:
         """A hash of all but the picture that decides a result: weights, device, precision and settings."""
         if self._fingerprint is None:
-            settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, MARGIN, FIRST_MARGIN)
+            settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, *grid())
             decisive = (*settings, digest(self._runner.generator))
             self._fingerprint = hashlib.sha256(repr(decisive).encode()).hexdigest()
         return self._fingerprint
