@@ -1,5 +1,6 @@
 """The command line: its words, its exit statuses, and one clear line for every mistake a user can make."""
 
+import ast
 import dataclasses
 import errno
 import json
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -28,8 +30,10 @@ from sixteenfold.imaging.resample import downscale, round_to_8_bits
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import save
 from sixteenfold.signals import ASKING
 from sixteenfold.upscaling.upscaler import Upscaler
+from sixteenfold.words import Precision
 
 VERBS = ("upscale", "downscale", "train", "evaluate", "convert", "models")
 
@@ -47,7 +51,7 @@ def write(path: Path, height: int, width: int) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), path, {})
+    save(Generator(features=4, growth=4, blocks=(1, 1)), path, {})
     return str(path)
 
 
@@ -90,10 +94,10 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
             "--ensemble --no-consistency --overwrite "
             "--allow-huge --quiet --json",
         ),
-        ("downscale", "-o --overwrite"),
+        ("downscale", "-o --overwrite --allow-huge"),
         ("convert", "--overwrite"),
         ("train", "--config --hr --val --out --resume --steps --minutes --device --precision"),
-        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out"),
+        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out --allow-huge"),
     ],
 )
 def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -394,7 +398,7 @@ def test_fidelity_mixes_two_shipped_models(tmp_path: Path, monkeypatch: pytest.M
     lists = {"licences": [], "known_failures": [], "figures": {}, "steps": 0}
     for seed, name in enumerate(("compact", "compact-fidelity")):
         torch.manual_seed(seed)
-        zoo.save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
+        save(Generator(features=4, growth=4, blocks=(1, 1)), tmp_path / f"{name}.safetensors", {})
         card = {"name": name, "shape": shape, **texts, **lists}
         if not seed:
             card["fidelity_partner"] = "compact-fidelity"
@@ -714,7 +718,7 @@ def test_a_broken_model_file_from_a_shell(tmp_path: Path) -> None:
 def test_an_interrupt_ends_with_130(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(source: Path, target: Path) -> None:
+    def interrupt(source: Path, target: Path, *, allow_huge: bool) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", interrupt)
@@ -1074,6 +1078,21 @@ def test_training_without_its_extra(
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     said = refused(capsys, "train", "smoke", "--hr", tmp_path, "--out", tmp_path / "run")
     assert "pip install 'sixteenfold[train]'" in said
+
+
+def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    from sixteenfold.evaluation import scoring
+    from sixteenfold.imaging import formats
+    from sixteenfold.upscaling import engine
+
+    first_suffixes = {form.suffixes[0][1:] for form in formats._FORMATS}
+    words = refused(capsys, "upscale", "a", "--format", "none").split("(")[1].split(")")[0]
+    assert set(ast.literal_eval(f"({words})")) == first_suffixes
+    assert set(get_args(Precision)) == {"auto", *engine.PRECISIONS}
+    assert main(["evaluate", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"Which: {', '.join(metric.key for metric in scoring.BUILT_IN)}; or" in told
+    assert f"by default {', '.join(scoring.DEFAULT[:-1])} and, where" in told
 
 
 def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

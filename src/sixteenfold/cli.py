@@ -139,6 +139,8 @@ class Downscale:
     """File for one input, else folder that mirrors the input's."""
     overwrite: Flag = False
     """Make results anew that exist already; without it they are skipped."""
+    allow_huge: Flag = False
+    """Read pictures too that declare more than 178 megapixels."""
 
     def run(self) -> int:
         """Shrink, and return the exit status."""
@@ -150,7 +152,7 @@ class Downscale:
         failures = list(plan.refused.values())
         for job in pending:
             try:
-                notes = shrink_file(job.source, job.target)
+                notes = shrink_file(job.source, job.target, allow_huge=self.allow_huge)
             except SixteenfoldError as error:
                 failures.append(str(error))
             else:
@@ -174,7 +176,7 @@ class Train:
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """A recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
-    """Folders of photographs, walked; results of upscale among them are left out."""
+    """Folders of photographs, walked; results of upscale and samples of runs among them are left out."""
     val: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of photographs to validate on; the best weights by it are kept."""
     out: Annotated[Path, arg(metavar="RUN")]
@@ -216,7 +218,7 @@ class Train:
             graph=self.graph,
         )
         if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; the first speaks for all
-            print(weights)
+            print(one_line(str(weights)))
         return 0
 
     def _recipe(self, changes: Sequence[str]) -> "TrainConfig":
@@ -269,6 +271,8 @@ class Evaluate:
     """Replace an earlier report there."""
     allow_missing: Flag = False
     """Score the pictures that are in every folder when some are not."""
+    allow_huge: Flag = False
+    """Read pictures too that declare more than 178 megapixels."""
     device: Device = "auto"
     """Where to compute."""
     precision: Precision = "auto"
@@ -289,11 +293,12 @@ class Evaluate:
             synthesize=self.synthesize,
             model=self.model,
             protocol=self.protocol,
-            metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics else None,
+            metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics is not None else None,
             baselines=self.baseline,
             also=named_folders("--also", self.also),
             allow_missing=self.allow_missing,
             overwrite=self.overwrite,
+            allow_huge=self.allow_huge,
             device=self.device,
             precision=self.precision,
             console=Console(stderr=True),
@@ -328,7 +333,7 @@ class Convert:
         if sound and file_there(self.dst) and not self.overwrite:
             _say(one_line(f"{self.dst}: skipped, it exists; --overwrite makes it anew"))
             return 0
-        print(f"{self.dst}: {convert(self.src, self.dst)}")
+        print(one_line(f"{self.dst}: {convert(self.src, self.dst)}"))
         return 0
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
@@ -86,6 +87,11 @@ def test_on_a_device_without_float64(monkeypatch: pytest.MonkeyPatch, apple_gpu:
         single = [measure(sr, hr) for measure in alone]
     for name, value in zip(joint, single, strict=True):
         torch.testing.assert_close(joint[name].float(), value, atol=1e-5, rtol=0)
+
+
+def test_sizes_that_differ_are_told() -> None:
+    with pytest.raises(SixteenfoldError, match=r"of one size are needed, not \(2, 3, 40, 39\) and \(2, 3, 40, 40\)"):
+        Together(["lpips"])(torch.rand(1, 3, 40, 40), torch.rand(2, 3, 40, 39))
 
 
 def test_each_network_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:

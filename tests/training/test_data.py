@@ -48,15 +48,16 @@ def test_processes_share_a_global_batch(photographs: list[torch.Tensor]) -> None
 
 def test_the_low_resolution_crop_is_that_of_the_whole_picture() -> None:
     """Away from the picture's border no trace of the crop's own border is left."""
-    side = smallest_side(64)
+    side = smallest_side(128)
     picture = noise(side, side)
-    batch = sample_batch([picture], 64, seed=0, step=0, indices=range(1))
+    batch = sample_batch([picture], 128, seed=0, step=0, indices=range(1))
     # One possible place, so the crop is the picture's middle in one of eight orientations.
     surrounded = torch.nn.functional.pad(batch.hr, (32, 32, 32, 32), mode="reflect")
     own_border = round_to_8_bits(downscale(surrounded))[..., 2:-2, 2:-2]
     middle = own_border[..., 1:-1, 1:-1]
     # The kernel reaches one and a half pixels past its own: the inner pixels see only the crop.
-    assert torch.equal(batch.lr[..., 2:-2, 2:-2], middle[..., 1:-1, 1:-1])
+    inner = batch.lr[..., 2:-2, 2:-2]
+    assert inner.shape[-2:] == (4, 4) and torch.equal(inner, middle[..., 1:-1, 1:-1])
     whole = round_to_8_bits(downscale(picture[None].float() / 255))[..., 2:-2, 2:-2]
     orientations = [torch.rot90(whole, k, (-2, -1)) for k in range(4)]
     orientations += [turned.flip(-1) for turned in orientations]
@@ -159,8 +160,21 @@ def test_results_of_upscale_are_not_trained_on(tmp_path: Path) -> None:
     assert len(set(both.entries)) == 4 and tmp_path / "a_x16.png" not in both.earlier
     # A small one's result is large enough, and yet none to train on: that has to be said.
     save(tmp_path / "deep" / "a.png", 4, 4)
-    with pytest.raises(SixteenfoldError, match=r"it is 4x4; 1 left out, named like results of upscale"):
+    with pytest.raises(SixteenfoldError, match=r"it is 4x4; 1 left out, named like what upscale or train makes"):
         make_index([tmp_path / "deep"], 40, "a crop")
+
+
+def test_samples_of_earlier_runs_are_not_trained_on(tmp_path: Path) -> None:
+    for name in ("a.png", "run/samples/00000100.png", "mine/samples/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        save(tmp_path / name, 40, 40)
+    for name in ("config.json", "lock"):
+        (tmp_path / "run" / name).touch()
+    index = make_index([tmp_path], 40, "a crop")
+    assert [entry.path.name for entry in index.entries] == ["a.png", "b.png"]
+    sheet = tmp_path / "run" / "samples" / "00000100.png"
+    assert index.earlier == (sheet,)
+    assert [entry.path for entry in make_index([sheet], 40, "a crop").entries] == [sheet]
 
 
 def test_an_index_from_before_results_were_left_out(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
@@ -284,7 +285,9 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
         assert any(line.startswith(f"  {odd}/{name}: is no picture in a known format") for line in said)
     results = [line for line in said if "_x16" in line]
-    assert results == [f"1 left out, named like results of upscale: {odd}/b]_x16.png; name one itself to use it"]
+    assert results == [
+        f"1 left out, named like what upscale or train makes: {odd}/b]_x16.png; name one itself to use it"
+    ]
     assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
     assert f"validation: {val}/small.png: 20x20 is smaller than 32x32" in said
     assert f"validation: 1 passed over, of no format that is read (1 .bmp): {val}/b.bmp; convert to PNG" in said
@@ -485,6 +488,25 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
     with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* mend the run's recipe there"):
         again()
+
+
+def test_a_clone_of_something_else_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+
+    installed = tmp_path / ".venv" / "sixteenfold"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").touch()
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "theirs")
+    monkeypatch.setattr(sixteenfold, "__file__", str(installed / "__init__.py"))
+    assert folder._git_state() is None
+    git("add", ".")
+    git("commit", "-q", "-m", "ours")
+    commit = folder._git_state()
+    assert commit is not None and len(commit) == 40
+    (installed / "__init__.py").write_text("changed")
+    assert folder._git_state() == commit + "+changes"
 
 
 def test_what_the_system_refuses_is_one_line(

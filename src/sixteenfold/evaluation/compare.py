@@ -11,7 +11,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import enlarge
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
-from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, load, to_8_bits
+from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, to_8_bits
 from sixteenfold.evaluation.scoring import Scorer
 
 Upscale = Callable[[Tensor], Tensor]
@@ -77,13 +77,13 @@ class Comparer:
 
 
 def compare_all(
-    cases: Sequence[Case], comparer: Comparer, *, synthesize: bool
+    cases: Sequence[Case], load: Callable[[Case], Pictures], comparer: Comparer
 ) -> Iterator[Compared | SixteenfoldError]:
     """Each case's outcome, in order.
 
-    The next picture is decoded while one is enlarged and others are scored, each by one thread:
-    that uses the processor better than all threads on one picture. At most one picture a thread
-    is held.
+    The next picture is loaded while one is enlarged and others are scored, each by one thread:
+    that uses the processor better than all threads on one picture. So one picture a thread is held,
+    and two more.
     """
     threads = torch.get_num_threads()
     waiting: deque[Future[Compared]] = deque()
@@ -91,7 +91,7 @@ def compare_all(
     scorers = ThreadPoolExecutor(max_workers=threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with reader, scorers:
-            for case, loaded in _prefetched(cases, reader, synthesize):
+            for case, loaded in _prefetched(cases, load, reader):
                 try:
                     pictures = loaded.result()
                     results = comparer.enlarge(pictures)
@@ -114,13 +114,13 @@ def compare_all(
 
 
 def _prefetched(
-    cases: Sequence[Case], reader: ThreadPoolExecutor, synthesize: bool
+    cases: Sequence[Case], load: Callable[[Case], Pictures], reader: ThreadPoolExecutor
 ) -> Iterator[tuple[Case, Future[Pictures]]]:
-    coming = reader.submit(load, cases[0], synthesize=synthesize)
+    coming = reader.submit(load, cases[0])
     for i, case in enumerate(cases):
         current = coming
         if i + 1 < len(cases):
-            coming = reader.submit(load, cases[i + 1], synthesize=synthesize)
+            coming = reader.submit(load, cases[i + 1])
         yield case, current
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import to_pixels, to_tensor
+from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE, round_to_8_bits
@@ -124,7 +124,7 @@ def _key(file: Path) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def load(case: Case, *, synthesize: bool) -> Pictures:
+def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
     """Decode one case and bring it to one size.
 
     With small pictures made here, the original is cropped, from its top left corner, to a multiple
@@ -134,7 +134,7 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
     Raises SixteenfoldError for an unreadable file, or sizes that do not belong together.
     """
     notes: list[str] = []
-    hr = _read(case.hr, notes)
+    hr = _read(case.hr, notes, allow_huge)
     height, width = hr.shape[2:]
     lr: Tensor | None = None
     if synthesize:
@@ -143,7 +143,7 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
         lr = to_8_bits(shrink(hr[:, :, :height, :width], SCALE))
     elif case.lr is not None:
-        lr = _read(case.lr, notes)
+        lr = _read(case.lr, notes, allow_huge)
         covered = tuple(SCALE * side for side in lr.shape[2:])
         if any(abs(side - own) >= SCALE for side, own in zip(covered, hr.shape[2:], strict=True)):
             raise SixteenfoldError(
@@ -152,7 +152,7 @@ def load(case: Case, *, synthesize: bool) -> Pictures:
         height, width = min(height, covered[0]), min(width, covered[1])
     results: dict[str, Tensor] = {}
     for name, file in case.results.items():
-        picture = _read(file, notes)
+        picture = _read(file, notes, allow_huge)
         size = tuple(picture.shape[2:])
         enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
@@ -183,16 +183,14 @@ def to_8_bits(picture: Tensor) -> Tensor:
     return (round_to_8_bits(picture) * 255).round().to(torch.uint8)
 
 
-def _read(file: Path, notes: list[str]) -> Tensor:
-    image = read(file)
+def _read(file: Path, notes: list[str], allow_huge: bool) -> Tensor:
+    image = read(file, allow_huge=allow_huge)
     notes += [f"{file}: {note}" for note in image.notes]
-    pixels = image.pixels
-    if pixels.dtype != "uint8":
-        pixels = to_pixels(to_tensor(pixels), np.uint8)
+    if image.pixels.dtype != np.uint8:
         notes.append(f"{file}: rounded to 8 bits")
     if image.alpha is not None:
         notes.append(f"{file}: transparency ignored")
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].expand(1, 3, -1, -1).contiguous()
+    return to_8_bit_rgb(image.pixels)[None]
 
 
 def _size(picture: Tensor) -> str:

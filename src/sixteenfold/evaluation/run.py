@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -19,7 +20,7 @@ from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
 from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
-from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find_cases
+from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find_cases, load
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
@@ -42,6 +43,7 @@ def evaluate(
     also: Mapping[str, Path] | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
+    allow_huge: bool = False,
     device: str = "auto",
     precision: str = "auto",
     console: Console | None = None,
@@ -62,6 +64,7 @@ def evaluate(
         also: Folders of other tools' results, by name.
         allow_missing: Score what pairs when some pictures do not.
         overwrite: Replace an earlier report in `out`.
+        allow_huge: Read pictures too that declare more pixels than is sane.
         device, precision: Of the model, as for `Upscaler`.
         console: Where progress is shown; None shows none.
 
@@ -87,7 +90,8 @@ def evaluate(
         notes: list[str] = []
         with _progress(console) as progress:
             task = progress.add_task("evaluating", total=len(cases))
-            for outcome in compare_all(cases, Comparer(protocol, order, engine, scorer), synthesize=synthesize):
+            pictures_of = partial(load, synthesize=synthesize, allow_huge=allow_huge)
+            for outcome in compare_all(cases, pictures_of, Comparer(protocol, order, engine, scorer)):
                 if isinstance(outcome, Compared):
                     rows.append(_Row(outcome.name, outcome.values))
                     notes.extend(outcome.notes)

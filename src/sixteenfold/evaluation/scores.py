@@ -67,7 +67,7 @@ class Scores:
     """What casts doubt on the whole: missing pictures, some passed over, originals compared with themselves."""
 
     def difference(self, other: MethodScores, key: str) -> Interval | None:
-        """How much the evaluated method is above `other`; None with fewer than two finite pairs."""
+        """How much the evaluated method is above `other`; None with fewer than two pairs, or one that is not finite."""
         return bootstrap(self.differences(other, key))
 
     def differences(self, other: MethodScores, key: str) -> np.ndarray:

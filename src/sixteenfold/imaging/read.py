@@ -196,8 +196,8 @@ def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvip
         raise _damaged(path, error) from error
     if image.width * image.height > MAX_PIXELS and not allow_huge:
         raise SixteenfoldError(
-            f"{path}: declares {image.width} x {image.height} pixels, more than "
-            f"{MAX_PIXELS // 1_000_000} megapixels; if you trust it, upscale --allow-huge reads it"
+            f"{path}: declares {image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels; "
+            "if you trust it, --allow-huge reads it; train does not, cut it into pieces for that"
         )
     return image
 

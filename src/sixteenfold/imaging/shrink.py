@@ -11,13 +11,14 @@ from sixteenfold.imaging.resample import downscale
 from sixteenfold.imaging.write import BandWriter, check_format
 
 
-def shrink_file(source: Path, target: Path) -> tuple[str, ...]:
+def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tuple[str, ...]:
     """Write the x1/16 of a picture, rounded to the type that it had; alpha and metadata are kept.
 
     Args:
         source: (H, W) pixels; sides need not divide by 16.
         target: A name whose suffix tells the format; ceil(H/16) x ceil(W/16) pixels. Replaced if it exists;
             its folder is made.
+        allow_huge: Read a source too that declares more pixels than is sane.
 
     Returns:
         What was lost or converted, a phrase each.
@@ -25,7 +26,7 @@ def shrink_file(source: Path, target: Path) -> tuple[str, ...]:
     Raises:
         SixteenfoldError: If the source cannot be read, or the target not be written.
     """
-    image = read(source)
+    image = read(source, allow_huge=allow_huge)
     layers = [image.pixels]
     if image.alpha is not None:
         layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]

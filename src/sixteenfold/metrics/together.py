@@ -41,7 +41,7 @@ class Together:
         Raises SixteenfoldError when the sizes differ or are too small for a metric, or the numbers are of another
         scale.
         """
-        chains = self._chains(hr.expand_as(results), results)
+        chains = self._chains(hr.expand(len(results), -1, -1, -1), results)
         for rows, last in strips((hr, results)):
             laid_out = rows.to(self._device, memory_format=torch.channels_last)
             for chain in chains:

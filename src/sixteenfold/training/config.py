@@ -292,13 +292,8 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise SixteenfoldError(message)
-
-
 def _build(kind: type[T], values: Any, where: str) -> T:
-    _require(isinstance(values, dict), f"{where}: expected an object with named values, found {reprlib.repr(values)}")
+    require(isinstance(values, dict), f"expected an object with named values, found {reprlib.repr(values)}", where)
     known: dict[str, Any] = typing.get_type_hints(kind)
     given = typing.cast(dict[str, Any], values)
     for key in given:
@@ -314,11 +309,11 @@ def _build(kind: type[T], values: Any, where: str) -> T:
 
 def _items(choices: tuple[Any, ...], value: Any, where: str) -> Iterator[Any]:
     """The items of a JSON list as the declared types of a tuple."""
-    _require(isinstance(value, list), f"{where}: expected a list, found {reprlib.repr(value)}")
+    require(isinstance(value, list), f"expected a list, found {reprlib.repr(value)}", where)
     items = typing.cast(list[Any], value)
     if choices[-1] is Ellipsis:
         choices = choices[:1] * len(items)
-    _require(len(items) == len(choices), f"{where}: expected {len(choices)} values, found {reprlib.repr(value)}")
+    require(len(items) == len(choices), f"expected {len(choices)} values, found {reprlib.repr(value)}", where)
     for choice, item in zip(choices, items, strict=True):
         yield _value(choice, item, where)
 
@@ -335,9 +330,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if typing.get_origin(kind) is tuple:
         return tuple(_items(choices, value, where))
     if typing.get_origin(kind) is Literal:
-        _require(
-            value in choices, f"{where}: expected one of {', '.join(map(str, choices))}, found {reprlib.repr(value)}"
-        )
+        known = ", ".join(map(str, choices))
+        require(value in choices, f"expected one of {known}, found {reprlib.repr(value)}", where)
         return value
     allowed = choices or (kind,)
     # JSON does not tell 1 from 1.0; Python takes True for 1, which is never meant.
@@ -347,5 +341,5 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         except OverflowError:
             raise SixteenfoldError(f"{where}: {reprlib.repr(value)} is too large") from None
     fits = isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed)
-    _require(fits, f"{where}: expected {getattr(kind, '__name__', kind)}, found {reprlib.repr(value)}")
+    require(fits, f"expected {getattr(kind, '__name__', kind)}, found {reprlib.repr(value)}", where)
     return value

@@ -32,10 +32,11 @@ import sixteenfold
 from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files import lock
 from sixteenfold.files.whole import write_whole
-from sixteenfold.networks import convert, zoo
+from sixteenfold.networks import convert
+from sixteenfold.networks.state import save
 from sixteenfold.training import checkpoint, config as configuration
 from sixteenfold.training.config import TrainConfig
-from sixteenfold.training.index import Index
+from sixteenfold.training.index import SAMPLES, Index
 from sixteenfold.training.state import Training
 
 MODEL = convert.RESULT
@@ -44,10 +45,10 @@ FILES = (
     *("lock", "config.json", PHOTOGRAPHS, "starts.jsonl", "metrics.jsonl"),
     *(MODEL, "pixel.safetensors", "discriminator.safetensors"),
 )
-FOLDERS = ("checkpoints", "samples", "tensorboard")
-BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, "samples", "checkpoints"}
+FOLDERS = ("checkpoints", SAMPLES, "tensorboard")
+BEFORE_CHECKPOINTS = {"lock", "config.json", PHOTOGRAPHS, SAMPLES, "checkpoints"}
 """All that a run folder holds before the first checkpoint is written: no work is in it yet."""
-_LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt)\.\d+\.part")
+_LEFT_OVER = re.compile(r"\..+\.(jsonl?|safetensors|pt|png)\.\d+\.part")
 """Name of a file of ours that a process was writing when it was killed."""
 
 
@@ -84,7 +85,7 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
             f"resume it with --config {known} and no option that changes the recipe, as --steps or --minutes do, "
             f"or begin a new run folder{weights}"
         )
-    if not validated and (out / "samples").exists():
+    if not validated and (out / SAMPLES).exists():
         raise SixteenfoldError(
             f"{out}: this run keeps its best weights by validation; give --val again, or the last would replace them"
         )
@@ -150,7 +151,7 @@ def make_folder(
         if start is not None:
             write_whole(out / "config.json", configuration.to_json(config).encode())
             if validated:
-                (out / "samples").mkdir(exist_ok=True)
+                (out / SAMPLES).mkdir(exist_ok=True)
         if index is not None:
             index.save(out / PHOTOGRAPHS)
     except OSError as error:
@@ -176,7 +177,7 @@ def locked(out: Path) -> Generator[None]:
     with file:
         if not lock.locked(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder")
-        for path in (*out.glob("*.part"), *out.glob("checkpoints/*.part")):
+        for path in (path for folder in (".", *FOLDERS) for path in (out / folder).glob("*.part")):
             if _LEFT_OVER.fullmatch(path.name):
                 path.unlink()
         yield
@@ -227,16 +228,19 @@ def last_precision(out: Path) -> str | None:
 
 
 def _git_state() -> str | None:
-    """The commit that the package is run from, with "+changes" if files differ; None outside a clone."""
+    """The commit that the package is run from, with "+changes" if files differ; None outside a clone of it."""
     here = Path(sixteenfold.__file__).parent
     told: list[str] = []
-    for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", "."]):
+    # Installed somewhere in a clone of something else, it is not among what that clone keeps.
+    ours = ["ls-files", "--error-unmatch", "__init__.py"]
+    for words in (ours, ["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", "."]):
         try:
             done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=10, check=True)
         except (OSError, subprocess.SubprocessError):
             return None
         told.append(done.stdout.strip())
-    return told[0] + ("+changes" if told[1] else "")
+    _, commit, changes = told
+    return commit + ("+changes" if changes else "")
 
 
 def write_model(training: Training, out: Path) -> None:
@@ -261,7 +265,7 @@ def keep_pixel_model(training: Training, out: Path) -> None:
 
 
 def _save(training: Training, target: Path) -> None:
-    zoo.save(training.result, target, {"steps": str(training.step), "phase": training.phase})
+    save(training.result, target, {"steps": str(training.step), "phase": training.phase})
 
 
 def describe_device(device: torch.device) -> str:

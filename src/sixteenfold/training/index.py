@@ -11,6 +11,8 @@ from sixteenfold.imaging.folders import passed_over, pictures_at, results_among,
 from sixteenfold.imaging.read import is_picture, measure
 from sixteenfold.upscaling.picture import ENDINGS
 
+SAMPLES = "samples"
+"""Folder of a run's sheets of validation pictures."""
 CROP = "a crop with its surroundings (a smaller patch needs fewer)"
 
 
@@ -37,7 +39,7 @@ class Index:
     skipped: tuple[str, ...]
     """A line for each picture that is left out, with the reason."""
     earlier: tuple[Path, ...] = ()
-    """Files that were left out as results of `upscale`, by their names and places."""
+    """Files that were left out as results of `upscale` or samples of a run, by their names and places."""
     unread: tuple[Path, ...] = ()
     """Files that were passed over, pictures by their names, of formats that are not read."""
 
@@ -51,7 +53,7 @@ class Index:
     def set_aside(self) -> list[str]:
         """A line on each kind of files that were not looked at."""
         return [
-            *set_aside(self.earlier, "left out, named like results of upscale", "name one itself to use it"),
+            *set_aside(self.earlier, "left out, named like what upscale or train makes", "name one itself to use it"),
             *passed_over(self.unread),
         ]
 
@@ -104,8 +106,8 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
 def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Index:
     """Measure every picture by its header; those with a side below `smallest` pixels are listed as skipped.
 
-    What `upscale` has made of a picture, and put beside it, is no photograph and is left out, unless it is
-    named itself: who names a file means it.
+    What `upscale` has made of a picture, and put beside it, is no photograph, nor are the samples of an earlier
+    run. They are left out, unless a file is named itself: who names it means it.
 
     Args:
         folders: Where to look; a file may stand for itself.
@@ -124,7 +126,8 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     pictures = {path.resolve(): path for path in found}
     named = {path.resolve() for path in folders}
     results = set(results_among({path: path.parent for path in pictures.values()}, ENDINGS))
-    earlier = {real: path for real, path in pictures.items() if path in results and real not in named}
+    made = {real: path for real, path in pictures.items() if path in results or _is_sample(real)}
+    earlier = {real: path for real, path in made.items() if real not in named}
     for real, path in pictures.items():
         if real in earlier:
             continue
@@ -144,6 +147,12 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
         said = _why_none(small, broken, f"the {smallest}x{smallest} pixels of {need}", index.set_aside())
         raise SixteenfoldError(f"{', '.join(map(str, folders))}: {said}")
     return index
+
+
+def _is_sample(path: Path) -> bool:
+    """Whether it is a validation's sheet in a run folder."""
+    run = path.parent.parent
+    return path.parent.name == SAMPLES and (run / "config.json").is_file() and (run / "lock").is_file()
 
 
 def _why_none(small: Sequence[tuple[int, str]], broken: Sequence[str], need: str, aside: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.color import to_pixels
+from sixteenfold.training.index import SAMPLES
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -71,7 +72,7 @@ class Record:
         """Keep a (3, H, W) picture in [0, 1] of a step."""
         self._board.add_image("validation: LR, bicubic, SR, HR", shown, step)
         self._board.flush()
-        path = self._folder / "samples" / f"{step:08d}.png"
+        path = self._folder / SAMPLES / f"{step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         write_whole(path, pyvips.Image.new_from_array(to_pixels(shown[None], np.uint8)).write_to_buffer(".png"))
 
