@@ -139,7 +139,7 @@ def find_model(source: str) -> Model:
     name, description = Path(source).stem, "a file of weights"
     if source in zoo.names():
         card = zoo.card(source)
-        description = f"{card.purpose} {card.recipe}; {card.steps:,} steps"
+        description = f"{card.purpose}; {card.recipe}; {card.steps:,} steps"
     return Model(name, source, digest(generator), description)
 
 

@@ -11,9 +11,7 @@ from pathlib import Path
 
 import torch
 
-from sixteenfold import Upscaler
-from sixteenfold.training.config import PRESETS
-from sixteenfold.training.loop import train
+from sixteenfold import PRESETS, Upscaler, train
 
 
 def main(photos: Path, run: Path, steps: int = 180) -> None:

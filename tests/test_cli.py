@@ -129,7 +129,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("upscale", ["INPUT"]),
         ("downscale a.png", ["sixteenfold: Missing: -o OUT; see sixteenfold downscale --help"]),
         ("convert a.pth", ["sixteenfold: Missing: DST; see sixteenfold convert --help"]),
-        ("train compact", ["sixteenfold: Missing: --hr DIR..., --out RUN; see sixteenfold train --help"]),
+        ("train compact", ["sixteenfold: Missing: --hr DIR..., --out RUN; see sixteenfold train compact --help"]),
+        ("evaluate --model a --model=b", ["sixteenfold: --model: is given twice; leave out one"]),
+        ("upscale a.png --resume", ["--resume; see sixteenfold upscale --help; --resume is an option of train"]),
+        ("train --batch 2", ["Unrecognized options: --batch 2; Missing: ", "; see sixteenfold train PRESET --help"]),
         (
             "evaluate --hrr a --out b",
             ["sixteenfold: Unrecognized options: --hrr a; Missing: --hr DIR; see sixteenfold"],
@@ -1078,6 +1081,23 @@ def test_training_without_its_extra(
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     said = refused(capsys, "train", "smoke", "--hr", tmp_path, "--out", tmp_path / "run")
     assert "pip install 'sixteenfold[train]'" in said
+
+
+def test_a_phase_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sixteenfold.training import config, loop
+
+    given: list[config.TrainConfig] = []
+    monkeypatch.setattr(loop, "train", lambda recipe, **others: given.append(recipe))
+    words = ["train", "smoke", "--hr", str(tmp_path), "--out", str(tmp_path / "run"), "--steps", "40"]
+    assert main([*words, "--pixel", "None", "--adversarial.lpips", "0.5"]) == 0
+    assert main([*words, "--adversarial=None"]) == 0
+    assert (given[0].pixel, given[1].adversarial) == (None, None)
+    adversarial, pixel = given[0].adversarial, given[1].pixel
+    assert adversarial is not None and (adversarial.steps, adversarial.lpips) == (40, 0.5)
+    assert pixel is not None and pixel.steps == 40
+    assert "both null" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
 
 
 def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

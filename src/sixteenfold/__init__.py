@@ -14,21 +14,38 @@ if TYPE_CHECKING:
     from sixteenfold.networks.discriminator import UNetDiscriminator
     from sixteenfold.networks.generator import Generator
     from sixteenfold.networks.zoo import load
+    from sixteenfold.training.config import PRESETS, TrainConfig
     from sixteenfold.training.loop import train
+    from sixteenfold.upscaling.batch import upscale_files
     from sixteenfold.upscaling.upscaler import Upscaler
 
 __version__ = "0.1.0"
-__all__ = ["LPIPS", "Generator", "SixteenfoldError", "UNetDiscriminator", "Upscaler", "evaluate", "load", "train"]
+__all__ = [
+    "LPIPS",
+    "PRESETS",
+    "Generator",
+    "SixteenfoldError",
+    "TrainConfig",
+    "UNetDiscriminator",
+    "Upscaler",
+    "evaluate",
+    "load",
+    "train",
+    "upscale_files",
+]
 
 _HOMES = {
     "LPIPS": "sixteenfold.metrics.lpips",
+    "PRESETS": "sixteenfold.training.config",
     "Generator": "sixteenfold.networks.generator",
     "SixteenfoldError": "sixteenfold.errors",
+    "TrainConfig": "sixteenfold.training.config",
     "UNetDiscriminator": "sixteenfold.networks.discriminator",
     "Upscaler": "sixteenfold.upscaling.upscaler",
     "evaluate": "sixteenfold.evaluation.run",
     "load": "sixteenfold.networks.zoo",
     "train": "sixteenfold.training.loop",
+    "upscale_files": "sixteenfold.upscaling.batch",
 }
 
 

@@ -31,9 +31,11 @@ from sixteenfold.words import (
     Precision,
     WidthAndHeight,
     changed,
+    check_once,
     named_folders,
     parse,
     split_options,
+    without_parts,
 )
 
 if TYPE_CHECKING:
@@ -185,8 +187,8 @@ class Train:
     """Go on from the run folder's newest checkpoint; weights to start from are not looked at again."""
     init: Model = None
     """Start from a shipped model's weights or a file's instead of from random ones; a smaller network is grown."""
-    init_discriminator: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """Start from the discriminator of an earlier run."""
+    init_discriminator: Model = None
+    """Start from the discriminator of a shipped model or of an earlier run's file."""
     steps: Count = None
     """Another number of steps than the recipe's, in its proportions; or give the time by --minutes M."""
     device: Device = "auto"
@@ -234,6 +236,7 @@ class Train:
                 raise SixteenfoldError(f"train: name either a preset ({known}), first of all, or a --config FILE")
             case _:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
+        config, changes = without_parts(config, changes)
         if self.steps is not None:
             config = config.with_steps(self.steps)
         config = changed(config, changes, f"sixteenfold train {self.preset or 'PRESET'}") if changes else config
@@ -410,12 +413,20 @@ def _run(words: Sequence[str]) -> int:
         raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
     if words[0] == "train" and len(words) > 2 and words[1][0] != "-" and not {"-h", "--help"}.isdisjoint(words):
         return _explain_recipe(words[1])
+    check_once(words, again=("--baseline", "--also"))
     words, changes = split_options(words, RECIPE if words[0] == "train" else ())
-    command: Verb = parse(Verb, words, DESCRIPTION)
+    command: Verb = parse(Verb, words, DESCRIPTION, _where_it_says(words))
     # One of several processes that waits for the others hears nothing: what is to end it has to do so itself.
     deaf = isinstance(command, Train) and os.environ.get("WORLD_SIZE", "1") != "1"
     with no_interrupt_lost(), nullcontext() if deaf else heard_as_interrupts():
         return command.run(changes) if isinstance(command, Train) else command.run()
+
+
+def _where_it_says(words: Sequence[str]) -> str:
+    """The words whose --help lists what the verb takes: of `train` a preset's lists the recipe's options too."""
+    if words[0] != "train":
+        return f"sixteenfold {words[0]}"
+    return f"sixteenfold train {words[1] if words[1:] and words[1][0] != '-' else 'PRESET'}"
 
 
 def _preset(name: str) -> "TrainConfig":
@@ -431,7 +442,7 @@ def _explain_recipe(name: str) -> int:
     """Print the help of `train`, and then that of each value of a preset."""
     recipe = _preset(name)
     with suppress(SystemExit):
-        parse(Verb, ["train", "--help"], DESCRIPTION)
+        parse(Verb, ["train", "--help"], DESCRIPTION, _where_it_says(["train", name]))
     print()
     with suppress(SystemExit):
         changed(recipe, ["--help"], f"sixteenfold train {name}")

@@ -3,13 +3,14 @@
 import io
 import os
 import re
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from pathlib import Path
 from textwrap import dedent
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
@@ -108,13 +109,14 @@ Format = Annotated[
 ]
 
 
-def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
+def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
     """The command that the words mean.
 
     Args:
         verbs: A typing.Union of dataclasses; each is a verb by its name in small letters.
         words: What follows the program's name; not empty.
         description: What the program is, for its help.
+        see: The words whose --help lists all that the verb takes, for messages.
 
     Returns:
         One of the dataclasses, filled.
@@ -123,17 +125,20 @@ def parse(verbs: Any, words: Sequence[str], description: str) -> Any:
         SixteenfoldError: If they mean none; on one line, where tyro would draw a box.
         SystemExit: With status 0 after printing the help that was asked for.
     """
-    names: list[str] = [verb.__name__.lower() for verb in get_args(verbs)]
-    if words[0] not in (*names, "--help", "-h"):
-        near = "".join(f"; did you mean {name!r}?" for name in get_close_matches(words[0], names, n=1))
-        raise SixteenfoldError(f"{words[0]!r} is none of the verbs {', '.join(names)}{near}")
+    known: dict[str, Any] = {verb.__name__.lower(): verb for verb in get_args(verbs)}
+    name, *rest = words
+    if name in ("--help", "-h"):
+        return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
+    if name not in known:
+        near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, known, n=1))
+        raise SixteenfoldError(f"{name!r} is none of the verbs {', '.join(known)}{near}")
     try:
-        with _one_line_mistakes(f"sixteenfold {words[0]}"):
-            return tyro.cli(
-                verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,)
-            )
+        with _one_line_mistakes(see):
+            return tyro.cli(known[name], prog=f"sixteenfold {name}", args=rest, config=(FlagCreatePairsOff,))
     except SixteenfoldError as error:
-        raise SixteenfoldError("; ".join([str(error), *_taken_for_options(words, str(error))])) from None
+        others = {one: verb for one, verb in known.items() if one != name}
+        hints = _taken_for_options(rest, str(error)), _of_other_verbs(others, str(error))
+        raise SixteenfoldError("; ".join([str(error), *chain(*hints)])) from None
 
 
 def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
@@ -170,6 +175,26 @@ def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[st
     return others, options
 
 
+def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
+    """A dataclass's value without the parts that `--NAME None` leaves out, each a dataclass itself; the other words.
+
+    Raises:
+        SixteenfoldError: If it cannot be without them.
+    """
+    parts = {field.name for field in fields(cast(Any, default)) if is_dataclass(getattr(default, field.name))}
+    left_out: dict[str, None] = {}
+    others: list[str] = []
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if equals and value == "None" and name in parts:
+            left_out[name] = None
+        elif word == "None" and others and others[-1].removeprefix("--") in parts:
+            left_out[others.pop().removeprefix("--")] = None
+        else:
+            others.append(word)
+    return (replace(cast(Any, default), **left_out) if left_out else default), others
+
+
 def changed(default: T, words: Sequence[str], prog: str) -> T:
     """A dataclass's value with some fields set anew: `--field value`, of fields within fields `--field.field value`.
 
@@ -180,6 +205,23 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
         return tyro.cli(
             type(default), default=default, prog=prog, args=words, config=(FlagCreatePairsOff, AvoidSubcommands)
         )
+
+
+def check_once(words: Sequence[str], again: Collection[str]) -> None:
+    """Raise a SixteenfoldError for an option that is given twice, unless it is one of those that may be given again."""
+    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    for option in options:
+        if options.count(option) > 1 and option not in again:
+            raise SixteenfoldError(f"{option}: is given twice; leave out one")
+
+
+def _of_other_verbs(others: Mapping[str, Any], complaint: str) -> list[str]:
+    """Whose the options are that a verb does not know."""
+    found = re.match("Unrecognized options: (.*?);", complaint)
+    unknown = [word for word in found[1].split(", ") if word.startswith("--")] if found else []
+    options = {name: {f"--{field.name.replace('_', '-')}" for field in fields(verb)} for name, verb in others.items()}
+    owners = {word: [name for name in options if word in options[name]] for word in unknown}
+    return [f"{word} is an option of {' and '.join(names)}" for word, names in owners.items() if names]
 
 
 def _taken_for_options(words: Sequence[str], complaint: str) -> list[str]:

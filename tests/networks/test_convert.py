@@ -23,6 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch._utils import _rebuild_tensor_v2
+from torch.optim.swa_utils import AveragedModel
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import convert, our_name, read_checkpoint
@@ -283,6 +284,17 @@ def test_whole_numbers_are_no_weights(tmp_path: Path, tiny: Generator, dtype: to
     with pytest.raises(SixteenfoldError, match=rf"whole\.{ending}: 'up1.bias' holds numbers of {dtype}, no weights"):
         convert(file, tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_average_of_our_own_checkpoint_is_preferred(tmp_path: Path, tiny: Generator) -> None:
+    averaged = copy.deepcopy(tiny)
+    with torch.no_grad():
+        averaged.up1.weight.add_(1)
+    average = AveragedModel(averaged).state_dict()
+    torch.save({"phase": "pixel", "generator": tiny.state_dict(), "average": average}, tmp_path / "ours.pt")
+    assert torch.equal(read_checkpoint(tmp_path / "ours.pt")["up1.weight"], averaged.up1.weight)
+    torch.save({"phase": "pixel", "generator": tiny.state_dict(), "average": None}, tmp_path / "none.pt")
+    assert torch.equal(read_checkpoint(tmp_path / "none.pt")["up1.weight"], tiny.up1.weight)
 
 
 def test_a_count_beside_the_network_is_no_weight_of_it(tmp_path: Path, tiny: Generator) -> None:

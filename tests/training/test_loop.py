@@ -29,7 +29,7 @@ import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.networks.state import shape_of
+from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import checkpoint, course, folder, loop, pace, record, state, steps
 from sixteenfold.training.config import (
     PRESETS,
@@ -621,6 +621,62 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
     narrow = dataclasses.replace(CONFIG, generator=GeneratorShape((8, 8, 8), (2, 2), (1, 1)))
     with pytest.raises(SixteenfoldError, match="choose the preset of that shape"):
         train(narrow, hr=[photographs], out=tmp_path / "third", init=first, device="cpu")
+
+
+def test_given_weights_stay_the_result_until_something_is_better(
+    photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given, opponent = whole / "pixel.safetensors", whole / "discriminator.safetensors"
+    # Such steps spoil any network.
+    phase = dataclasses.replace(ADVERSARIAL, steps=4, learning_rate=0.03, final_learning_rate=0.03)
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase)
+    run = tmp_path / "run"
+    begin = partial(train, config, device="cpu", init=given, init_discriminator=opponent)
+    begin(hr=str(photographs), val=str(photographs), out=str(run))
+    assert same(weights(run), load_file(given))
+    scores = [row for row in rows(run) if "lpips" in row and "psnr" in row]
+    assert [row["step"] for row in scores] == [0, 4] and scores[0]["lpips"] < scores[1]["lpips"]
+    assert (run / "samples" / "00000000.png").exists()
+    start = json.loads((run / "starts.jsonl").read_text())
+    assert start["init"] == f"{given}, sha256 {digest(zoo.load(given))} of its weights"
+    assert start["init_discriminator"] == str(opponent)
+    assert "pixel phase" not in capsys.readouterr().err
+
+
+def test_given_weights_are_scored_again_by_a_run_that_took_no_step(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=2, warmup=0), validate_every=1)
+    begin = partial(train, config, hr=photographs, val=photographs, out=tmp_path / "run", device="cpu")
+    with monkeypatch.context() as patch:
+        patch.setattr(course, "pixel_step", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            begin(init=whole / "pixel.safetensors")
+    begin(resume=True)
+    assert [row["step"] for row in rows(tmp_path / "run") if "psnr" in row] == [0, 1, 2]
+    starts = [json.loads(line) for line in (tmp_path / "run" / "starts.jsonl").read_text().splitlines()]
+    assert starts[0]["init"] == starts[1]["init"]
+
+
+def test_what_given_weights_go_through_is_said(
+    photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", init=whole / "model.safetensors")
+    assert "goes through the pixel phase first, which smooths; --pixel None leaves that out" in capsys.readouterr().err
+    train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu")
+    assert "the adversarial phase begins with random weights" in capsys.readouterr().err
+
+
+def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_path: Path) -> None:
+    assert zoo.discriminator("medium").is_file()
+    assert zoo.discriminator(tmp_path / "any.safetensors") == tmp_path / "any.safetensors"
+    begin = partial(train, BOTH, hr=photographs, out=tmp_path / "run", device="cpu")
+    with pytest.raises(SixteenfoldError, match="compact-fidelity: was trained without a discriminator; leave it out"):
+        begin(init_discriminator="compact-fidelity")
+    with pytest.raises(SixteenfoldError, match=r"^nothing: does not exist; check the name"):
+        begin(init_discriminator="nothing")
+    with pytest.raises(SixteenfoldError, match=r"medium\.safetensors: not a discriminator of the config"):
+        begin(init_discriminator="medium")
 
 
 def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

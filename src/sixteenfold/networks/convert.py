@@ -21,8 +21,11 @@ RESULT = "model.safetensors"
 """What our training runs call the weights in their folders, and others in theirs."""
 
 # What a training program keeps a network under, the preferred first (an average over training before
-# the last step's weights).
-WRAPPERS = ("params_ema", "g_ema", "ema", "params", "state_dict", "generator", "netG", "net_g", "model", "weights")
+# the last step's weights); "average" is our checkpoints'.
+WRAPPERS = (
+    *("params_ema", "g_ema", "ema", "average"),
+    *("params", "state_dict", "generator", "netG", "net_g", "model", "weights"),
+)
 # How many objects are looked into for them; nobody wraps a network as often.
 MOST_WRAPPERS = 32
 # What the names of all tensors may begin with.
@@ -223,6 +226,10 @@ def _named(value: object) -> dict[str, object]:
 
 
 def _without_prefixes(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    # PyTorch's AveragedModel, and ours after it, has a count beside its module.
+    module = {name: tensor for name, tensor in state.items() if name != "n_averaged"}
+    if all(name.startswith("module.") for name in module):
+        state = module
     for prefix in GENERATOR_PREFIXES:
         if any(name.startswith(prefix) for name in state):
             state = {name: tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -144,6 +144,20 @@ def card(name: str) -> Card:
         raise SixteenfoldError(f"{path}: not a card ({error!r}); install sixteenfold again") from None
 
 
+def discriminator(name_or_path: str | Path) -> Path:
+    """The file of the discriminator that a shipped model was trained against; a file's path is itself.
+
+    Raises:
+        SixteenfoldError: If the shipped model has none, as one for fidelity.
+    """
+    if name_or_path not in names():
+        return Path(name_or_path)
+    path = MODELS / "discriminators" / f"{name_or_path}{SUFFIX}"
+    if not path.is_file():
+        raise SixteenfoldError(f"{name_or_path}: was trained without a discriminator; leave it out")
+    return path
+
+
 def _weights(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str):
         if name_or_path in names():

@@ -201,7 +201,7 @@ def file_trouble(out: Path) -> Generator[None]:
         raise SixteenfoldError(f"{error.filename}: {error.strerror}; mend that, {go_on}") from None
 
 
-def record_start(out: Path, **facts: str | int) -> None:
+def record_start(out: Path, **facts: str | int | bool) -> None:
     """Add a line to starts.jsonl: the time, the versions, the state of the code, and the given facts."""
     # What PyTorch says of itself names the build too, as its package does not always.
     versions = {"torch": str(torch.__version__)}

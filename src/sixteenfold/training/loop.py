@@ -13,7 +13,7 @@ from rich.console import Console
 from sixteenfold.errors import Interrupted, one_line
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.state import shape_of
+from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
@@ -33,12 +33,12 @@ console = Console(stderr=True, markup=False, highlight=False)  # names of files 
 def train(
     config: TrainConfig,
     *,
-    hr: Sequence[Path],
-    out: Path,
-    val: Path | None = None,
+    hr: Path | str | Sequence[Path | str],
+    out: Path | str,
+    val: Path | str | None = None,
     resume: bool = False,
     init: Path | str | None = None,
-    init_discriminator: Path | None = None,
+    init_discriminator: Path | str | None = None,
     device: str = "auto",
     precision: str = "fp32",
     compiled: bool = False,
@@ -48,16 +48,17 @@ def train(
 
     Args:
         config: What to do.
-        hr: Folders of photographs, walked. A resumed run keeps to the photographs that it began with.
+        hr: Folder of photographs, or several, walked. A resumed run keeps to the photographs that it began with.
         out: The run folder; must be new or empty unless `resume`.
         val: Folder of photographs to validate on; without it the last weights are the result. With it the best:
             by PSNR in the pixel phase, by LPIPS in the adversarial phase.
         resume: Go on from the newest whole checkpoint of the run folder. On a CPU the final weights are
             those of a run never stopped, bit for bit.
         init: Start from a shipped model's name or a file with weights: of the same shape, or of a smaller network,
-            which is grown and computes the same at first. A resumed run does not look at it again, nor at the next:
-            its checkpoints hold what it began with.
-        init_discriminator: Start from the discriminator of an earlier run.
+            which is grown and computes the same at first. It is validated first, and is the result if nothing that
+            is learned from it is better. A resumed run does not look at it again, nor at the next: its checkpoints
+            hold what it began with.
+        init_discriminator: Start from the discriminator of a shipped model, by its name, or of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
         compiled: Compile the networks' blocks by torch.compile.
@@ -71,6 +72,7 @@ def train(
             checkpoints before it stay), and when another process was lost; an Interrupted when the run was told
             to stop.
     """
+    out, folders = Path(out), [Path(path) for path in ((hr,) if isinstance(hr, Path | str) else hr)]
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
     for phase in (config.pixel, config.adversarial):
@@ -86,7 +88,7 @@ def train(
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     validation, metric = ValidationSet(), None
     if val is not None and fabric.is_global_zero:
-        validation = read_validation(val, config.validation_crop)
+        validation = read_validation(Path(val), config.validation_crop)
         # Now, for it would be a pity to miss its weights only when the pixel phase is over.
         metric = None if judges is None else judges.lpips or LPIPS().to(fabric.device)
     with ExitStack() as stack:
@@ -94,7 +96,7 @@ def train(
         stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
             start = partial(_begin, config, init, init_discriminator, fabric.device) if begins else None
-            stack.enter_context(_run_folder(config, hr, out, start, resume=resume, validated=val is not None))
+            stack.enter_context(_run_folder(config, folders, out, start, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
@@ -152,12 +154,23 @@ def _run_folder(
 
 
 def _begin(
-    config: TrainConfig, init: Path | str | None, init_discriminator: Path | None, device: torch.device
+    config: TrainConfig, init: Path | str | None, init_discriminator: Path | str | None, device: torch.device
 ) -> Training:
-    given = None if init is None else state.given_weights(init, config)
-    if given is not None and shape_of(given) != config.generator:
-        _say(f"{init}: grown from {shape_of(given)} to {config.generator}; it computes the same at first")
-    return state.begin(config, given, init_discriminator, device)
+    generator = None if init is None else state.given_weights(init, config)
+    given: dict[str, str] = {}
+    if generator is not None:
+        given["init"] = f"{init}, sha256 {digest(generator)} of its weights"
+        if shape_of(generator) != config.generator:
+            _say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
+        if config.pixel is not None and config.adversarial is not None:
+            _say(f"{init}: goes through the pixel phase first, which smooths; --pixel None leaves that out")
+    elif config.pixel is None:
+        _say("without a pixel phase and --init, the adversarial phase begins with random weights")
+    if init_discriminator is not None:
+        given["init_discriminator"] = str(init_discriminator)
+    training = state.begin(config, generator, init_discriminator, device)
+    training.given = given
+    return training
 
 
 def _say(line: str) -> None:
@@ -195,6 +208,7 @@ def _start(run: Run, index: Index) -> Training:
         if before not in (None, precision):
             _say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
         facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
+        facts |= {"compile": run.compiled, "graph": run.graph, "validation": run.validation.digest, **training.given}
         folder.record_start(run.out, precision=precision, **facts)
     return training
 
@@ -203,7 +217,10 @@ def _loop(run: Run, training: Training) -> None:
     """Every step that is left, and around it what is due: record, validation, checkpoint, an orderly stop."""
     config = run.config
     with ExitStack() as stack:
-        record = stack.enter_context(Record(run.out, training.step)) if run.fabric.is_global_zero else None
+        # Of step 0 there is nothing to keep: what is noted of it is noted again.
+        record = stack.enter_context(Record(run.out, training.step or -1)) if run.fabric.is_global_zero else None
+        if record is not None and training.step == 0 and training.given and run.validation.pictures:
+            _validate(run, training, record)  # so that what is learned has to be better than what was given
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, training.step))
         for rows, stop, ends in steps_left(run, training):
             read = time.monotonic()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
@@ -55,6 +56,8 @@ class Training:
     """Time that the phase has taken so far, validations included."""
     recent: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     """Losses of the steps since the last line of the log, whose mean the next line is."""
+    given: dict[str, str] = field(default_factory=dict[str, str])
+    """Which weights the run began with: how `init` and `init_discriminator` named them, and their digests."""
 
     @property
     def result(self) -> Generator:
@@ -79,6 +82,7 @@ class Training:
             "begun": self.begun,
             "seconds": self.seconds,
             "recent": self.recent,
+            "given": self.given,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -96,11 +100,11 @@ class Training:
         # Checkpoints of earlier versions lack these.
         self.judged_on = state.get("judged_on")
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
-        self.recent = state.get("recent", [])
+        self.recent, self.given = state.get("recent", []), state.get("given", {})
 
     def become(self, other: "Training") -> None:
-        """Take another's place, for all who hold this one; what only this one had is let go of."""
-        vars(self).update(vars(other))
+        """Become the other, of the same run, for all who hold this one; what only this one had is let go of."""
+        vars(self).update(vars(other) | {"given": self.given})
 
 
 def given_weights(init: Path | str, config: TrainConfig) -> Generator:
@@ -123,14 +127,15 @@ def given_weights(init: Path | str, config: TrainConfig) -> Generator:
 
 
 def begin(
-    config: TrainConfig, given: Generator | None, init_discriminator: Path | None, device: torch.device
+    config: TrainConfig, given: Generator | None, init_discriminator: Path | str | None, device: torch.device
 ) -> Training:
     """The start of the first phase. Writes nothing.
 
     Args:
         config: What is to be done.
         given: What to start from, grown where it is smaller; None takes fresh weights, drawn by the seed.
-        init_discriminator: Weights of the discriminator, from an earlier run; None takes fresh ones.
+        init_discriminator: Weights of the discriminator, of a shipped model by its name or in an earlier run's file;
+            None takes fresh ones.
         device: Where the networks are to be.
 
     Raises:
@@ -141,7 +146,9 @@ def begin(
     generator = config.generator.build() if given is None else given
     if shape_of(generator) != config.generator:
         generator = grow(generator, config.generator)
-    discriminator = None if init_discriminator is None else _read_discriminator(init_discriminator, config)
+    discriminator = None
+    if init_discriminator is not None:
+        discriminator = _read_discriminator(zoo.discriminator(init_discriminator), config)
     name = "pixel" if config.pixel is not None else "adversarial"
     return enter(name, generator, config, device, step=0, discriminator=discriminator)
 
@@ -205,8 +212,11 @@ def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
         raise SixteenfoldError(f"{path}: this run has no discriminator; leave it out")
     network = _discriminator(config.adversarial)
     try:
+        check_ordinary(path, path.stat().st_mode)
         network.load_state_dict(safetensors.torch.load_file(path))
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(path, error) from None
+    except SafetensorError as error:
         raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
     except RuntimeError:
         decoder = "a" if config.adversarial.decoder else "no"

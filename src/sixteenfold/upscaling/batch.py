@@ -32,8 +32,8 @@ class BatchReport:
 
 
 def upscale_files(
-    inputs: Sequence[Path],
-    out: Path | None,
+    inputs: Sequence[Path | str],
+    out: Path | str | None,
     make_upscaler: Callable[[], Upscaler],
     *,
     format: str | None = None,
@@ -72,6 +72,7 @@ def upscale_files(
             input or picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
+    inputs, out = [Path(path) for path in inputs], None if out is None else Path(out)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):

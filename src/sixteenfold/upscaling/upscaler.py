@@ -124,8 +124,11 @@ class Upscaler:
             raise ValueError(f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value")
         if not bool(lr.isfinite().all()):
             raise ValueError("expected numbers in [0, 1]; some are infinite or not a number")
-        if float(lr.amax()) > 2:  # a little beyond 1 is clamped; this is another scale
+        if float(lr.amax()) > 2:  # a little beyond 0 and 1 is clamped; this is another scale
             raise ValueError(f"expected numbers in [0, 1], not up to {float(lr.amax()):g}; divide by the largest value")
+        if float(lr.amin()) < -0.5:
+            low = float(lr.amin())
+            raise ValueError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
