@@ -48,7 +48,7 @@ def noise(height: int, width: int, channels: int, dtype: type = np.uint8) -> np.
 def test_the_file_holds_what_the_upscaler_makes(tmp_path: Path, upscaler: Upscaler, channels: int, dtype: type) -> None:
     # More rows than one band holds.
     pixels = noise(19, 5, channels, dtype)
-    report = upscale_files([write(tmp_path / "a.png", pixels)], None, lambda: upscaler)
+    report = upscale_files([str(write(tmp_path / "a.png", pixels))], None, lambda: upscaler)
     assert report.written == (tmp_path / "a_x16.png",)
     made = read(tmp_path / "a_x16.png")
     assert made.alpha is None

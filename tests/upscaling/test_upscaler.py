@@ -191,6 +191,8 @@ def test_values_of_another_scale_are_told(network: Generator):
     upscaler(network)(1.2 * picture(4, 4))
     with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"):
         upscaler(network)(255 * picture(4, 4))
+    with pytest.raises(ValueError, match=r"not from -0\.\d+; \(x \+ 1\) / 2 makes them of -1 to 1"):
+        upscaler(network)(2 * picture(4, 4) - 1)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
