@@ -54,6 +54,21 @@ def test_finished_results(save: Save, tmp_path: Path) -> None:
     assert f"| sr | **{scores.methods[0].mean('psnr'):.2f}** |" in markdown
 
 
+def test_words_stand_for_paths_and_one_name_for_several(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs(save, 2)
+    for i in range(2):
+        save(f"lr/{i}.png", picture(i, 4, 5))
+    monkeypatch.chdir(tmp_path)
+    scores = evaluate(
+        "hr", sr="sr", lr="lr", also={"dark": "other"}, metrics="psnr", baselines="bicubic", out="reports/first"
+    )
+    assert [method.name for method in scores.methods] == ["sr", "bicubic", "dark"]
+    assert [metric.key for metric in scores.metrics] == ["psnr"]
+    assert (tmp_path / "reports/first/report.html").exists()
+
+
 def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
     for i in range(2):
         save(f"hr/{i}.png", picture(i, 70, 85))

@@ -29,18 +29,18 @@ from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
 def evaluate(
-    hr: Path,
+    hr: str | Path,
     *,
-    out: Path,
-    sr: Path | None = None,
-    lr: Path | None = None,
+    out: str | Path,
+    sr: str | Path | None = None,
+    lr: str | Path | None = None,
     synthesize: bool = False,
     model: str | Path | None = None,
     upscale: Upscale | None = None,
     protocol: Protocol = "full",
-    metrics: Sequence[str] | None = None,
-    baselines: Sequence[str] = (),
-    also: Mapping[str, Path] | None = None,
+    metrics: str | Sequence[str] | None = None,
+    baselines: str | Sequence[str] = (),
+    also: Mapping[str, str | Path] | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
     allow_huge: bool = False,
@@ -59,8 +59,8 @@ def evaluate(
         model: Name or file of the model that enlarges; None is the default model.
         upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
         protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
-        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"); None: the usual.
-        baselines: Of "bicubic" and "lanczos", computed from the small pictures.
+        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"), or one; None: the usual.
+        baselines: Of "bicubic" and "lanczos", or one of them, computed from the small pictures.
         also: Folders of other tools' results, by name.
         allow_missing: Score what pairs when some pictures do not.
         overwrite: Replace an earlier report in `out`.
@@ -75,7 +75,10 @@ def evaluate(
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
             use or cannot be written, names do not pair, or not one picture could be compared.
     """
-    also = also or {}
+    hr, out = Path(hr), Path(out)
+    sr, lr = _path(sr), _path(lr)
+    also = {name: Path(folder) for name, folder in (also or {}).items()}
+    metrics, baselines = None if metrics is None else _names(metrics), _names(baselines)
     _check_words(protocol, device, precision)
     _check_options(sr, lr, synthesize, baselines, also, model, upscale)
     results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
@@ -115,6 +118,15 @@ def evaluate(
         except OSError as error:
             raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error
     return scores
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _names(given: str | Sequence[str]) -> Sequence[str]:
+    # A word is a sequence too: of letters.
+    return (given,) if isinstance(given, str) else given
 
 
 def _progress(console: Console | None) -> Progress:
