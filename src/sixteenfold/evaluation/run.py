@@ -189,8 +189,12 @@ def _scoring_device(device: str) -> torch.device | None:
 
 
 def _result_name(sr: Path | None) -> str:
-    # The folder's own name, though "." or ".." be typed; where it is a link, the link's.
-    return Path(os.path.normpath(sr.absolute())).name if sr is not None else ""
+    return _own_name(sr) if sr is not None else ""
+
+
+def _own_name(folder: Path) -> str:
+    """The folder's own name, though "." or ".." be typed; where it is a link, the link's."""
+    return Path(os.path.normpath(folder.absolute())).name
 
 
 def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
@@ -217,14 +221,28 @@ def _engine_name(model: Generator | str | Path | None, upscale: Upscale | None) 
     if isinstance(model, Generator):
         return "model"
     from sixteenfold.networks import zoo
+    from sixteenfold.networks.convert import RESULT
 
-    return Path(model).stem if model is not None else zoo.default()
+    if model is None:
+        return zoo.default()
+    file = Path(model)
+    # Every run names its weights so: their folder tells them apart.
+    return file.stem if file.stem != Path(RESULT).stem else _own_name(file.parent) or file.stem
+
+
+def _model_described(name: str, model: Generator | str | Path | None) -> str:
+    """Which model a report's `name` stands for: a shipped one by its name alone, others with where they are from."""
+    from sixteenfold.networks import zoo
+
+    if isinstance(model, Generator):
+        return f"{name} (a generator given by the caller)"
+    return name if model is None or model in zoo.names() else f"{name} ({model})"
 
 
 def _engine(model: Generator | str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
     name = _engine_name(model, upscale)
     if upscale is not None:
-        return Engine(name, upscale, {"model": "a function given by the caller"})
+        return Engine(name, upscale, {"model": f"{name} (a function given by the caller)"})
     from sixteenfold.networks import zoo
     from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
@@ -232,7 +250,7 @@ def _engine(model: Generator | str | Path | None, upscale: Upscale | None, devic
     generator = model if isinstance(model, Generator) else zoo.load(zoo.default() if model is None else model)
     upscaler = Upscaler(generator, device=device, precision=precision)
     facts = {
-        "model": "a generator given by the caller" if isinstance(model, Generator) else name,
+        "model": _model_described(name, model),
         "model hash": f"sha256 {digest(generator)} of its weights",
         "engine": upscaler.description,
     }
