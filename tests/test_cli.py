@@ -979,6 +979,13 @@ def test_evaluate(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
     assert "nothing to evaluate" in refused(capsys, "evaluate", "--hr", tmp_path / "hr", "--out", tmp_path / "other")
 
 
+def test_evaluate_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert "One of --sr, --lr and --synthesize is needed" in told
+    assert "file of weights that enlarges; by default the first shipped." in told
+
+
 def finished_results(folder: Path) -> list[str]:
     """The words that evaluate a folder's sr against its hr."""
     return [

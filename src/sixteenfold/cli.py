@@ -247,7 +247,11 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure results against their originals; writes scores.json, scores.csv and a report."""
+    """Measure results against their originals; writes scores.json, scores.csv and a report.
+
+    One of --sr, --lr and --synthesize is needed: finished results, small pictures to enlarge, or originals to make
+    these from.
+    """
 
     hr: Annotated[Path, arg(metavar="DIR")]
     """Folder of originals."""
@@ -258,7 +262,7 @@ class Evaluate:
     synthesize: Flag = False
     """Make the small pictures from the originals, by the exact x1/16."""
     model: Model = None
-    """Shipped model's name or file of weights that enlarges."""
+    """Shipped model's name or file of weights that enlarges; by default the first shipped."""
     protocol: Literal["full", "ntire2020"] = "full"
     """What is compared: whole pictures, or their centre 1000x1000."""
     metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None

