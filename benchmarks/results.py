@@ -108,6 +108,8 @@ def main() -> None:
         if not options.models:
             raise SixteenfoldError("no model is shipped; name a file of weights by --models")
         models = [find_model(source) for source in options.models.split(",")]
+        if len({model.name for model in models}) < len(models):
+            raise SixteenfoldError("--models: two have one name, by which pictures are told apart; rename a file")
         shown = options.shown.split(",") if options.shown else default_shown(models)
         if unknown := set(shown) - {model.name for model in models}:
             raise SixteenfoldError(f"--shown {min(unknown)}: is none of the models")

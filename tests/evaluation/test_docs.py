@@ -12,7 +12,9 @@ TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding
 
 def test_no_command_writes_where_another_did() -> None:
     lines = [line for block in re.findall("```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
-    commands = [parse(Verb, shlex.split(line)[1:], DESCRIPTION) for line in lines if line.startswith("sixteenfold ")]
+    commands = [
+        parse(Verb, shlex.split(line)[1:], DESCRIPTION, "") for line in lines if line.startswith("sixteenfold ")
+    ]
     reports = [command.out for command in commands if isinstance(command, Evaluate)]
     reports += [Path(out) for out in re.findall('evaluate\\(.*out="(.*?)"', TEXT)]
     assert len(reports) >= 7

@@ -68,6 +68,10 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     monkeypatch.setitem(words, "--shown", "three")
     with pytest.raises(SystemExit, match="results: --shown three: is none of the models"):
         run()
+    one = tmp_path / "one.safetensors"
+    monkeypatch.setitem(words, "--models", f"{one},{one}")
+    with pytest.raises(SystemExit, match="results: --models: two have one name"):
+        run()
     monkeypatch.setitem(words, "--models", "nothing.safetensors")
     with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
         run()
