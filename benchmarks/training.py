@@ -39,7 +39,7 @@ from sixteenfold.training.folder import describe_device
 from sixteenfold.training.index import make_index
 from sixteenfold.training.losses import pixel_loss
 from sixteenfold.training.phases import DataConfig, Phase
-from sixteenfold.training.photographs import Kept, decode, open_photographs
+from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
 from sixteenfold.training.processes import make_fabric
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter
@@ -90,7 +90,7 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         write_photographs(Path(folder))
         index = make_index([Path(folder)], smallest_side(phase.patch))
         kept = Kept(index.entries, fabric.device)
-        window = open_photographs(index, DataConfig(memory=1e-9), 0, fabric.device)
+        window = Window(index.entries, size=4, ahead=AHEAD, crops=DataConfig().crops, seed=0)
         crops = partial(sample_batch, patch=phase.patch, seed=0, whole=phase.projected)
 
         def ours_batch(step: int) -> Batch:

@@ -131,6 +131,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("convert a.pth", ["sixteenfold: Missing: DST; see sixteenfold convert --help"]),
         ("train compact", ["sixteenfold: Missing: --hr DIR..., --out RUN; see sixteenfold train compact --help"]),
         ("evaluate --model a --model=b", ["sixteenfold: --model: is given twice; leave out one"]),
+        ("downscale a.png -o x.png --out=y.png", ["sixteenfold: --out: is given twice; leave out one"]),
+        ("upscale a.png -o x.png -o y.png", ["sixteenfold: --out: is given twice; leave out one"]),
         ("upscale a.png --resume", ["--resume; see sixteenfold upscale --help; --resume is an option of train"]),
         ("train --batch 2", ["Unrecognized options: --batch 2; Missing: ", "; see sixteenfold train PRESET --help"]),
         (
@@ -1105,6 +1107,12 @@ def test_a_phase_is_left_out(
     assert adversarial is not None and (adversarial.steps, adversarial.lpips) == (40, 0.5)
     assert pixel is not None and pixel.steps == 40
     assert "both null" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
+    assert refused(capsys, *words, "--generator", "None") and refused(capsys, *words, "--data=None")
+    said = refused(capsys, *words, "--pixel", "None", "--pixel.patch=64")
+    assert "--pixel.patch=64: this recipe has no pixel phase" in said
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"pixel": null, "adversarial": {}}')
+    assert main(["train", "--config", str(recipe), *words[2:-2], "--pixel", "None"]) == 0
 
 
 def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

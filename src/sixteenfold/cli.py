@@ -169,7 +169,8 @@ class Train:
 
     Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
     they bear the names that the run's config.json has, and `sixteenfold train PRESET --help` lists them with the
-    preset's values. --minutes 30 gives the run half an hour instead of a number of steps.
+    preset's values. --minutes 30 gives the run half an hour instead of a number of steps; --pixel None leaves the pixel
+    phase out, to train given weights (--init) on in the adversarial phase alone.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
@@ -237,6 +238,9 @@ class Train:
             case _:
                 raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
         config, changes = without_parts(config, changes)
+        for phase in ("pixel", "adversarial"):
+            if getattr(config, phase) is None and (of_it := [one for one in changes if one.startswith(f"--{phase}.")]):
+                raise SixteenfoldError(f"{of_it[0]}: this recipe has no {phase} phase; leave out one of the two")
         if self.steps is not None:
             config = config.with_steps(self.steps)
         config = changed(config, changes, f"sixteenfold train {self.preset or 'PRESET'}") if changes else config

@@ -5,12 +5,12 @@ import os
 import re
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from itertools import chain, groupby, pairwise
 from pathlib import Path
 from textwrap import dedent
-from typing import Annotated, Any, Literal, TypeVar, cast, get_args
+from typing import Annotated, Any, Literal, TypeVar, cast, get_args, get_type_hints
 
 import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
@@ -175,13 +175,19 @@ def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[st
     return others, options
 
 
+def _may_be_left_out(kind: Any) -> bool:
+    """Whether a field's type is that of a part, a dataclass, or None."""
+    choices = get_args(kind)
+    return type(None) in choices and any(map(is_dataclass, choices))
+
+
 def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
     """A dataclass's value without the parts that `--NAME None` leaves out, each a dataclass itself; the other words.
 
     Raises:
         SixteenfoldError: If it cannot be without them.
     """
-    parts = {field.name for field in fields(cast(Any, default)) if is_dataclass(getattr(default, field.name))}
+    parts = {name for name, kind in get_type_hints(type(default)).items() if _may_be_left_out(kind)}
     left_out: dict[str, None] = {}
     others: list[str] = []
     for word in words:
@@ -209,17 +215,26 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
 
 def check_once(words: Sequence[str], again: Collection[str]) -> None:
     """Raise a SixteenfoldError for an option that is given twice, unless it is one of those that may be given again."""
-    options = [word.partition("=")[0] for word in words if word.startswith("--")]
+    spelled = (word.partition("=")[0] for word in words if re.match("--|-o(=|$)", word))
+    options = ["--out" if word == "-o" else word.replace("_", "-") for word in spelled]
     for option in options:
         if options.count(option) > 1 and option not in again:
             raise SixteenfoldError(f"{option}: is given twice; leave out one")
+
+
+def _options_of(verb: Any) -> list[str]:
+    """A verb's options, but for what it takes without a name before it."""
+    hints = get_type_hints(verb, include_extras=True)
+    marked = {name: [str(mark) for mark in getattr(kind, "__metadata__", ())] for name, kind in hints.items()}
+    named = (name for name, marks in marked.items() if "Positional" not in marks)
+    return [f"--{name.replace('_', '-')}" for name in named]
 
 
 def _of_other_verbs(others: Mapping[str, Any], complaint: str) -> list[str]:
     """Whose the options are that a verb does not know."""
     found = re.match("Unrecognized options: (.*?);", complaint)
     unknown = [word for word in found[1].split(", ") if word.startswith("--")] if found else []
-    options = {name: {f"--{field.name.replace('_', '-')}" for field in fields(verb)} for name, verb in others.items()}
+    options = {name: set(_options_of(verb)) for name, verb in others.items()}
     owners = {word: [name for name in options if word in options[name]] for word in unknown}
     return [f"{word} is an option of {' and '.join(names)}" for word, names in owners.items() if names]
 

@@ -189,6 +189,9 @@ def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path
         (lambda lr: resize(lr, (64, 80))[0], r"gave \(3, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
         (lambda lr: resize(lr, (64, 80))[:, :1], r"gave \(1, 1, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
         (lambda lr: resize(lr, (64, 80)).numpy(), r"gave no tensor \(1, 3, 64, 80\) but ndarray"),
+        (lambda lr: 255 * resize(lr, (64, 80)), r"gave torch.float32 from .* where floats in \[0, 1\] are wanted"),
+        (lambda lr: resize(lr, (64, 80)) * float("nan"), "gave torch.float32 from nan to nan where .*"),
+        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "gave torch.uint8 from .*"),
         # Of one picture alone.
         (
             lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
@@ -196,7 +199,7 @@ def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path
         ),
     ],
 )
-def test_a_function_that_gives_another_size(
+def test_a_function_that_gives_another_size_or_scale(
     save: Save, tmp_path: Path, function: Callable[[torch.Tensor], torch.Tensor], said: str
 ) -> None:
     for i, width in enumerate((80, 80, 48)):

@@ -492,16 +492,17 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
 
 def test_a_clone_of_something_else_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+        who = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True)
 
-    installed = tmp_path / ".venv" / "sixteenfold"
+    installed = tmp_path / "venv" / "sixteenfold"
     installed.mkdir(parents=True)
     (installed / "__init__.py").touch()
     git("init", "-q")
     git("commit", "-q", "--allow-empty", "-m", "theirs")
     monkeypatch.setattr(sixteenfold, "__file__", str(installed / "__init__.py"))
     assert folder._git_state() is None
-    git("add", ".")
+    git("add", "--force", ".")
     git("commit", "-q", "-m", "ours")
     commit = folder._git_state()
     assert commit is not None and len(commit) == 40
@@ -662,7 +663,7 @@ def test_what_given_weights_go_through_is_said(
     photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", init=whole / "model.safetensors")
-    assert "goes through the pixel phase first, which smooths; --pixel None leaves that out" in capsys.readouterr().err
+    assert "its drawing is smoothed by the pixel phase, which comes first; --pixel None" in capsys.readouterr().err
     train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu")
     assert "the adversarial phase begins with random weights" in capsys.readouterr().err
 
@@ -673,6 +674,8 @@ def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_
     begin = partial(train, BOTH, hr=photographs, out=tmp_path / "run", device="cpu")
     with pytest.raises(SixteenfoldError, match="compact-fidelity: was trained without a discriminator; leave it out"):
         begin(init_discriminator="compact-fidelity")
+    with pytest.raises(SixteenfoldError, match=r"is a folder; give the weights in it, .*discriminator\.safetensors"):
+        begin(init_discriminator=tmp_path)
     with pytest.raises(SixteenfoldError, match=r"^nothing: does not exist; check the name"):
         begin(init_discriminator="nothing")
     with pytest.raises(SixteenfoldError, match=r"medium\.safetensors: not a discriminator of the config"):

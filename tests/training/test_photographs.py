@@ -90,5 +90,6 @@ def test_a_window_holds_what_fits_with_what_is_decoded_ahead(
     monkeypatch.setattr(module, "decode", lambda entry: (decoded.append(entry.path), decode(entry))[1])
     config = DataConfig(memory=photographs * 3 * 8 * 9 / 1e9)
     window = open_photographs(Index(tuple(entries), ()), config, 0, torch.device("cpu"))
-    assert len(window.at(0)) == opened
+    assert isinstance(window, Window) and len(window.at(0)) == opened
+    window._pool.shutdown()  # what is decoded ahead is then decoded
     assert opened <= len(decoded) <= max(2, photographs)

@@ -138,6 +138,10 @@ def _checked(made: object, lr: Tensor) -> Tensor:
             f"upscale: the function gave {made.shape[3]}x{made.shape[2]} where {SCALE} times {width}x{height} was"
             f" wanted, {wanted[3]}x{wanted[2]}"
         )
+    # A little beyond 0 and 1, as an enlargement may give, is clamped; the rest is another scale, or not a number.
+    if not made.is_floating_point() or not (float(made.min()) >= -0.5 and float(made.max()) <= 2):
+        found = f"{made.dtype} from {float(made.min()):g} to {float(made.max()):g}"
+        raise UnfitFunctionError(f"upscale: the function gave {found} where floats in [0, 1] are wanted")
     return made
 
 

@@ -233,7 +233,7 @@ def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: 
         return zoo.default()
     file = Path(model)
     # Every run names its weights so: their folder tells them apart.
-    return file.stem if file.stem != Path(RESULT).stem else _own_name(file.parent) or file.stem
+    return _own_name(file.parent) or file.stem if file.name == RESULT else file.stem
 
 
 def _model_described(name: str, model: Generator | str | Path | None) -> str:

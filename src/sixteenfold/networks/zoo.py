@@ -16,7 +16,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
 from sixteenfold.networks.state import GeneratorShape, build, digest, shape_of
 
-__all__ = ["Card", "blend", "card", "default", "load", "names"]
+__all__ = ["Card", "blend", "card", "default", "discriminator", "load", "names"]
 
 MODELS = Path(__file__).parent.parent / "models"
 SUFFIX = ".safetensors"

@@ -55,9 +55,9 @@ def train(
         resume: Go on from the newest whole checkpoint of the run folder. On a CPU the final weights are
             those of a run never stopped, bit for bit.
         init: Start from a shipped model's name or a file with weights: of the same shape, or of a smaller network,
-            which is grown and computes the same at first. It is validated first, and is the result if nothing that
-            is learned from it is better. A resumed run does not look at it again, nor at the next: its checkpoints
-            hold what it began with.
+            which is grown and computes the same at first. It is validated first, and is the result of the phase that
+            it begins if nothing that is learned there is better. A resumed run does not look at it again, nor at the
+            next: its checkpoints hold what it began with.
         init_discriminator: Start from the discriminator of a shipped model, by its name, or of an earlier run.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
@@ -163,7 +163,7 @@ def _begin(
         if shape_of(generator) != config.generator:
             _say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
         if config.pixel is not None and config.adversarial is not None:
-            _say(f"{init}: goes through the pixel phase first, which smooths; --pixel None leaves that out")
+            _say(f"{init}: its drawing is smoothed by the pixel phase, which comes first; --pixel None leaves that out")
     elif config.pixel is None:
         _say("without a pixel phase and --init, the adversarial phase begins with random weights")
     if init_discriminator is not None:

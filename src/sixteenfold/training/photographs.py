@@ -120,8 +120,11 @@ def open_photographs(index: Index, config: DataConfig, seed: int, device: torch.
 
 
 def _how_many_fit(entries: Iterable[Entry], memory: float) -> int:
-    """How many photographs can be held in so many bytes, be they the largest; 2 at least, as one is decoded ahead."""
-    total = accumulate(sorted((entry.size for entry in entries), reverse=True))
+    """How many photographs can be held in so many bytes, be they the largest; 2 at least, as one is decoded ahead.
+
+    Each may be held twice: at the end of a round over the set, and at the beginning of the next.
+    """
+    total = accumulate(sorted((entry.size for entry in entries for _ in range(2)), reverse=True))
     return max(2, sum(size <= memory for size in total))
 
 

@@ -57,7 +57,7 @@ class Training:
     recent: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     """Losses of the steps since the last line of the log, whose mean the next line is."""
     given: dict[str, str] = field(default_factory=dict[str, str])
-    """Which weights the run began with: how `init` and `init_discriminator` named them, and their digests."""
+    """Which weights the run began with: how `init` and `init_discriminator` named them; of the first the digest too."""
 
     @property
     def result(self) -> Generator:
@@ -211,6 +211,8 @@ def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
     if config.adversarial is None or not config.adversarial.has_discriminator:
         raise SixteenfoldError(f"{path}: this run has no discriminator; leave it out")
     network = _discriminator(config.adversarial)
+    if path.is_dir():
+        raise SixteenfoldError(f"{path}: is a folder; give the weights in it, {path / 'discriminator.safetensors'}")
     try:
         check_ordinary(path, path.stat().st_mode)
         network.load_state_dict(safetensors.torch.load_file(path))
