@@ -97,7 +97,10 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
         ("downscale", "-o --overwrite --allow-huge"),
         ("convert", "--overwrite"),
         ("train", "--config --hr --val --out --resume --steps --minutes --device --precision"),
-        ("evaluate", "--hr --sr --lr --synthesize --model --protocol --metrics --baseline --also --out --allow-huge"),
+        (
+            "evaluate",
+            "--hr --sr --lr --synthesize --model --name --protocol --metrics --baseline --also --out --allow-huge",
+        ),
     ],
 )
 def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -1009,6 +1012,8 @@ def test_evaluate_finished_results_beside_others(tmp_path: Path, capsys: pytest.
     write(tmp_path / "hr" / "b.png", 64, 64)
     assert "sr has no b; one has no b" in refused(capsys, *words, "--overwrite", *also[:2])
     assert "holds an earlier report" in refused(capsys, *words)
+    assert main([*words, "--overwrite", "--allow-missing", "--name", "ours"]) == 0
+    assert capsys.readouterr().out.startswith("ours: PSNR")
     for wrong, hint in (("one", "is not NAME=DIR"), ("=x", "is not NAME=DIR")):
         assert hint in refused(capsys, *words, "--overwrite", "--also", wrong)
     assert "'one' is taken" in refused(capsys, *words, "--overwrite", *also[:2], *also[:2])

@@ -267,6 +267,8 @@ class Evaluate:
     """Make the small pictures from the originals, by the exact x1/16."""
     model: Model = None
     """Shipped model's name or file of weights that enlarges; by default the first shipped."""
+    name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    """What the report calls that model, or those results; by default as they are called."""
     protocol: Literal["full", "ntire2020"] = "full"
     """What is compared: whole pictures, or their centre 1000x1000."""
     metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
@@ -303,6 +305,7 @@ class Evaluate:
             lr=self.lr,
             synthesize=self.synthesize,
             model=self.model,
+            name=self.name,
             protocol=self.protocol,
             metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics is not None else None,
             baselines=self.baseline,
