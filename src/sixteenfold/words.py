@@ -225,8 +225,7 @@ def check_once(words: Sequence[str], again: Collection[str]) -> None:
 def _options_of(verb: Any) -> list[str]:
     """A verb's options, but for what it takes without a name before it."""
     hints = get_type_hints(verb, include_extras=True)
-    marked = {name: [str(mark) for mark in getattr(kind, "__metadata__", ())] for name, kind in hints.items()}
-    named = (name for name, marks in marked.items() if "Positional" not in marks)
+    named = (name for name, kind in hints.items() if Positional not in getattr(kind, "__metadata__", ()))
     return [f"--{name.replace('_', '-')}" for name in named]
 
 

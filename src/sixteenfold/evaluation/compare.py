@@ -13,6 +13,7 @@ from sixteenfold.evaluation.baselines import enlarge
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, to_8_bits
 from sixteenfold.evaluation.scoring import Scorer
+from sixteenfold.imaging.color import other_scale
 from sixteenfold.imaging.resample import SCALE
 
 Upscale = Callable[[Tensor], Tensor]
@@ -138,8 +139,7 @@ def _checked(made: object, lr: Tensor) -> Tensor:
             f"upscale: the function gave {made.shape[3]}x{made.shape[2]} where {SCALE} times {width}x{height} was"
             f" wanted, {wanted[3]}x{wanted[2]}"
         )
-    # A little beyond 0 and 1, as an enlargement may give, is clamped; the rest is another scale, or not a number.
-    if not made.is_floating_point() or not (float(made.min()) >= -0.5 and float(made.max()) <= 2):
+    if not made.is_floating_point() or not bool(made.isfinite().all()) or other_scale(made):
         found = f"{made.dtype} from {float(made.min()):g} to {float(made.max()):g}"
         raise UnfitFunctionError(f"upscale: the function gave {found} where floats in [0, 1] are wanted")
     return made

@@ -44,6 +44,15 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     return pixels
 
 
+def other_scale(values: Tensor) -> tuple[float, float] | None:
+    """The least and the greatest of floats that are of another scale than [0, 1]; None where they are of this.
+
+    A little beyond it, as an enlargement may give, is of this scale; -1 and 255 are no little. NaN is of any.
+    """
+    least, greatest = (float(end) for end in values.aminmax())
+    return (least, greatest) if least < -0.5 or greatest > 2 else None
+
+
 def to_8_bit_rgb(pixels: np.ndarray) -> Tensor:
     """(H, W, C) uint8, uint16 or float32 in 0..1 -> (3, H, W) uint8, grey as three equal channels.
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import other_scale
 
 PIXELS_AT_ONCE = 48 * 1024
 """Pixels of one picture that a strip holds. With more, the first stage's maps of two pictures pass the size up to which
@@ -31,13 +32,11 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
 
 
 def _check_scale(picture: Tensor) -> None:
-    """A network's result may lie a little outside of [0, 1]; -1 and 255 are no little."""
-    if picture.is_floating_point() and picture.numel():
-        least, most = (float(end) for end in picture.aminmax())
-        if least < -0.5 or most > 2:
-            raise SixteenfoldError(
-                f"pictures of floats in [0, 1], or of uint8, are needed, not of {least:g} to {most:g}; rescale them"
-            )
+    if picture.is_floating_point() and picture.numel() and (ends := other_scale(picture)):
+        least, most = ends
+        raise SixteenfoldError(
+            f"pictures of floats in [0, 1], or of uint8, are needed, not of {least:g} to {most:g}; rescale them"
+        )
 
 
 def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

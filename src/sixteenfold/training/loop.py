@@ -219,7 +219,7 @@ def _loop(run: Run, training: Training) -> None:
     with ExitStack() as stack:
         # Of step 0 there is nothing to keep: what is noted of it is noted again.
         record = stack.enter_context(Record(run.out, training.step or -1)) if run.fabric.is_global_zero else None
-        if record is not None and training.step == 0 and training.given and run.validation.pictures:
+        if record is not None and training.step == 0 and "init" in training.given and run.validation.pictures:
             _validate(run, training, record)  # so that what is learned has to be better than what was given
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, training.step))
         for rows, stop, ends in steps_left(run, training):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import other_scale
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
@@ -124,10 +125,10 @@ class Upscaler:
             raise ValueError(f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value")
         if not bool(lr.isfinite().all()):
             raise ValueError("expected numbers in [0, 1]; some are infinite or not a number")
-        if float(lr.amax()) > 2:  # a little beyond 0 and 1 is clamped; this is another scale
-            raise ValueError(f"expected numbers in [0, 1], not up to {float(lr.amax()):g}; divide by the largest value")
-        if float(lr.amin()) < -0.5:
-            low = float(lr.amin())
+        if ends := other_scale(lr):
+            low, high = ends
+            if high > 2:
+                raise ValueError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
             raise ValueError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
