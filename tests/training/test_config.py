@@ -8,6 +8,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
+    DataConfig,
     GeneratorShape,
     PixelPhase,
     TrainConfig,
@@ -139,6 +140,12 @@ def test_views_that_no_loss_sees_or_no_machine_bears() -> None:
 def test_scales_that_lpips_cannot_have(scales: tuple[float, ...]) -> None:
     with pytest.raises(SixteenfoldError, match="lpips_scales must"):
         AdversarialPhase(lpips_scales=scales)
+
+
+@pytest.mark.parametrize("scales", [(), (1.5,), (1.0, 0.0), (-0.5,), (float("nan"),)])
+def test_scales_that_photographs_cannot_have(scales: tuple[float, ...]) -> None:
+    with pytest.raises(SixteenfoldError, match=r"data\.scales must"):
+        DataConfig(scales=scales)
 
 
 def test_impossible_sizes_and_seeds() -> None:

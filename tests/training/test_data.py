@@ -94,6 +94,39 @@ def test_flat_crops_are_drawn_again() -> None:
     assert sum(value < 1 for value in drawn[40.0]) < 3
 
 
+def test_crops_of_reduced_photographs() -> None:
+    """At a scale of 1/2 a crop shows twice as much to each side, reduced as `downscale` reduces it."""
+    side = smallest_side(64)
+    picture = noise(2 * side, 2 * side)
+    hr = sample_batch([picture], 64, seed=0, step=0, indices=range(1), scales=(0.5,)).hr
+    reduced = round_to_8_bits(downscale(picture[None].float() / 255, 2))[..., 32:-32, 32:-32]
+    orientations = [torch.rot90(reduced, k, (-2, -1)) for k in range(4)]
+    orientations += [turned.flip(-1) for turned in orientations]
+    assert any(torch.equal(hr, turned) for turned in orientations)
+
+
+def test_a_photograph_too_small_for_a_scale_is_reduced_less() -> None:
+    side = smallest_side(64)
+    picture = noise(side + 8, side + 40)
+    hr = sample_batch([picture], 64, seed=0, step=0, indices=range(1), scales=(0.25,)).hr
+    assert hr.shape == (1, 3, 64, 64)
+    # Reduced at all: a mean of pixels, as noise shows by its lower contrast.
+    assert hr.std() < 0.95 * picture.float().std() / 255
+    assert torch.equal(
+        sample_batch([noise(side, side)], 64, seed=0, step=0, indices=range(2), scales=(0.25,)).hr,
+        sample_batch([noise(side, side)], 64, seed=0, step=0, indices=range(2)).hr,
+    )
+
+
+def test_each_scale_is_as_likely() -> None:
+    """Noise has the less contrast the more it was reduced."""
+    picture = noise(600, 600)
+    batch = sample_batch([picture], 16, seed=0, step=0, indices=range(90), scales=(1.0, 0.5, 0.25))
+    contrast = batch.hr.flatten(1).std(1)
+    counts = torch.bucketize(contrast, torch.tensor([0.09, 0.2])).bincount(minlength=3)
+    assert counts.min() > 15, counts
+
+
 def test_mean_step() -> None:
     crop = torch.zeros(3, 2, 3, dtype=torch.uint8)
     crop[:, :, 2] = 200

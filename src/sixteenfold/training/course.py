@@ -139,6 +139,7 @@ def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
             step=step,
             indices=range(first, first + size),
             detail=run.config.data.detail,
+            scales=run.config.data.scales,
             whole=phase.projected,
         ).to(run.fabric.device)
         for first in range(start, start + share, size)

@@ -7,11 +7,12 @@ resumed run sees the crops of a run never stopped, whatever the number of proces
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits
 
 # Low-resolution pixels cut off each side of a crop after shrinking it, so that what the kernel made
 # of the crop's own border (it reaches two pixels inwards) never meets the loss. Source: the authors' code.
@@ -55,6 +56,7 @@ def sample_batch(
     step: int,
     indices: range,
     detail: float = 0.0,
+    scales: Sequence[float] = (1.0,),
     whole: bool = False,
 ) -> Batch:
     """Some crops of one step, on the pictures' device.
@@ -66,11 +68,14 @@ def sample_batch(
         step: The step's number.
         indices: Which samples of the step's global batch: a process takes its own part.
         detail: A crop with less (see `mean_step`) is drawn again, up to nine times.
+        scales: The pictures are reduced to one of these shares of their sides first, each as likely; one too small
+            for that, only as far as a crop still fits in.
         whole: Make the low-resolution side from the crop alone, as of a whole picture: then hr downscales to it
             up to its borders. Otherwise it is a piece of what its surroundings downscale to.
     """
     areas = torch.tensor([picture.shape[-2] * picture.shape[-1] for picture in pictures], dtype=torch.float64)
-    crops = torch.stack([_draw(pictures, areas, patch, address(seed, step, i), detail) for i in indices])
+    source = _Source(pictures, areas, scales)
+    crops = torch.stack([_draw(source, patch, address(seed, step, i), detail) for i in indices])
     surrounded = crops.float() / 255
     edge = MARGIN * SCALE
     hr = surrounded[..., edge:-edge, edge:-edge].contiguous()
@@ -93,23 +98,38 @@ def mean_step(crop: Tensor) -> float:
     )
 
 
-def _draw(pictures: Sequence[Tensor], areas: Tensor, patch: int, random: torch.Generator, detail: float) -> Tensor:
+class _Source(NamedTuple):
+    """What crops are drawn from."""
+
+    pictures: Sequence[Tensor]
+    areas: Tensor
+    scales: Sequence[float]
+
+
+def _draw(source: _Source, patch: int, random: torch.Generator, detail: float) -> Tensor:
     """The first crop of enough detail, or the tenth."""
-    crop = _crop(pictures, areas, patch, random)
+    crop = _crop(source, patch, random)
     for _ in range(TRIES - 1):
         if detail == 0 or mean_step(crop) >= detail:
             break
-        crop = _crop(pictures, areas, patch, random)
+        crop = _crop(source, patch, random)
     return crop
 
 
-def _crop(pictures: Sequence[Tensor], areas: Tensor, patch: int, random: torch.Generator) -> Tensor:
+def _crop(source: _Source, patch: int, random: torch.Generator) -> Tensor:
     """A random crop with its margin, (3, S, S) uint8, in one of the eight orientations."""
-    picture = pictures[int(torch.multinomial(areas, 1, generator=random))]
+    picture = source.pictures[int(torch.multinomial(source.areas, 1, generator=random))]
+    # Without a choice nothing is drawn, so that a seed gives the crops it gave before there was one.
+    chosen = int(torch.randint(len(source.scales), (), generator=random)) if len(source.scales) > 1 else 0
     side = smallest_side(patch)
-    top = int(torch.randint(picture.shape[-2] - side + 1, (), generator=random))
-    left = int(torch.randint(picture.shape[-1] - side + 1, (), generator=random))
-    crop = picture[:, top : top + side, left : left + side]
+    reach = round(min(side / source.scales[chosen], *picture.shape[-2:]))
+    top = int(torch.randint(picture.shape[-2] - reach + 1, (), generator=random))
+    left = int(torch.randint(picture.shape[-1] - reach + 1, (), generator=random))
+    crop = picture[:, top : top + reach, left : left + reach]
+    if reach > side:
+        # What resizing makes of the crop's border stays within the margin.
+        reduced = round_to_8_bits(resize(crop[None].float() / 255, (side, side))[0])
+        crop = (reduced * 255).round().to(torch.uint8)
     turn = int(torch.randint(8, (), generator=random))
     crop = torch.rot90(crop, turn % 4, (-2, -1))
     return crop.flip(-1) if turn >= 4 else crop

@@ -220,8 +220,14 @@ class DataConfig:
     """Crops for each decoded photograph of such a set, on average."""
     detail: float = 0.0
     """A crop whose mean step between neighbouring pixels (0 to 255) is less is drawn again, up to nine times."""
+    scales: tuple[float, ...] = (1.0,)
+    """To one of these shares of its sides a photograph is reduced before a crop is cut, each as likely; one too small
+    for that, only as far as a crop still fits in. With 0.25 beside 1, crops also show whole things, as small pictures
+    do."""
 
     def __post_init__(self) -> None:
         require(self.memory > 0, "data.memory must be positive")
         require(self.window >= 1 and self.crops >= 1, "data.window and data.crops must be at least 1")
         require(self.detail >= 0, "data.detail must not be negative")
+        require(len(self.scales) > 0, "data.scales must not be empty")
+        require(all(0 < scale <= 1 for scale in self.scales), "data.scales must be above 0 and at most 1")
