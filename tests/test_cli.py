@@ -1106,12 +1106,17 @@ def test_a_phase_is_left_out(
     monkeypatch.setattr(loop, "train", lambda recipe, **others: given.append(recipe))
     words = ["train", "smoke", "--hr", str(tmp_path), "--out", str(tmp_path / "run"), "--steps", "40"]
     assert main([*words, "--pixel", "None", "--adversarial.lpips", "0.5"]) == 0
-    assert main([*words, "--adversarial=None"]) == 0
+    assert main([*words, "--adversarial=none"]) == 0
     assert (given[0].pixel, given[1].adversarial) == (None, None)
     adversarial, pixel = given[0].adversarial, given[1].pixel
     assert adversarial is not None and (adversarial.steps, adversarial.lpips) == (40, 0.5)
     assert pixel is not None and pixel.steps == 40
     assert "both null" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
+    for mistake in (["--pixel", "x"], ["--pixel=x"], ["--pixel", "--seed"]):
+        said = refused(capsys, *words, *mistake)
+        assert "--pixel: takes only None, which leaves it out, not '" in said and "its values are --pixel.NAME" in said
+    assert "takes only None, which leaves it out; its values" in refused(capsys, *words, "--adversarial")
+    assert "pixel=None" in refused(capsys, *words, "pixel=None")
     assert refused(capsys, *words, "--generator", "None") and refused(capsys, *words, "--data=None")
     said = refused(capsys, *words, "--pixel", "None", "--pixel.patch=64")
     assert "--pixel.patch=64: this recipe has no pixel phase" in said
@@ -1161,7 +1166,8 @@ def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[s
     phase = config.PRESETS["strong"].adversarial
     assert phase is not None
     for field in dataclasses.fields(phase):
-        assert f"--adversarial.{field.name.replace('_', '-')} " in said.replace(".no-", ".")
+        option = f"--adversarial.{field.name.replace('_', '-')}"
+        assert f"{option} " in said or f"{option}, {option.replace('.', '.no-')} " in said
     assert "(default: 12000)" in said
     assert "did you mean strong?" in refused(capsys, "train", "strnog", "--help")
 

@@ -187,17 +187,20 @@ def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
     Raises:
         SixteenfoldError: If it cannot be without them.
     """
-    parts = {name for name, kind in get_type_hints(type(default)).items() if _may_be_left_out(kind)}
+    parts = {f"--{name}": name for name, kind in get_type_hints(type(default)).items() if _may_be_left_out(kind)}
     left_out: dict[str, None] = {}
     others: list[str] = []
-    for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        if equals and value == "None" and name in parts:
-            left_out[name] = None
-        elif word == "None" and others and others[-1].removeprefix("--") in parts:
-            left_out[others.pop().removeprefix("--")] = None
-        else:
+    following = iter(words)
+    for word in following:
+        option, equals, value = word.partition("=")
+        if option not in parts:
             others.append(word)
+            continue
+        value = value if equals else next(following, "")
+        if value.lower() != "none":
+            given = f", not {value!r}" if value else ""
+            raise SixteenfoldError(f"{option}: takes only None, which leaves it out{given}; its values are {option}.NAME")
+        left_out[parts[option]] = None
     return (replace(cast(Any, default), **left_out) if left_out else default), others
 
 
@@ -209,7 +212,12 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
     """
     with _one_line_mistakes(prog):
         return tyro.cli(
-            type(default), default=default, prog=prog, args=words, config=(FlagCreatePairsOff, AvoidSubcommands)
+            # In pairs, `--projected` and `--no-projected`: which of the two would say anything depends on the recipe.
+            type(default),
+            default=default,
+            prog=prog,
+            args=words,
+            config=(AvoidSubcommands,),
         )
 
 
