@@ -199,7 +199,8 @@ def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
         value = value if equals else next(following, "")
         if value.lower() != "none":
             given = f", not {value!r}" if value else ""
-            raise SixteenfoldError(f"{option}: takes only None, which leaves it out{given}; its values are {option}.NAME")
+            said = f"takes only None, which leaves it out{given}; its values are {option}.NAME"
+            raise SixteenfoldError(f"{option}: {said}")
         left_out[parts[option]] = None
     return (replace(cast(Any, default), **left_out) if left_out else default), others
 
