@@ -1,7 +1,7 @@
 """How fast training steps are, how fast the loader is, and what memory a full-size step takes.
 
     python benchmarks/training.py [--preset strong] [--phase pixel] [--precision bf16] [--batch N] [--rounds 3]
-                                  [--compile] [--graph]
+                                  [--compile] [--graph] [--ours-only]
     python benchmarks/training.py --memory [--batch 2]
 
 The straightforward loop stands for the way such code is usually written: eager fp32, contiguous
@@ -75,6 +75,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--compile", action="store_true", help="our networks compiled")
     parser.add_argument("--graph", action="store_true", help="our generator as CUDA graphs")
+    parser.add_argument("--ours-only", action="store_true", help="to choose between ways of ours; no ratio, no loaders")
     parser.add_argument("--memory", action="store_true", help="peak memory of an adversarial step instead of speed")
     parser.add_argument("--peak-of", choices=("ours", "straightforward", "nothing"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -105,22 +106,25 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         def window_batch(step: int) -> Batch:
             return crops(window.at(step * batch), step=step, indices=range(batch))
 
-        ours, plain = (
-            our_step(config, replace(phase, batch=batch), fabric, options.compile, options.graph),
-            straightforward_step(config, phase, fabric.device),
-        )
-        rates = by_turns(
-            {
-                "ours": lambda step: ours([ours_batch(step)]),
+        ours = our_step(config, replace(phase, batch=batch), fabric, options.compile, options.graph)
+        loops: dict[str, Step] = {"ours": lambda step: ours([ours_batch(step)])}
+        if not options.ours_only:
+            plain = straightforward_step(config, phase, fabric.device)
+            loops |= {
                 "straightforward": lambda step: plain(plain_batch(step)),
                 "loader_kept": ours_batch,
                 "loader_window": window_batch,
                 "loader_straightforward": plain_batch,
-            },
-            options.rounds,
-            options.steps,
-            batch,
-        )
+            }
+        rates = by_turns(loops, options.rounds, options.steps, batch)
+    ratios = (
+        {
+            "ratio": round(rates["ours"] / rates["straightforward"], 2),
+            "loader_to_training": round(rates["loader_window"] / rates["ours"], 1),
+        }
+        if not options.ours_only
+        else {}
+    )
     return {
         "preset": options.preset,
         "phase": options.phase,
@@ -133,8 +137,7 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         "graph": options.graph,
         **share_of_peak(config, phase, rates["ours"], fabric.device),
         "patches_per_second": {name: round(rate, 3) for name, rate in rates.items()},
-        "ratio": round(rates["ours"] / rates["straightforward"], 2),
-        "loader_to_training": round(rates["loader_window"] / rates["ours"], 1),
+        **ratios,
     }
 
 

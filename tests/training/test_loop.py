@@ -769,6 +769,33 @@ def test_a_run_by_the_clock_does_both_phases(
     assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
 
 
+def test_what_first_steps_prepare_costs_no_part_of_the_course(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first step of 40 seconds, as compiling takes, the first after the head start too, in a phase of one minute of
+    which a half is head start: neither shortens anything."""
+    now = [0.0]
+    monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    made: list[str] = []
+
+    def costing(name: str) -> None:
+        step = getattr(course, name)
+
+        def slow(*args: Any) -> object:
+            now[0] += 2 if name in made else 40
+            made.append(name)
+            return step(*args)
+
+        monkeypatch.setattr(course, name, slow)
+
+    costing("head_start_step")
+    costing("adversarial_step")
+    phase = dataclasses.replace(ADVERSARIAL, head_start=3, warmup=1)
+    timed = dataclasses.replace(BOTH, pixel=None, adversarial=phase, minutes=1)
+    train(timed, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert made == ["head_start_step"] * 16 + ["adversarial_step"] * 16
+
+
 def test_the_screen_shows_the_means_of_the_log(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,3 +38,14 @@ def test_the_generator_warms_up_after_the_head_start() -> None:
 def test_a_phase_ends_with_its_time() -> None:
     assert pace(PIXEL, done=1, share=1.0).over and pace(PIXEL, done=1, share=1.3).place == 1000
     assert pace(PIXEL, done=1000).over and not pace(PIXEL, done=999).over
+
+
+def test_what_is_off_the_clock_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("sixteenfold.training.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    paced = pace(PIXEL, done=0, share=0.2)
+    now[0] += 3
+    with paced.off_the_clock():
+        now[0] += 40
+    now[0] += 2
+    assert paced.seconds == 10 + 3 + 2

@@ -1,20 +1,39 @@
 #!/bin/sh
 # Wait until a training's log has its last line, or so many seconds, and bring out what there is:
-# watch.sh RUN SECONDS OUT [model|discriminator|curve]: weights, which of the full size nearly fill a call, or curve and pictures
+# watch.sh RUN SECONDS OUT [model|discriminator|last|curve]: weights, which of the full size nearly fill a call (last: those
+# of the newest checkpoint, averaged, be they better or not), or curve and pictures
 set -eu
 run=$1 left=$2 out=$3 what=${4:-model}
 here=$(cd "$(dirname "$0")" && pwd)
+file="$run/$what.safetensors"
+mkdir -p "$out"
+
+# The pieces are replaced as soon as there are better weights: a call that is ended early still brings those.
+bring() {
+    [ -e "$file" ] || return 0
+    # Not every shell finds a file newer than none.
+    [ ! -e "$out/.brought" ] || [ "$file" -nt "$out/.brought" ] || return 0
+    touch -r "$file" "$out/.brought"
+    rm -rf "$run.pieces"
+    "${PYTHON:-python3}" "$here/pieces.py" cut "$file" "$run.pieces" --half
+    rm -f "$out/$what.safetensors-"*
+    mv "$run.pieces"/* "$out/"
+}
+
 until grep -qE '/model.safetensors$|^sixteenfold: |^Traceback' "$run.log" || ! kill -0 "$(cat "$run.pid")" 2>/dev/null || [ "$left" -le 0 ]; do
+    bring
     sleep 5
     left=$((left - 5))
 done
-mkdir -p "$out"
 tail -n 12 "$run.log"
 if [ "$what" = curve ]; then
     cp "$run/metrics.jsonl" "$out/" || true
     newest=$(ls "$run"/samples/*.png 2>/dev/null | tail -n 1)
     [ -z "$newest" ] || cp "$newest" "$out/"
-    exit
 fi
-[ ! -e "$run/$what.safetensors" ] ||
-    "${PYTHON:-python3}" "$here/pieces.py" cut "$run/$what.safetensors" "$out" --half
+if [ "$what" = last ]; then
+    newest=$(ls -t "$run"/checkpoints/*.pt | head -n 1)
+    "${PYTHON:-python3}" -m sixteenfold convert --overwrite "$newest" "$file"
+fi
+bring
+rm -f "$out/.brought"

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.data import Batch, address, sample_batch
 from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.pace import Pace, pace_of
-from sixteenfold.training.phases import AdversarialPhase, Phase, PixelPhase
+from sixteenfold.training.phases import AdversarialPhase, Phase
 from sixteenfold.training.photographs import Photographs
 from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.speedup import compiled, graph
@@ -73,14 +73,21 @@ def steps_left(run: Run, training: Training) -> Iterator[Seen]:
 
 def _phase(run: Run, training: Training) -> Iterator[Seen]:
     """The steps that are left of the phase that the training is in."""
-    pace, readings = pace_of(run.config, training), Readings(run.fabric)
+    readings = Readings(run.fabric)
     with ExitStack() as stack:
         if run.compiled:
             critic = None if training.opponent is None else training.opponent.network
             stack.enter_context(compiled(training.generator, critic))
-        step = _pixel(run, training) if isinstance(pace.phase, PixelPhase) else _adversarial(run, training)
+        step = _pixel(run, training) if training.phase == "pixel" else _adversarial(run, training)
+        pace = pace_of(run.config, training)
+        prepared: set[bool] = set()
         while not pace.over:
-            losses = step(pace)
+            # The first step of a kind compiles, captures and tries algorithms out: by the clock that would be most of
+            # a short run's warm-up or head start, with hardly a step made in it.
+            first = pace.waiting not in prepared
+            prepared.add(pace.waiting)
+            with pace.off_the_clock() if first else nullcontext():
+                losses = step(pace)
             yield _finish(run, pace, readings, losses)
 
 

@@ -205,7 +205,7 @@ def record_start(out: Path, **facts: str | int | bool) -> None:
     """Add a line to starts.jsonl: the time, the versions, the state of the code, and the given facts."""
     # What PyTorch says of itself names the build too, as its package does not always.
     versions = {"torch": str(torch.__version__)}
-    versions |= {name: importlib.metadata.version(name) for name in ("lightning", "numpy", "pyvips")}
+    versions |= {name: _version(name) for name in ("lightning", "numpy", "pyvips")}
     line = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "sixteenfold": sixteenfold.__version__,
@@ -216,6 +216,14 @@ def record_start(out: Path, **facts: str | int | bool) -> None:
     }
     with (out / "starts.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def _version(package: str) -> str:
+    """Of an installed package; one that was only copied to where it is found carries none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def last_precision(out: Path) -> str | None:

@@ -1,6 +1,8 @@
 """How far a phase is, and when it is over: by its steps, or by the clock."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sixteenfold.training.config import TrainConfig
@@ -28,8 +30,15 @@ class Pace:
 
     @property
     def seconds(self) -> float:
-        """What the phase has taken by this process's clock, earlier sittings included."""
+        """What the phase has taken by this process's clock, in earlier sittings too, but for what is off the clock."""
         return time.monotonic() - self._started
+
+    @contextmanager
+    def off_the_clock(self) -> Generator[None]:
+        """Within this the phase takes no time."""
+        before = time.monotonic()
+        yield
+        self._started += time.monotonic() - before
 
     @property
     def done(self) -> int:

@@ -1,5 +1,6 @@
 """Networks made faster for a GPU: compiled blocks, and a whole forward and backward pass as one CUDA graph."""
 
+import gc
 from collections.abc import Callable, Generator as Generating
 from contextlib import contextmanager
 from typing import Any
@@ -99,6 +100,9 @@ def graph(player: Player, phase: Phase, fabric: Fabric) -> Player:
     side = phase.patch // SCALE
     sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
     sample = sample.contiguous(memory_format=torch.channels_last)
+    # The phase before may have left a graph in a cycle of references: its memory is wanted, and it must not be
+    # collected while another is captured.
+    gc.collect()
     graphed = torch.cuda.make_graphed_callables(Graphed(player.module, fabric), (sample,))
     player.optimizer.zero_grad()
     return Player(Fresh(graphed, player.module), player.optimizer)
