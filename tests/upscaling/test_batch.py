@@ -55,6 +55,12 @@ def test_the_file_holds_what_the_upscaler_makes(tmp_path: Path, upscaler: Upscal
     assert np.array_equal(made.pixels, to_pixels(upscaler(to_tensor(pixels)), dtype))
 
 
+def test_one_path_stands_for_several(tmp_path: Path, upscaler: Upscaler) -> None:
+    photo = write(tmp_path / "a.png", noise(2, 3, 3))
+    assert upscale_files(str(photo), None, lambda: upscaler).written == (tmp_path / "a_x16.png",)
+    assert upscale_files(photo, None, lambda: upscaler).skipped == (tmp_path / "a_x16.png",)
+
+
 def with_alpha(colours: int, alpha: np.ndarray) -> np.ndarray:
     height, width = alpha.shape
     return np.concatenate((noise(height, width, colours), alpha[..., None]), axis=2)

@@ -32,7 +32,7 @@ class BatchReport:
 
 
 def upscale_files(
-    inputs: Sequence[Path | str],
+    inputs: Path | str | Sequence[Path | str],
     out: Path | str | None,
     make_upscaler: Callable[[], Upscaler],
     *,
@@ -52,8 +52,8 @@ def upscale_files(
     enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
 
     Args:
-        inputs: Files, and folders, which are walked. A picture in a folder that has the name of another's result,
-            whatever its size and format, is left out; a named one, only if it is what another becomes now.
+        inputs: A file or a folder, or several; folders are walked. A picture in a folder that has the name of another's
+            result, whatever its size and format, is left out; a named one, only if it is what another becomes now.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
         make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
@@ -72,7 +72,8 @@ def upscale_files(
             input or picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
-    inputs, out = [Path(path) for path in inputs], None if out is None else Path(out)
+    inputs = [Path(path) for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
+    out = None if out is None else Path(out)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
