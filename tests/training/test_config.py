@@ -54,6 +54,7 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ({"pixel": {"learning_rate": 10**400}}, "learning_rate: 1000.* is too large"),
         ({"pixel": {"learning_rate": float("inf")}}, "learning rates must be positive, finite"),
         ({"adversarial": {"discriminator_learning_rate": float("inf")}}, "positive and finite"),
+        ({"pixel": {"steps": 100, "warmup": 200}}, "pixel.warmup must lie between 0 and pixel.steps, 100, not 200"),
         ({"adversarial": {"steps": 1000, "head_start": 900, "warmup": 101}}, "together must not exceed steps"),
         ({"adversarial": {**NO_DISCRIMINATOR, "cutmix": 0.5}}, "no discriminator .*, or set adversarial.cutmix to 0$"),
         (

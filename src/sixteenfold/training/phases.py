@@ -65,7 +65,11 @@ class Phase:
         require(fits, f"patch must be a multiple of {SCALE}, not {self.patch}")
         rates = (self.learning_rate, self.final_learning_rate)
         require(rates[0] > 0 and rates[1] >= 0 and math.isfinite(sum(rates)), "learning rates must be positive, finite")
-        require(0 <= self.warmup <= self.steps, "warmup must lie between 0 and steps")
+        name = type(self).__name__.removesuffix("Phase").lower()
+        require(
+            0 <= self.warmup <= self.steps,
+            f"{name}.warmup must lie between 0 and {name}.steps, {self.steps}, not {self.warmup}",
+        )
         require(all(0 <= beta < 1 for beta in self.betas), "betas must lie between 0 and 1")
         require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip must be positive")
         require(self.average is None or 0 < self.average < 1, "average must lie between 0 and 1")
