@@ -20,6 +20,7 @@ from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging.resample import downscale, resize
 from sixteenfold.networks import state
 from sixteenfold.networks.generator import Generator
+from sixteenfold.upscaling.upscaler import Upscaler
 
 from .conftest import Save, picture
 
@@ -175,10 +176,21 @@ def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path
         scores = evaluate(tmp_path / "hr", name="ours", **common, out=out)
         assert [method.name for method in scores.methods] == ["ours", "other"]
         assert scores.facts["model"] == told
+        projected = "model" in options
+        assert ("back-projected" in scores.facts.get("consistency", "")) == projected
+        assert ("- consistency: the model's results are" in (out / "report.md").read_text()) == projected
         assert "Evaluation of ours" in (out / "report.html").read_text()
         for wrong, hint in (("other", "two methods are named 'other'"), ("", "empty name"), ("original", "no method")):
             with pytest.raises(SixteenfoldError, match=hint):
                 evaluate(tmp_path / "hr", name=wrong, **common, out=tmp_path / "o")
+
+
+def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0))
+    for model in (torch.nn.Conv2d(3, 3, 1), Upscaler(tiny())):
+        with pytest.raises(SixteenfoldError, match=f"^model: {type(model).__name__} is no Generator, .* as upscale="):
+            evaluate(tmp_path / "hr", synthesize=True, model=model, out=tmp_path / "out")  # pyright: ignore[reportArgumentType]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

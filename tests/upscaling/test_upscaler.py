@@ -49,6 +49,11 @@ def test_fidelity_is_for_shipped_models(network: Generator):
         upscaler(network, fidelity=0.5)
 
 
+def test_other_networks_are_refused():
+    with pytest.raises(SixteenfoldError, match=r"^model: Conv2d is no Generator, no name of a model and no file$"):
+        Upscaler(torch.nn.Conv2d(3, 3, 1))  # pyright: ignore[reportArgumentType]
+
+
 def test_the_result_downscales_to_the_input(network: Generator):
     lr = picture(20, 20) * 0.2 + 0.4  # white noise: harder than any photograph
     assert (downscale(upscaler(network)(lr)) - lr).square().mean() < 1e-4

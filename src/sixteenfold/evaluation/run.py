@@ -165,6 +165,11 @@ def _check_options(
         raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
     if model is not None and upscale is not None:
         raise SixteenfoldError("a model and a function would both enlarge: leave out model or upscale")
+    if model is not None and not isinstance(model, Generator | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(
+            f"model: {type(model).__name__} is no Generator, no name of a model and no file; give what enlarges as"
+            " upscale=..., from (1, 3, h, w) to (1, 3, 16h, 16w)"
+        )
     if baselines and lr is None and not synthesize:
         raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")
     for name in baselines:
@@ -250,7 +255,11 @@ def _engine(
     name: str, model: Generator | str | Path | None, upscale: Upscale | None, device: str, precision: str
 ) -> Engine:
     if upscale is not None:
-        return Engine(name, upscale, {"model": f"{name} (a function given by the caller)"})
+        facts = {
+            "model": f"{name} (a function given by the caller)",
+            "consistency": "the function's results are compared as they are, without back-projection",
+        }
+        return Engine(name, upscale, facts)
     from sixteenfold.networks import zoo
     from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
@@ -261,6 +270,7 @@ def _engine(
         "model": _model_described(name, model),
         "model hash": f"sha256 {digest(generator)} of its weights",
         "engine": upscaler.description,
+        "consistency": "the model's results are back-projected to downscale to their inputs, as by upscale",
     }
     return Engine(name, upscaler, facts)
 

@@ -157,6 +157,8 @@ def _generator(model: Generator | str | Path | None, fidelity: float | None) -> 
         if fidelity is not None:
             raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
         return model
+    if model is not None and not isinstance(model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"model: {type(model).__name__} is no Generator, no name of a model and no file")
     from sixteenfold.networks import zoo
 
     chosen = zoo.default() if model is None else model
