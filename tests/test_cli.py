@@ -1094,7 +1094,7 @@ def test_training_without_its_extra(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     said = refused(capsys, "train", "smoke", "--hr", tmp_path, "--out", tmp_path / "run")
-    assert "pip install 'sixteenfold[train]'" in said
+    assert "pip install '.[train]'" in said
 
 
 def test_a_phase_is_left_out(

@@ -91,6 +91,14 @@ def test_train_demo(run: Run, tmp_path: Path) -> None:
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
 
 
+@pytest.mark.parametrize("program", sorted(file.name for file in EXAMPLES.glob("0*.py")))
+def test_without_words_the_usage_is_told(run: Run, capsys: pytest.CaptureFixture[str], program: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        run(program)
+    assert left.value.code == 2
+    assert f"    python examples/{program} " in capsys.readouterr().err
+
+
 def test_photographs_are_what_the_program_makes(run: Run, tmp_path: Path) -> None:
     run("make_photos.py", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [path.name for path in PHOTOS]

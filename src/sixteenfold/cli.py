@@ -206,7 +206,9 @@ class Train:
         try:
             from sixteenfold.training.loop import train
         except ModuleNotFoundError as error:
-            raise SixteenfoldError(f"{error.name} is not installed; type: pip install 'sixteenfold[train]'") from None
+            raise SixteenfoldError(
+                f"{error.name} is not installed; in a clone of sixteenfold type: pip install '.[train]'"
+            ) from None
         weights = train(
             self._recipe(changes),
             hr=self.hr,
