@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sixteenfold.networks import state
+from sixteenfold.networks import state, zoo
 from sixteenfold.networks.generator import Generator
 
 from .conftest import Save, picture
@@ -38,6 +38,7 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
         return (tmp_path / "docs/results.md").read_text(encoding="utf-8")
 
     text = run()
+    assert "What goes wrong" not in text  # files of weights have no card
     assert text.count("### The centre 1000x1000") == 1  # the photograph to show is too small for it
     assert "1 pictures; 1 left out as too small" in text
     assert text.count("### Whole pictures") == 2
@@ -75,3 +76,14 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     monkeypatch.setitem(words, "--models", "nothing.safetensors")
     with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
         run()
+
+
+def test_what_goes_wrong_is_told_by_the_cards() -> None:
+    program = runpy.run_path(str(PROGRAM))
+    names = ("medium", "compact-fidelity")
+    text = "\n".join(program["head"]([program["find_model"](name) for name in names]))
+    table, told = text.split("## What goes wrong")
+    assert all(f"| {name} |" in table for name in names)
+    for name in names:
+        assert f"`{name}`:\n\n- {zoo.card(name).known_failures[0]}\n" in told
+        assert all(f"- {failure}" in told for failure in zoo.card(name).known_failures)
