@@ -258,7 +258,7 @@ def to_bicubic(scores: Scores) -> list[str]:
 
 
 def gallery(results: Results, shown: Sequence[str], document: Path) -> list[str]:
-    """A row of panels a photograph, as JPEG beside the document; gives the lines that show them."""
+    """A row of panels per photograph, as JPEG beside the document; gives the lines that show them."""
     folder = document.with_suffix("")
     names = ["the input, each pixel a square", "bicubic", *map(in_markdown, shown), "the original"]
     lines = [

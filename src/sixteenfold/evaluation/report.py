@@ -60,7 +60,7 @@ def _interval(interval: Interval | None) -> dict[str, float] | None:
 
 
 def to_csv(scores: Scores) -> str:
-    """One line a method and picture."""
+    """One line per method and picture."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["method", "name", *(metric.key for metric in scores.metrics)])

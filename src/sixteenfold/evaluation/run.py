@@ -207,7 +207,7 @@ def _own_name(folder: Path) -> str:
 
 
 def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
-    """A warning a method whose results are the originals' own files, whichever way they were named."""
+    """A warning per method whose results are the originals' own files, whichever way they were named."""
     warnings: list[str] = []
     for name in cases[0].results:
         count = sum(_same_file(case.hr, case.results[name]) for case in cases)
