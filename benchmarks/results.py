@@ -45,9 +45,8 @@ PUBLISHED = """\
 ## Published figures, on other images
 
 Not comparable line by line: other photographs, other PSNR. The ratio of LPIPS to bicubic's shifts
-with the pictures as well: `medium` of 2026-11-30 has 0.497 on the centres of the validation photographs, 0.515 on whole
-ones and 0.593 on scikit-image's four. That is more than the gap between ESRGAN and RFB-ESRGAN below. Only figures on
-the same pictures rank methods.
+with the pictures as well, for one and the same model above by more than ESRGAN and RFB-ESRGAN differ below. Only
+figures on the same pictures rank methods.
 
 The challenge's test images, centre 1000x1000 ([NTIRE 2020](https://arxiv.org/abs/2005.01056)):
 
