@@ -92,7 +92,15 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         index = make_index([Path(folder)], smallest_side(phase.patch))
         kept = Kept(index.entries, fabric.device)
         window = Window(index.entries, size=4, ahead=AHEAD, crops=DataConfig().crops, seed=0)
-        crops = partial(sample_batch, patch=phase.patch, seed=0, whole=phase.projected)
+        data = config.data
+        crops = partial(
+            sample_batch,
+            patch=phase.patch,
+            seed=0,
+            detail=data.detail,
+            scales=data.scales,
+            whole=phase.projected,
+        )
 
         def ours_batch(step: int) -> Batch:
             return crops(kept.at(0), step=step, indices=range(batch)).to(fabric.device)

@@ -21,7 +21,8 @@ from sixteenfold.training.loop import train
 
 
 def main(folder: Path, steps: int | None = None) -> None:
-    photos, run = folder / "photos", folder / "run"
+    # Names of the demo's own: what it finds under them is an earlier demo's, and replaced.
+    photos, run = folder / "demo-photos", folder / "demo-run"
     photos.mkdir(parents=True, exist_ok=True)
     for picture in (data.astronaut, data.chelsea, data.coffee, data.rocket):
         pyvips.Image.new_from_array(picture()).write_to_file(str(photos / f"{picture.__name__}.png"))

@@ -1112,6 +1112,8 @@ def test_a_phase_is_left_out(
     assert adversarial is not None and (adversarial.steps, adversarial.lpips) == (40, 0.5)
     assert pixel is not None and pixel.steps == 40
     assert "both null" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
+    pair = ["--pixel.projected", "--pixel.no-projected"]
+    assert "--pixel.projected: is given twice; leave out one" in refused(capsys, *words, *pair)
     for mistake in (["--pixel", "x"], ["--pixel=x"], ["--pixel", "--seed"]):
         said = refused(capsys, *words, *mistake)
         assert "--pixel: takes only None, which leaves it out, not '" in said and "its values are --pixel.NAME" in said

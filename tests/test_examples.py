@@ -88,7 +88,7 @@ def test_train(run: Run, tmp_path: Path) -> None:
 def test_train_demo(run: Run, tmp_path: Path) -> None:
     said = run("05_train_demo.py", tmp_path, "3")
     assert "step 3, psnr" in said and "lpips" in said
-    assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
+    assert len(list((tmp_path / "demo-run" / "samples").iterdir())) == 2
 
 
 @pytest.mark.parametrize("program", sorted(file.name for file in EXAMPLES.glob("0*.py")))

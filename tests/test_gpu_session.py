@@ -50,8 +50,9 @@ def test_the_end_of_a_training_is_seen(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run.log").write_text("Traceback (most recent call last):\nValueError: of no use\n")
     (tmp_path / "run.pid").write_text(str(os.getpid()))
-    said, _ = watch(tmp_path / "run", 100, tmp_path / "out", stdout=subprocess.PIPE).communicate(timeout=60)
-    assert "ValueError: of no use" in said
+    watching = watch(tmp_path / "run", 100, tmp_path / "out", stdout=subprocess.PIPE)
+    said, _ = watching.communicate(timeout=60)
+    assert "ValueError: of no use" in said and watching.returncode == 1
     assert list((tmp_path / "out").iterdir()) == []
 
 

@@ -225,7 +225,8 @@ def changed(default: T, words: Sequence[str], prog: str) -> T:
 def check_once(words: Sequence[str], again: Collection[str]) -> None:
     """Raise a SixteenfoldError for an option that is given twice, unless it is one of those that may be given again."""
     spelled = (word.partition("=")[0] for word in words if re.match("--|-o(=|$)", word))
-    options = ["--out" if word == "-o" else word.replace("_", "-") for word in spelled]
+    # Both of a pair, --pixel.projected and --pixel.no-projected, are one option.
+    options = ["--out" if word == "-o" else word.replace("_", "-").replace(".no-", ".") for word in spelled]
     for option in options:
         if options.count(option) > 1 and option not in again:
             raise SixteenfoldError(f"{option}: is given twice; leave out one")

@@ -107,15 +107,23 @@ def test_crops_of_reduced_photographs() -> None:
 
 def test_a_photograph_too_small_for_a_scale_is_reduced_less() -> None:
     side = smallest_side(64)
-    picture = noise(side + 8, side + 40)
-    hr = sample_batch([picture], 64, seed=0, step=0, indices=range(1), scales=(0.25,)).hr
-    assert hr.shape == (1, 3, 64, 64)
-    # Reduced at all: a mean of pixels, as noise shows by its lower contrast.
-    assert hr.std() < 0.95 * picture.float().std() / 255
+    for height, width in ((side + 8, side + 40), (side + 40, side + 8)):
+        picture = noise(height, width)
+        hr = sample_batch([picture], 64, seed=0, step=0, indices=range(8), scales=(0.25,)).hr
+        assert hr.shape == (8, 3, 64, 64)
+        # Reduced at all: a mean of pixels, as noise shows by its lower contrast.
+        assert hr.std() < 0.95 * picture.float().std() / 255
     assert torch.equal(
         sample_batch([noise(side, side)], 64, seed=0, step=0, indices=range(2), scales=(0.25,)).hr,
         sample_batch([noise(side, side)], 64, seed=0, step=0, indices=range(2)).hr,
     )
+
+
+def test_a_seed_gives_the_crops_that_it_gave_before_there_were_scales() -> None:
+    """Pixels are numbered, so that a crop says where it was cut."""
+    numbered = torch.arange(3 * 200 * 200).reshape(3, 200, 200).remainder(251).to(torch.uint8)
+    batch = sample_batch([numbered, numbered.flip(1)], 16, seed=5, step=9, indices=range(3))
+    assert (255 * batch.hr[:, 0, 0, :2]).round().int().tolist() == [[124, 123], [151, 202], [143, 92]]
 
 
 def test_each_scale_is_as_likely() -> None:

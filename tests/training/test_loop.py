@@ -34,6 +34,7 @@ from sixteenfold.training import checkpoint, course, folder, loop, pace, record,
 from sixteenfold.training.config import (
     PRESETS,
     AdversarialPhase,
+    DataConfig,
     GeneratorShape,
     PixelPhase,
     TrainConfig,
@@ -767,6 +768,20 @@ def test_a_run_by_the_clock_does_both_phases(
     # Each phase ends with a line, though nobody knew before which step is its last.
     said = capfd.readouterr().err
     assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
+
+
+def test_crops_are_drawn_as_the_recipe_says(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[dict[str, Any]] = []
+    sample = course.sample_batch
+
+    def spied(*args: Any, **others: Any) -> object:
+        drawn.append(others)
+        return sample(*args, **others)
+
+    monkeypatch.setattr(course, "sample_batch", spied)
+    data = DataConfig(scales=(1.0, 0.5), detail=0.5)
+    train(dataclasses.replace(CONFIG, data=data), hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert {(one["scales"], one["detail"]) for one in drawn} == {((1.0, 0.5), 0.5)}
 
 
 def test_what_first_steps_prepare_costs_no_part_of_the_course(

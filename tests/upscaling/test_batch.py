@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -374,3 +374,15 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
     upscale_files([write(tmp_path / "a.png", noise(40, 2, 3))], None, lambda: upscaler, console=console)
     shown = cast(io.StringIO, console.file).getvalue()
     assert "a.png: 40 %" in shown and "megapixels/s" in shown
+
+
+@pytest.mark.parametrize("inputs", ["", ["a.png", ""]])
+def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match="an empty name"):
+        upscale_files(inputs, tmp_path, Upscaler)
+
+
+def test_what_makes_the_upscaler_is_called(upscaler: Upscaler, tmp_path: Path) -> None:
+    for wrong in ("compact", None, upscaler):
+        with pytest.raises(SixteenfoldError, match="make_upscaler: makes the upscaler when it is called"):
+            upscale_files(tmp_path, None, cast(Any, wrong))

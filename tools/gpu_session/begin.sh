@@ -2,9 +2,13 @@
 # Start a training that goes on after this command: begin.sh RUN WORDS..., WORDS as for `sixteenfold train`.
 # In a process session of its own, since a lent machine may end what a command leaves running.
 set -eu
-run=$1
+run=${1:?begin.sh RUN WORDS...}
 shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
+if [ -e "$run" ] || { [ -e "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/null; }; then
+    echo "begin.sh: $run exists; its log would be lost: choose another" >&2
+    exit 2
+fi
 mkdir -p "$(dirname "$run")"
 export PYTHONPATH="$root/src:${PYTHONPATH:-}"
 setsid "${PYTHON:-python3}" -m sixteenfold train --out "$run" "$@" >"$run.log" 2>&1 </dev/null &

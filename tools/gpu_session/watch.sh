@@ -3,7 +3,19 @@
 # watch.sh RUN SECONDS OUT [model|discriminator|last|curve]: weights, which of the full size nearly fill a call (last: those
 # of the newest checkpoint, averaged, be they better or not), or curve and pictures
 set -eu
-run=$1 left=$2 out=$3 what=${4:-model}
+usage='watch.sh RUN SECONDS OUT [model|discriminator|last|curve]'
+run=${1:?$usage} end=$(($(date +%s) + ${2:?$usage})) out=${3:?$usage} what=${4:-model}
+case $what in
+model | discriminator | last | curve) ;;
+*)
+    echo "$usage, not $what" >&2
+    exit 2
+    ;;
+esac
+[ -e "$run.log" ] || {
+    echo "watch.sh: no training was begun as $run" >&2
+    exit 2
+}
 here=$(cd "$(dirname "$0")" && pwd)
 file="$run/$what.safetensors"
 mkdir -p "$out"
@@ -20,10 +32,9 @@ bring() {
     mv "$run.pieces"/* "$out/"
 }
 
-until grep -qE '/model.safetensors$|^sixteenfold: |^Traceback' "$run.log" || ! kill -0 "$(cat "$run.pid")" 2>/dev/null || [ "$left" -le 0 ]; do
+until grep -qE '/model.safetensors$|^sixteenfold: |^Traceback' "$run.log" || ! kill -0 "$(cat "$run.pid")" 2>/dev/null || [ "$(date +%s)" -ge "$end" ]; do
     bring
     sleep 5
-    left=$((left - 5))
 done
 tail -n 12 "$run.log"
 if [ "$what" = curve ]; then
@@ -31,9 +42,11 @@ if [ "$what" = curve ]; then
     newest=$(ls "$run"/samples/*.png 2>/dev/null | tail -n 1)
     [ -z "$newest" ] || cp "$newest" "$out/"
 fi
-if [ "$what" = last ]; then
+if [ "$what" = last ] && [ -e "$run/checkpoints" ]; then
     newest=$(ls -t "$run"/checkpoints/*.pt | head -n 1)
+    echo "last: $(basename "$newest"), named after its step"
     "${PYTHON:-python3}" -m sixteenfold convert --overwrite "$newest" "$file"
 fi
 bring
 rm -f "$out/.brought"
+! grep -qE '^sixteenfold: |^Traceback' "$run.log"

@@ -257,7 +257,7 @@ def _engine(
     if upscale is not None:
         facts = {
             "model": f"{name} (a function given by the caller)",
-            "consistency": "the function's results are compared as they are, without back-projection",
+            "consistency": "the function's results are compared as they are; no back-projection is added to them",
         }
         return Engine(name, upscale, facts)
     from sixteenfold.networks import zoo

@@ -54,8 +54,8 @@ class TrainConfig:
     """Chooses the start weights and every crop."""
     minutes: float | None = None
     """Time for both phases, the validations and checkpoints within them included; None goes by steps. Reading the
-    photographs, validating given weights, compiling and whatever else the first steps prepare, and the last validation
-    and checkpoint of each phase, come on top. With it whatever a phase has in steps, `warmup`, `head_start` and
+    photographs, validating given weights, the first step of each kind, which compiles, and the last validation and
+    checkpoint of each phase, come on top. With it whatever a phase has in steps, `warmup`, `head_start` and
     `cutmix_ramp` too, is a share of the time, and no two runs are the same."""
     validate_every: int = 1000
     """Steps between two validations."""

@@ -7,6 +7,8 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.training.losses import Distance
 
+LEAST_SCALE = 1 / 16
+"""Of a photograph; of less a crop would take seconds, and be a slip of the hand."""
 MOST_VIEWS = 64
 """What LPIPS sees in a step takes time and memory for each view; more than this is a slip of the hand."""
 MOST_STEPS = 10_000_000
@@ -225,13 +227,16 @@ class DataConfig:
     detail: float = 0.0
     """A crop whose mean step between neighbouring pixels (0 to 255) is less is drawn again, up to nine times."""
     scales: tuple[float, ...] = (1.0,)
-    """To one of these shares of its sides a photograph is reduced before a crop is cut, each as likely; one too small
-    for that, only as far as a crop still fits in. With 0.25 beside 1, crops also show whole things, as small pictures
-    do."""
+    """To one of these shares of its sides a photograph is reduced before a crop is cut, one drawn for each crop; a
+    photograph too small for that, only as far as a crop still fits in. With 0.25 beside 1, crops also show whole
+    things, as small pictures do."""
 
     def __post_init__(self) -> None:
         require(self.memory > 0, "data.memory must be positive")
         require(self.window >= 1 and self.crops >= 1, "data.window and data.crops must be at least 1")
         require(self.detail >= 0, "data.detail must not be negative")
         require(len(self.scales) > 0, "data.scales must not be empty")
-        require(all(0 < scale <= 1 for scale in self.scales), "data.scales must be above 0 and at most 1")
+        require(
+            all(LEAST_SCALE <= scale <= 1 for scale in self.scales),
+            f"data.scales must lie between {LEAST_SCALE:g} and 1",
+        )

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from rich.console import Console
 
@@ -72,7 +73,14 @@ def upscale_files(
             input or picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
-    inputs = [Path(path) for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
+    inputs = (inputs,) if isinstance(inputs, Path | str) else tuple(inputs)
+    if "" in inputs:  # which pathlib takes for the current folder
+        raise SixteenfoldError("one of the inputs is an empty name; '.' stands for the current folder")
+    if isinstance(cast(object, make_upscaler), Upscaler) or not callable(make_upscaler):
+        raise SixteenfoldError(
+            'make_upscaler: makes the upscaler when it is called, such as lambda: Upscaler("compact")'
+        )
+    inputs = [Path(path) for path in inputs]
     out = None if out is None else Path(out)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
