@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sixteenfold.training import pace as pace_module
 from sixteenfold.training.pace import Pace
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 
@@ -42,7 +43,7 @@ def test_a_phase_ends_with_its_time() -> None:
 
 def test_what_is_off_the_clock_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("sixteenfold.training.pace.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(pace_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     paced = pace(PIXEL, done=0, share=0.2)
     now[0] += 3
     with paced.off_the_clock():
