@@ -27,11 +27,12 @@ from sixteenfold import cli
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES, enlarge
 from sixteenfold.evaluation.pictures import find_places
-from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load, to_8_bits
+from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load
 from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.resample import to_8_bits
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
 from sixteenfold.networks.state import digest

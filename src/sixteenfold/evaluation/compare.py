@@ -11,10 +11,10 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import enlarge
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
-from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop, to_8_bits
+from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
 from sixteenfold.imaging.color import other_scale
-from sixteenfold.imaging.resample import SCALE
+from sixteenfold.imaging.resample import SCALE, to_8_bits
 
 Upscale = Callable[[Tensor], Tensor]
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import SCALE, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, to_8_bits
 from sixteenfold.metrics.consistency import shrink
 
 Protocol = Literal["full", "ntire2020"]
@@ -176,11 +175,6 @@ def crop(picture: Tensor, protocol: Protocol, name: str) -> Tensor:
         raise SixteenfoldError(f"{name}: {width}x{height} has no centre of {CENTRE}x{CENTRE}; use the protocol full")
     top, left = (height - CENTRE) // 2, (width - CENTRE) // 2
     return picture[:, :, top : top + CENTRE, left : left + CENTRE]
-
-
-def to_8_bits(picture: Tensor) -> Tensor:
-    """(1, 3, H, W) float, meant for [0, 1] -> uint8, halves upwards."""
-    return (round_to_8_bits(picture) * 255).round().to(torch.uint8)
 
 
 def _read(file: Path, notes: list[str], allow_huge: bool) -> Tensor:

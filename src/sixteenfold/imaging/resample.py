@@ -66,6 +66,11 @@ def round_to_8_bits(image: Tensor) -> Tensor:
     return torch.floor(image.clamp(0, 1) * 255 + 0.5) / 255
 
 
+def to_8_bits(image: Tensor) -> Tensor:
+    """The same levels as uint8, 0 to 255."""
+    return (round_to_8_bits(image) * 255).round().to(torch.uint8)
+
+
 def cubic(x: Tensor) -> Tensor:
     """Keys' cubic convolution kernel with a = -0.5: support [-2, 2], one at 0 and zero at other integers."""
     x = x.abs()

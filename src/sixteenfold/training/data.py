@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bits, to_8_bits
 
 # Low-resolution pixels cut off each side of a crop after shrinking it, so that what the kernel made
 # of the crop's own border (it reaches two pixels inwards) never meets the loss. Source: the authors' code.
@@ -128,8 +128,7 @@ def _crop(source: _Source, patch: int, random: torch.Generator) -> Tensor:
     crop = picture[:, top : top + reach, left : left + reach]
     if reach > side:
         # What resizing makes of the crop's border stays within the margin.
-        reduced = round_to_8_bits(resize(crop[None].float() / 255, (side, side))[0])
-        crop = (reduced * 255).round().to(torch.uint8)
+        crop = to_8_bits(resize(crop[None].float() / 255, (side, side))[0])
     turn = int(torch.randint(8, (), generator=random))
     crop = torch.rot90(crop, turn % 4, (-2, -1))
     return crop.flip(-1) if turn >= 4 else crop
