@@ -15,6 +15,7 @@ PACKAGE = Path(sixteenfold.__file__).parent
 FLOORS = (
     {"__main__"},
     {"cli", "web", "cluster"},
+    {"verbs"},
     {"evaluation", "training"},
     {"upscaling"},
     {"networks", "metrics"},
@@ -88,6 +89,9 @@ def test_there_are_no_circles() -> None:
         ("evaluation.protocol", "training.loop", False),
         ("upscaling.upscaler", "evaluation.report", False),
         ("training.loop", "cli", False),
+        ("cli", "verbs.train", True),
+        ("verbs.train", "training.loop", True),
+        ("verbs.train", "cli", False),
         ("cli", "training.loop", True),
         ("imaging.read", "errors", True),
         ("imaging.read", "files.ordinary", True),

@@ -134,28 +134,16 @@ def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
         raise SixteenfoldError(f"{name!r} is none of the verbs {', '.join(known)}{near}")
     try:
         with _one_line_mistakes(see):
-            return tyro.cli(known[name], prog=f"sixteenfold {name}", args=rest, config=(FlagCreatePairsOff,))
+            return filled(known[name], rest)
     except SixteenfoldError as error:
         others = {one: verb for one, verb in known.items() if one != name}
         hints = _taken_for_options(rest, str(error)), _of_other_verbs(others, str(error))
         raise SixteenfoldError("; ".join([str(error), *chain(*hints)])) from None
 
 
-def named_folders(option: str, words: Sequence[str]) -> dict[str, Path]:
-    """What `NAME=DIR`, given any number of times, says: each folder by its name.
-
-    Raises:
-        SixteenfoldError: If a word is not of this form, or two have one name.
-    """
-    folders: dict[str, Path] = {}
-    for word in words:
-        name, _, folder = word.partition("=")
-        if not (name and folder):
-            raise SixteenfoldError(f"{option} {word}: is not NAME=DIR, such as other=results/")
-        if name in folders:
-            raise SixteenfoldError(f"{option} {word}: the name {name!r} is taken; give each folder a name of its own")
-        folders[name] = Path(folder)
-    return folders
+def filled(verb: type[T], words: Sequence[str]) -> T:
+    """A verb's dataclass, filled by the words after its name; for --help, SystemExit once that is printed."""
+    return tyro.cli(verb, prog=f"sixteenfold {verb.__name__.lower()}", args=words, config=(FlagCreatePairsOff,))
 
 
 def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[str], list[str]]:

@@ -4,7 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-from sixteenfold.cli import DESCRIPTION, Evaluate, Verb
+from sixteenfold.cli import DESCRIPTION, Verb
+from sixteenfold.verbs.evaluate import Evaluate
 from sixteenfold.words import parse
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")

@@ -1,0 +1,43 @@
+"""`downscale`: the exact x1/16 that training uses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.verbs.telling import say_undone, status
+from sixteenfold.words import Flag, Inputs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downscale:
+    """Make the exact x1/16 that training uses."""
+
+    inputs: Inputs
+    """Picture files, or folders, which are walked."""
+    out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+    """File for one input, else folder that mirrors the input's."""
+    overwrite: Flag = False
+    """Make results anew that exist already; without it they are skipped."""
+    allow_huge: Flag = False
+    """Read pictures too that declare more than 178 megapixels."""
+
+    def run(self) -> int:
+        """Shrink, and return the exit status."""
+        from sixteenfold.imaging.folders import plan_jobs
+        from sixteenfold.imaging.shrink import shrink_file
+
+        plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)
+        pending, skipped = plan.divided(overwrite=self.overwrite)
+        failures = list(plan.refused.values())
+        for job in pending:
+            try:
+                notes = shrink_file(job.source, job.target, allow_huge=self.allow_huge)
+            except SixteenfoldError as error:
+                failures.append(str(error))
+            else:
+                print(one_line("; ".join((str(job.target), *notes))))
+        say_undone(plan, skipped)
+        return status(failures, alone=plan.alone)

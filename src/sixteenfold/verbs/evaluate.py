@@ -1,0 +1,109 @@
+"""`evaluate`: results measured against their originals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import UseAppendAction, arg
+
+from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.verbs.telling import say, status
+from sixteenfold.words import Device, Flag, Model, Precision
+
+AGAIN = ("--baseline", "--also")
+"""The options that may be given again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure results against their originals; writes scores.json, scores.csv and a report.
+
+    One of --sr, --lr and --synthesize is needed: finished results, small pictures to enlarge, or originals to make
+    these from.
+    """
+
+    hr: Annotated[Path, arg(metavar="DIR")]
+    """Folder of originals."""
+    sr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of finished results, paired by name."""
+    lr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of small pictures to enlarge; or, with --sr, what the results were made from."""
+    synthesize: Flag = False
+    """Make the small pictures from the originals, by the exact x1/16."""
+    model: Model = None
+    """Shipped model's name or file of weights that enlarges; by default the first shipped."""
+    name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    """What the report calls that model, or those results; by default as they are called."""
+    protocol: Literal["full", "ntire2020"] = "full"
+    """What is compared: whole pictures, or their centre 1000x1000."""
+    metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
+    """Which: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; or pyiqa:NAME;
+    by default psnr, ssim, lpips and, where there are small pictures, lr_psnr."""
+    baseline: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="bicubic|lanczos", help_behavior_hint="")] = ()
+    """A classical enlargement to score beside; may be given again."""
+    also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR", help_behavior_hint="")] = ()
+    """Folder of another tool's results to score beside, under this name; may be given again."""
+    out: Annotated[Path, arg(metavar="DIR")]
+    """Folder for the report."""
+    overwrite: Flag = False
+    """Replace an earlier report there."""
+    allow_missing: Flag = False
+    """Score the pictures that are in every folder when some are not."""
+    allow_huge: Flag = False
+    """Read pictures too that declare more than 178 megapixels."""
+    device: Device = "auto"
+    """Where to compute."""
+    precision: Precision = "auto"
+    """How exactly to compute."""
+
+    def run(self) -> int:
+        """Evaluate, print the means, and return the exit status."""
+        from rich.console import Console
+
+        from sixteenfold.evaluation.report import number
+        from sixteenfold.evaluation.run import evaluate
+
+        scores = evaluate(
+            self.hr,
+            out=self.out,
+            sr=self.sr,
+            lr=self.lr,
+            synthesize=self.synthesize,
+            model=self.model,
+            name=self.name,
+            protocol=self.protocol,
+            metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics is not None else None,
+            baselines=self.baseline,
+            also=_named_folders(self.also),
+            allow_missing=self.allow_missing,
+            overwrite=self.overwrite,
+            allow_huge=self.allow_huge,
+            device=self.device,
+            precision=self.precision,
+            console=Console(stderr=True),
+        )
+        for warning in scores.warnings:
+            say(one_line(f"warning: {warning}"))
+        for method in scores.methods:
+            means = (f"{metric.label} {number(method.mean(metric.key), metric)}" for metric in scores.metrics)
+            print(one_line(f"{method.name}: {', '.join(means)}"))
+        print(one_line(str(self.out / "report.html")))
+        return status(scores.failures)
+
+
+def _named_folders(words: Sequence[str]) -> dict[str, Path]:
+    """What `--also NAME=DIR`, given any number of times, says: each folder by its name.
+
+    Raises:
+        SixteenfoldError: If a word is not of this form, or two have one name.
+    """
+    folders: dict[str, Path] = {}
+    for word in words:
+        name, _, folder = word.partition("=")
+        if not (name and folder):
+            raise SixteenfoldError(f"--also {word}: is not NAME=DIR, such as other=results/")
+        if name in folders:
+            raise SixteenfoldError(f"--also {word}: the name {name!r} is taken; give each folder a name of its own")
+        folders[name] = Path(folder)
+    return folders
