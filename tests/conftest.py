@@ -1,17 +1,29 @@
-"""For the tests of every room: an ordinary user's rights, since root has them all, and a device that is not here."""
+"""For the tests of every room: an ordinary user's rights, since root has them all, and a device that is not here.
+
+And for those of the command line and its verbs: files for commands, and what becomes of these.
+"""
 
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+
+from sixteenfold.cli import main
+from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.write import BandWriter
+from sixteenfold.networks import generator
+from sixteenfold.networks.state import save
 
 
 @pytest.fixture
@@ -69,3 +81,42 @@ class AppleGPU(TorchFunctionMode):
 def apple_gpu() -> AppleGPU:
     """A context; what was made before it lies on the device."""
     return AppleGPU()
+
+
+def write(path: Path, height: int, width: int) -> Path:
+    """A picture file, smooth enough to look like one."""
+    ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with BandWriter(path, width, height, 3, np.uint8, Metadata()) as writer:
+        writer.write(ramp)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file of weights that cost no time."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save(generator.Generator(features=4, growth=4, blocks=(1, 1)), path, {})
+    return str(path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """The one line on stderr with which a command is refused."""
+    assert main([str(word) for word in words]) == 2
+    said = capsys.readouterr().err
+    *before, last = said.splitlines()
+    assert last.startswith("sixteenfold: ")
+    assert not any(line.startswith("sixteenfold: ") or "Traceback" in line for line in before)
+    return last
+
+
+def shell(*words: object) -> subprocess.CompletedProcess[str]:
+    """What a command does in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "sixteenfold", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
