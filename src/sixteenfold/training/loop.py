@@ -19,6 +19,7 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
 from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index
+from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import check_decodable, open_photographs
 from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
 from sixteenfold.training.record import Record, teller
@@ -239,6 +240,8 @@ def _loop(run: Run, training: Training) -> None:
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
                 # The validation just now is part of the phase's time, and `seconds` was read before it.
                 spent = training.seconds + time.monotonic() - read
+                if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
+                    spent = short_of_end(config, training, spent)
                 checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
             if stop and not last:
                 raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")
