@@ -693,6 +693,9 @@ def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_
         begin(init_discriminator="compact-fidelity")
     with pytest.raises(SixteenfoldError, match=r"is a folder; give the weights in it, .*discriminator\.safetensors"):
         begin(init_discriminator=tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(bytes(100))
+    with pytest.raises(SixteenfoldError, match=r"discriminator is in discriminator\.safetensors"):
+        begin(init_discriminator=tmp_path / "checkpoint.pt")
     with pytest.raises(SixteenfoldError, match=r"^nothing: does not exist; check the name"):
         begin(init_discriminator="nothing")
     with pytest.raises(SixteenfoldError, match=r"medium\.safetensors: not a discriminator of the config"):
@@ -784,6 +787,13 @@ def test_a_run_by_the_clock_does_both_phases(
     # Each phase ends with a line, though nobody knew before which step is its last.
     said = capfd.readouterr().err
     assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
+
+
+@pytest.mark.parametrize("place", ["hr", "val", "out"])
+def test_an_empty_name_is_not_the_current_folder(place: str, photographs: Path, tmp_path: Path) -> None:
+    folders: dict[str, Any] = {"hr": photographs, "out": tmp_path / "run", place: ""}
+    with pytest.raises(SixteenfoldError, match=f"^{place}: the name is empty"):
+        train(CONFIG, device="cpu", **folders)
 
 
 def test_crops_are_drawn_as_the_recipe_says(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

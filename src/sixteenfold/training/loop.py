@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from sixteenfold.errors import Interrupted, one_line
+from sixteenfold.files.names import given
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import digest, shape_of
@@ -73,7 +74,8 @@ def train(
             checkpoints before it stay), and when another process was lost; an Interrupted when the run was told
             to stop.
     """
-    out, folders = Path(out), [Path(path) for path in ((hr,) if isinstance(hr, Path | str) else hr)]
+    out, val = given(out, "out"), None if val is None else given(val, "val")
+    folders = [given(path, "hr") for path in ((hr,) if isinstance(hr, Path | str) else hr)]
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
     for phase in (config.pixel, config.adversarial):
@@ -89,7 +91,7 @@ def train(
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     validation, metric = ValidationSet(), None
     if val is not None and fabric.is_global_zero:
-        validation = read_validation(Path(val), config.validation_crop)
+        validation = read_validation(val, config.validation_crop)
         # Now, for it would be a pity to miss its weights only when the pixel phase is over.
         metric = None if judges is None else judges.lpips or LPIPS().to(fabric.device)
     with ExitStack() as stack:
