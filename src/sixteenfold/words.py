@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
@@ -55,58 +55,36 @@ def _number(word: str) -> float:
         raise ValueError(f"{word!r} is not a number") from None
 
 
+def _one_word(
+    kind: type[T], metavar: str, read: Callable[[str], T], choices: tuple[str, ...] | None = None
+) -> PrimitiveConstructorSpec[T | None]:
+    """An option of one word that may be left out.
+
+    Of `int | None` and `Literal[...] | None` tyro would tell the user about NoneType, and offer the word None.
+    """
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: [str(value)],
+        choices=choices,
+    )
+
+
+_FORMATS = ("png", "jpg", "webp", "tif", "avif", "dzi")
+# Without the remark on the default: of None it says nothing, of what is so by default the option's name says it.
+_UNREMARKED = arg(help_behavior_hint="")
+
 Inputs = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
 Model = Annotated[str | None, arg(metavar="NAME|FILE", help_behavior_hint="")]
 Device = Annotated[str, arg(metavar="auto|cpu|cuda|cuda:N|mps")]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-Flag = Annotated[bool, arg(help_behavior_hint="")]  # what is so by default, its name says: "(default: True)" would not
-# The next four tell tyro themselves what they are: of `int | None` and `Literal[...] | None` it would
-# tell the user about NoneType, and offer the word None.
-Count = Annotated[
-    int | None,
-    PrimitiveConstructorSpec[int | None](
-        nargs=1,
-        metavar="N",
-        instance_from_str=lambda words: _count(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, int),
-        str_from_instance=lambda value: [str(value)],
-    ),
-    arg(help_behavior_hint=""),
-]
-Number = Annotated[
-    float | None,
-    PrimitiveConstructorSpec[float | None](
-        nargs=1,
-        metavar="X",
-        instance_from_str=lambda words: _number(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, float),
-        str_from_instance=lambda value: [str(value)],
-    ),
-    arg(help_behavior_hint=""),
-]
-WidthAndHeight = Annotated[
-    tuple[int, int] | None,
-    PrimitiveConstructorSpec[tuple[int, int] | None](
-        nargs=1,
-        metavar="WxH",
-        instance_from_str=lambda words: _width_and_height(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, tuple),
-        str_from_instance=lambda value: [str(value)],
-    ),
-    arg(help_behavior_hint=""),
-]
-Format = Annotated[
-    str | None,
-    PrimitiveConstructorSpec[str | None](
-        nargs=1,
-        metavar="png|jpg|webp|tif|avif|dzi",
-        instance_from_str=lambda words: words[0],
-        is_instance=lambda value: value is None or isinstance(value, str),
-        str_from_instance=lambda value: [str(value)],
-        choices=("png", "jpg", "webp", "tif", "avif", "dzi"),
-    ),
-    arg(help_behavior_hint=""),
-]
+Flag = Annotated[bool, _UNREMARKED]
+Count = Annotated[int | None, _one_word(int, "N", _count), _UNREMARKED]
+Number = Annotated[float | None, _one_word(float, "X", _number), _UNREMARKED]
+WidthAndHeight = Annotated[tuple[int, int] | None, _one_word(tuple, "WxH", _width_and_height), _UNREMARKED]
+Format = Annotated[str | None, _one_word(str, "|".join(_FORMATS), str, _FORMATS), _UNREMARKED]
 
 
 def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:

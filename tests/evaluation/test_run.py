@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -311,6 +311,8 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, model="compact", out=out)
     with pytest.raises(SixteenfoldError, match="leave out model or upscale"):
         evaluate(hr, synthesize=True, model="compact", upscale=lambda lr: lr, out=out)
+    with pytest.raises(SixteenfoldError, match=r"'compact' is no function .* or file as model="):
+        evaluate(hr, synthesize=True, upscale=cast(Any, "compact"), out=out)
     with pytest.raises(SixteenfoldError, match="bicubic needs small pictures"):
         evaluate(hr, sr=sr, baselines=["bicubic"], out=out)
     with pytest.raises(SixteenfoldError, match="lr_psnr needs small pictures"):
@@ -328,6 +330,17 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
+
+
+@pytest.mark.parametrize("place", ["hr", "sr", "lr", "out"])
+def test_an_empty_name_is_not_the_current_folder(save: Save, tmp_path: Path, place: str) -> None:
+    pairs(save, 1)
+    folders: dict[str, Any] = {"hr": tmp_path / "hr", "sr": tmp_path / "sr", "out": tmp_path / "out"}
+    wrong: dict[str, Any] = {**folders, place: ""}
+    with pytest.raises(SixteenfoldError, match=f"^{place}: the name is empty"):
+        evaluate(metrics=["psnr"], **wrong)
+    with pytest.raises(SixteenfoldError, match=r"^also, other: the name is empty"):
+        evaluate(metrics=["psnr"], also={"other": ""}, **folders)
 
 
 @pytest.mark.parametrize(

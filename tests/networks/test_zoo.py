@@ -81,6 +81,12 @@ def test_loading_draws_no_random_numbers(shelf: Path) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    for ask in (zoo.load, zoo.discriminator):
+        with pytest.raises(SixteenfoldError, match=r"(model|discriminator): the name is empty"):
+            ask("")
+
+
 def test_unknown_names_offer_near_ones(shelf: Path) -> None:
     for ask in (zoo.load, zoo.card):
         with pytest.raises(

@@ -229,31 +229,47 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
     assert alive == [False] * (2 * ADVERSARIAL.steps)
 
 
-def test_a_checkpoint_counts_the_validation_before_it(
+def test_a_validation_is_part_of_the_time_but_ends_no_phase(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = dataclasses.replace(CONFIG, minutes=0.01, validate_every=1, save_every=1)
-    validated = loop.validate
+    """Fifteen seconds, of which a step takes one and a validation, every second step, ten: killed after the second
+    validation, when the time is up, the run goes on with the step that ends it."""
+    now = [0.0]
+    for module in (pace, loop):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
-    read: list[float] = []
+    def costing(module: object, name: str, seconds: float) -> None:
+        done = getattr(module, name)
 
-    def slowly(generator: object, *others: Any) -> Scores:
-        time.sleep(1)
-        return validated(generator, *others)  # pyright: ignore[reportArgumentType]
+        def slow(*args: Any) -> object:
+            now[0] += seconds
+            return done(*args)
 
-    finish = course._finish
+        monkeypatch.setattr(module, name, slow)
 
-    def finished(run: course.Run, paced: pace.Pace, *others: Any) -> course.Seen:
-        seen = finish(run, paced, *others)
-        read.append(paced.training.seconds)
-        return seen
+    costing(course, "pixel_step", 1)
+    costing(loop, "validate", 10)
+    saved: dict[int, float] = {}
+    save = checkpoint.save
 
-    monkeypatch.setattr(course, "_finish", finished)
+    def killed_after_the_fourth(checkpoints: Path, step: int, content: dict[str, Any]) -> None:
+        save(checkpoints, step, content)
+        saved[step] = content["seconds"]
+        if step == 4:
+            raise Killed
 
-    monkeypatch.setattr(loop, "validate", slowly)
-    train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
-    first = torch.load(checkpoint.list_checkpoints(tmp_path / "run" / "checkpoints")[-1], weights_only=True)
-    assert first["step"] == 1 and first["seconds"] >= read[0] + 1
+    config = dataclasses.replace(CONFIG, minutes=0.25, validate_every=2, save_every=2)
+    run = partial(train, config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
+    monkeypatch.setattr(checkpoint, "save", killed_after_the_fourth)
+    with pytest.raises(Killed):
+        run()
+    assert saved[2] == 11  # the first step is off the clock
+    assert 14.9 < saved[4] < 15
+    run(resume=True)
+    assert list(saved) == [0, 2, 4, 5]
+    assert [row["step"] for row in rows(tmp_path / "run") if "psnr" in row] == [2, 4, 5]
+    run(resume=True)  # is over now
+    assert list(saved) == [0, 2, 4, 5]
 
 
 def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
@@ -677,6 +693,9 @@ def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_
         begin(init_discriminator="compact-fidelity")
     with pytest.raises(SixteenfoldError, match=r"is a folder; give the weights in it, .*discriminator\.safetensors"):
         begin(init_discriminator=tmp_path)
+    (tmp_path / "checkpoint.pt").write_bytes(bytes(100))
+    with pytest.raises(SixteenfoldError, match=r"discriminator is in discriminator\.safetensors"):
+        begin(init_discriminator=tmp_path / "checkpoint.pt")
     with pytest.raises(SixteenfoldError, match=r"^nothing: does not exist; check the name"):
         begin(init_discriminator="nothing")
     with pytest.raises(SixteenfoldError, match=r"medium\.safetensors: not a discriminator of the config"):
@@ -768,6 +787,13 @@ def test_a_run_by_the_clock_does_both_phases(
     # Each phase ends with a line, though nobody knew before which step is its last.
     said = capfd.readouterr().err
     assert f"\npixel phase, step {last['begun']}, " in said and f"\nadversarial phase, step {last['step']}, " in said
+
+
+@pytest.mark.parametrize("place", ["hr", "val", "out"])
+def test_an_empty_name_is_not_the_current_folder(place: str, photographs: Path, tmp_path: Path) -> None:
+    folders: dict[str, Any] = {"hr": photographs, "out": tmp_path / "run", place: ""}
+    with pytest.raises(SixteenfoldError, match=f"^{place}: the name is empty"):
+        train(CONFIG, device="cpu", **folders)
 
 
 def test_crops_are_drawn_as_the_recipe_says(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

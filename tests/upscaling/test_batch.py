@@ -378,7 +378,7 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
 
 @pytest.mark.parametrize("inputs", ["", ["a.png", ""]])
 def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) -> None:
-    with pytest.raises(SixteenfoldError, match="an empty name"):
+    with pytest.raises(SixteenfoldError, match="inputs: the name is empty"):
         upscale_files(inputs, tmp_path, Upscaler)
 
 

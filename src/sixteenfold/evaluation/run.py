@@ -24,6 +24,7 @@ from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
+from sixteenfold.files.names import given
 from sixteenfold.imaging.folders import there
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import check_precision, choose_device
@@ -80,9 +81,9 @@ def evaluate(
             use or cannot be written, names do not pair, `upscale` gives another size, or not one picture could be
             compared.
     """
-    hr, out = Path(hr), Path(out)
-    sr, lr = _path(sr), _path(lr)
-    also = {other: Path(folder) for other, folder in (also or {}).items()}
+    hr, out = given(hr, "hr"), given(out, "out")
+    sr, lr = None if sr is None else given(sr, "sr"), None if lr is None else given(lr, "lr")
+    also = {other: given(folder, f"also, {other}") for other, folder in (also or {}).items()}
     metrics, baselines = None if metrics is None else _names(metrics), _names(baselines)
     _check_words(protocol, device, precision)
     _check_options(sr, lr, synthesize, baselines, model, upscale)
@@ -127,13 +128,9 @@ def evaluate(
     return scores
 
 
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
-def _names(given: str | Sequence[str]) -> Sequence[str]:
+def _names(words: str | Sequence[str]) -> Sequence[str]:
     # A word is a sequence too: of letters.
-    return (given,) if isinstance(given, str) else given
+    return (words,) if isinstance(words, str) else words
 
 
 def _progress(console: Console | None) -> Progress:
@@ -169,6 +166,11 @@ def _check_options(
         raise SixteenfoldError(
             f"model: {type(model).__name__} is no Generator, no name of a model and no file; give what enlarges as"
             " upscale=..., from (1, 3, h, w) to (1, 3, 16h, 16w)"
+        )
+    if upscale is not None and not callable(upscale):
+        raise SixteenfoldError(
+            f"upscale: {upscale!r} is no function from (1, 3, h, w) to (1, 3, 16h, 16w); give a model's name or file"
+            " as model=..."
         )
     if baselines and lr is None and not synthesize:
         raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")

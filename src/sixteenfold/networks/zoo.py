@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.names import given
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
@@ -151,7 +152,7 @@ def discriminator(name_or_path: str | Path) -> Path:
         SixteenfoldError: If the shipped model has none, as one for fidelity.
     """
     if name_or_path not in names():
-        return Path(name_or_path)
+        return given(name_or_path, "discriminator")
     path = MODELS / "discriminators" / f"{name_or_path}{SUFFIX}"
     if not path.is_file():
         raise SixteenfoldError(f"{name_or_path}: was trained without a discriminator; leave it out")
@@ -162,7 +163,7 @@ def _weights(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str):
         if name_or_path in names():
             return MODELS / f"{name_or_path}{SUFFIX}"
-        path = Path(name_or_path)
+        path = given(name_or_path, "model")
         if not path.suffix and path.name == name_or_path and not path.exists():
             raise _unknown(name_or_path)
         return path

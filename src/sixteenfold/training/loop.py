@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from sixteenfold.errors import Interrupted, one_line
+from sixteenfold.files.names import given
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import digest, shape_of
@@ -19,6 +20,7 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
 from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index
+from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import check_decodable, open_photographs
 from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
 from sixteenfold.training.record import Record, teller
@@ -72,7 +74,8 @@ def train(
             checkpoints before it stay), and when another process was lost; an Interrupted when the run was told
             to stop.
     """
-    out, folders = Path(out), [Path(path) for path in ((hr,) if isinstance(hr, Path | str) else hr)]
+    out, val = given(out, "out"), None if val is None else given(val, "val")
+    folders = [given(path, "hr") for path in ((hr,) if isinstance(hr, Path | str) else hr)]
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
     for phase in (config.pixel, config.adversarial):
@@ -88,7 +91,7 @@ def train(
     judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
     validation, metric = ValidationSet(), None
     if val is not None and fabric.is_global_zero:
-        validation = read_validation(Path(val), config.validation_crop)
+        validation = read_validation(val, config.validation_crop)
         # Now, for it would be a pity to miss its weights only when the pixel phase is over.
         metric = None if judges is None else judges.lpips or LPIPS().to(fabric.device)
     with ExitStack() as stack:
@@ -239,6 +242,8 @@ def _loop(run: Run, training: Training) -> None:
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
                 # The validation just now is part of the phase's time, and `seconds` was read before it.
                 spent = training.seconds + time.monotonic() - read
+                if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
+                    spent = short_of_end(config, training, spent)
                 checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
             if stop and not last:
                 raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")

@@ -1,5 +1,6 @@
 """How far a phase is, and when it is over: by its steps, or by the clock."""
 
+import math
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -83,7 +84,22 @@ class Pace:
 
 def pace_of(config: TrainConfig, training: Training) -> Pace:
     """The course of the phase that a training is in."""
+    phase = _phase_of(config, training)
+    return Pace(phase, training, _budget(config, phase))
+
+
+def short_of_end(config: TrainConfig, training: Training, seconds: float) -> float:
+    """A time spent in the training's phase, but less than all it has, as a phase ends by a step that is seen to."""
+    budget = _budget(config, _phase_of(config, training))
+    return seconds if budget is None else min(seconds, math.nextafter(budget, 0))
+
+
+def _phase_of(config: TrainConfig, training: Training) -> Phase:
     phase = config.pixel if training.phase == "pixel" else config.adversarial
     assert phase is not None
-    budget = None if config.minutes is None else 60 * config.minutes * phase.steps / config.steps
-    return Pace(phase, training, budget)
+    return phase
+
+
+def _budget(config: TrainConfig, phase: Phase) -> float | None:
+    """Seconds that the clock gives a phase: its share of the run's time is its share of the steps."""
+    return None if config.minutes is None else 60 * config.minutes * phase.steps / config.steps

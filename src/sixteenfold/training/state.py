@@ -219,7 +219,10 @@ def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
     except OSError as error:
         raise unreadable(path, error) from None
     except SafetensorError as error:
-        raise SixteenfoldError(f"{path}: cannot be read as safetensors ({error})") from None
+        raise SixteenfoldError(
+            f"{path}: cannot be read as safetensors ({error}); a run's discriminator is in discriminator.safetensors"
+            " beside its model"
+        ) from None
     except RuntimeError:
         decoder = "a" if config.adversarial.decoder else "no"
         raise SixteenfoldError(

@@ -11,6 +11,7 @@ from typing import cast
 from rich.console import Console
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.names import given
 from sixteenfold.imaging.folders import Job, Plan, plan_jobs
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
@@ -73,15 +74,12 @@ def upscale_files(
             input or picture that cannot be done is among the report's failures, the only one too.
     """
     wanted = Size(scale, size)
-    inputs = (inputs,) if isinstance(inputs, Path | str) else tuple(inputs)
-    if "" in inputs:  # which pathlib takes for the current folder
-        raise SixteenfoldError("one of the inputs is an empty name; '.' stands for the current folder")
+    inputs = [given(path, "inputs") for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
+    out = None if out is None else given(out, "out")
     if isinstance(cast(object, make_upscaler), Upscaler) or not callable(make_upscaler):
         raise SixteenfoldError(
             'make_upscaler: makes the upscaler when it is called, such as lambda: Upscaler("compact")'
         )
-    inputs = [Path(path) for path in inputs]
-    out = None if out is None else Path(out)
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
