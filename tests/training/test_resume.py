@@ -1,0 +1,115 @@
+"""Resuming: a run that was cut goes on and ends where it would have ended, or says why it cannot."""
+
+import dataclasses
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.networks import zoo
+from sixteenfold.training import checkpoint, folder
+from sixteenfold.training.loop import train
+
+from .conftest import BOTH, CONFIG, Killed, cut_after, rows, same, weights
+
+
+# At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
+@pytest.mark.parametrize("cut", [3, 5, 1, 8, 10, 13])
+def test_a_resumed_run_is_the_run(
+    cut: int, photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: weights, discriminator, and what the record says of each step."""
+    cut_after(cut, monkeypatch)
+    with pytest.raises(Killed):
+        train(BOTH, hr=[photographs], val=photographs, out=tmp_path / "cut", device="cpu")
+    monkeypatch.undo()
+    train(BOTH, hr=[photographs], val=photographs, out=tmp_path / "cut", resume=True, device="cpu")
+    for name in ("model", "pixel", "discriminator"):
+        assert same(load_file(whole / f"{name}.safetensors"), load_file(tmp_path / "cut" / f"{name}.safetensors")), name
+    last, again = (checkpoint.load_latest(run / "checkpoints")[0] for run in (whole, tmp_path / "cut"))
+    assert last is not None and again is not None
+    assert all(torch.equal(last["average"][key], again["average"][key]) for key in last["average"])
+    said = [[row | {"time": None} for row in rows(run)] for run in (whole, tmp_path / "cut")]
+    assert said[0] == said[1]
+
+
+def test_a_resumed_run_has_not_forgotten_what_it_began_with(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the pixel phase, and gone on with after the files are gone and without a word of them."""
+    generator, discriminator = (tmp_path / f"{name}.safetensors" for name in ("model", "discriminator"))
+    begun = partial(train, BOTH, hr=[photographs], init=generator, init_discriminator=discriminator, device="cpu")
+    for path in (generator, discriminator):
+        shutil.copy(whole / path.name, path)
+    reads: list[str] = []
+    load = zoo.load
+    monkeypatch.setattr(zoo, "load", lambda name: reads.append(name) or load(name))
+    begun(out=tmp_path / "never stopped")
+    assert len(reads) == 1
+    for cut in (1, 5):  # before the first checkpoint of a step, and after
+        run = tmp_path / f"cut {cut}"
+        with monkeypatch.context() as patch:
+            cut_after(cut, patch)
+            with pytest.raises(Killed):
+                begun(out=run)
+        for path in (generator, discriminator):
+            path.rename(path.with_suffix(".away"))
+        train(BOTH, hr=[photographs], out=run, resume=True, device="cpu")
+        for path in (generator, discriminator):
+            path.with_suffix(".away").rename(path)
+        for name in ("model", "pixel", "discriminator"):
+            one, other = (load_file(at / f"{name}.safetensors") for at in (tmp_path / "never stopped", run))
+            assert same(one, other), (cut, name)
+
+
+def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path) -> None:
+    train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    # What the recipe is from counts for nothing: it may be the run's own with an option added.
+    way = r"; resume it with --config .*run.config\.json and no option .* by --init .*run.model\.safetensors$"
+    for other, said in (
+        (dataclasses.replace(CONFIG, seed=1), r"\(seed 0, not 1\)"),
+        (dataclasses.replace(CONFIG, minutes=5.0), r"\(minutes None, not 5\.0\)"),
+        (dataclasses.replace(CONFIG.with_steps(9), seed=1), r"\(pixel\.steps 8, not 9; seed 0, not 1\)"),
+        (BOTH, r"\(adversarial\.steps None, not 6; .*; .*; and \d+ more\)"),
+    ):
+        with pytest.raises(SixteenfoldError, match=f"another configuration than this command {said}{way}"):
+            train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    shutil.copytree(whole, run)
+    shutil.rmtree(run / "checkpoints")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(SixteenfoldError, match=r"none to go on from.* --init .*run.model\.safetensors"):
+        again()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    # Killed while the first checkpoint was written: nothing is lost.
+    for path in run.iterdir():
+        if path.name not in folder.BEFORE_CHECKPOINTS:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / ".checkpoint-00000000-0123456789abcdef.pt.77.part").write_bytes(b"half of it")
+    capfd.readouterr()
+    again()
+    assert "killed before its first checkpoint, so it begins now" in capfd.readouterr().err
+    assert same(weights(run), weights(whole)) and not list(run.rglob("*.part"))
+
+
+def test_a_start_killed_before_its_first_file_is_in_nobody_s_way(photographs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("lock", ".config.json.77.part"):
+        (run / name).touch()
+    with pytest.raises(SixteenfoldError, match="no run to resume here; leave --resume out"):
+        train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu")
+    train(CONFIG, hr=[photographs], out=run, device="cpu")
+    assert {path.name for path in run.iterdir()} >= {"config.json", "model.safetensors"}
+    assert not list(run.rglob("*.part"))

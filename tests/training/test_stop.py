@@ -1,0 +1,78 @@
+"""A run that is asked to end, by Ctrl-C or by a terminal that is closed, saves before it does."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sixteenfold.training import checkpoint
+from sixteenfold.training.config import TrainConfig, to_json
+
+from .conftest import CONFIG, PIXEL
+
+CHECKPOINT_OF_A_STEP = "run/checkpoints/checkpoint-*[!0]-*.pt"
+"""One whose step ends in another digit than 0, as that of the start does."""
+
+
+def command(config: TrainConfig, photographs: Path, folder: Path) -> list[str]:
+    """What starts such a run as a process of its own, in `folder` / "run"."""
+    (folder / "config.json").write_text(to_json(config))
+    words = [sys.executable, "-m", "sixteenfold", "train", "--config", str(folder / "config.json")]
+    return [*words, "--hr", str(photographs), "--out", str(folder / "run"), "--device", "cpu"]
+
+
+def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000)
+    words = command(config, photographs, tmp_path)
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            # Patient, since the machine may be busy with something else.
+            deadline = time.monotonic() + 300
+            while not list(tmp_path.glob(CHECKPOINT_OF_A_STEP)) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=300)
+        finally:
+            process.kill()
+    assert process.returncode == 130
+    assert "--resume goes on" in said
+    state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None and damaged == []
+    assert f"stopped after step {state['step']}" in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
+def test_a_run_whose_terminal_is_closed_saves(photographs: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        CONFIG, pixel=dataclasses.replace(PIXEL, steps=100_000), validate_every=100_000, save_every=100_000
+    )
+    words = command(config, photographs, tmp_path)
+    outside, terminal = os.openpty()
+    os.set_blocking(outside, False)
+    # Under nohup, as this suite may run, SIGHUP is ignored, and so it would be by what it starts.
+    heeding = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        started = subprocess.Popen(words, stdout=terminal, stderr=terminal)
+    finally:
+        signal.signal(signal.SIGHUP, heeding)
+    with os.fdopen(outside, "rb", buffering=0) as window, started as run:
+        try:
+            deadline = time.monotonic() + 300
+            log = tmp_path / "run" / "metrics.jsonl"
+            while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+                window.read(4096)  # whoever writes to a full terminal waits
+                time.sleep(0.05)
+            os.close(terminal)
+            window.close()
+            run.send_signal(signal.SIGHUP)
+            assert run.wait(300) == 130
+        finally:
+            run.kill()
+    state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None and damaged == []
+    assert state["step"] > 0
