@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -132,7 +133,16 @@ def test_no_signal_is_lost_where_python_ignores_what_is_raised(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As in the callback by which libvips logs, in the midst of reading or writing a picture."""
+    """As in the callback by which libvips logs, in the midst of reading or writing a picture; on a machine so busy that
+    the hook which sees to it takes longer than the signal takes to come again."""
+    start = threading.Thread.start
+
+    def slow(thread: threading.Thread) -> None:
+        start(thread)
+        for _ in range(10):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(threading.Thread, "start", slow)
     if asking == signal.SIGINT:
         signal.signal(asking, signal.default_int_handler)
     lost: list[int] = []

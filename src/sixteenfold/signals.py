@@ -3,10 +3,11 @@
 import signal
 import sys
 import threading
+import time
 from _thread import interrupt_main
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType
+from types import CodeType, FrameType
 
 if sys.platform == "win32":
     ASKING = (signal.SIGTERM,)
@@ -14,7 +15,7 @@ else:
     ASKING = (signal.SIGTERM, signal.SIGHUP)
 """From `kill`, `timeout` and the system that shuts down; from a terminal that is closed."""
 AGAIN_AFTER = 0.01
-"""Seconds after which an interrupt that was lost comes again."""
+"""Seconds after which an interrupt that was lost comes again, at the earliest."""
 
 
 class Asked(KeyboardInterrupt):
@@ -87,7 +88,20 @@ def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callab
         if not isinstance(error, KeyboardInterrupt):
             return otherwise(unraisable)
         number = error.number if isinstance(error, Asked) else signal.SIGINT
-        # Does nothing once the signal has no handler any more.
-        return threading.Timer(AGAIN_AFTER, interrupt_main, [number]).start()
+        return threading.Thread(target=_interrupt_outside, args=[again.__code__, number]).start()
 
     return again
+
+
+def _interrupt_outside(code: CodeType, number: int) -> None:
+    """Send the main thread the signal once it is out of this code: within the hook it would be ignored, and lost."""
+    main = threading.main_thread().ident
+    assert main is not None
+    inside = True
+    while inside:
+        time.sleep(AGAIN_AFTER)
+        frame = sys._current_frames().get(main)  # pyright: ignore[reportPrivateUsage]
+        while frame is not None and frame.f_code is not code:
+            frame = frame.f_back
+        inside = frame is not None
+    interrupt_main(signal.Signals(number))  # does nothing once the signal has no handler any more
