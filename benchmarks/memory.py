@@ -59,7 +59,7 @@ def run(shape: str, size: str) -> None:
         with BandWriter(small, width, height, 3, np.uint8, Metadata()) as writer:
             writer.write(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
         start_mb, start = peak_mb(), time.perf_counter()
-        report = upscale_files([small], large, lambda: upscaler)
+        report = upscale_files([small], large, upscaler)
         if report.failures:
             sys.exit(report.failures[0])
         seconds = time.perf_counter() - start

@@ -104,7 +104,7 @@ def main() -> None:
         for name, parts in (("warm", StandIn(generator)), ("rest", StandIn(generator)), ("all", watched)):
             upscaler._runner._parts = parts
             wall, processor = time.perf_counter(), time.process_time()
-            report = upscale_files([small], large, lambda: upscaler, overwrite=True)
+            report = upscale_files([small], large, upscaler, overwrite=True)
             if report.failures:
                 sys.exit(report.failures[0])
             measured[name] = time.perf_counter() - wall, time.process_time() - processor

@@ -20,16 +20,17 @@ from sixteenfold.networks.state import digest, save, shape_of
 
 def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
     target = zoo.MODELS / f"{name}.safetensors"
-    zoo.MODELS.mkdir(exist_ok=True)
     generator = zoo.load(weights)
-    save(generator, target, {}, torch.float16)
     card = {
         "name": name,
         **json.loads(words.read_text(encoding="utf-8")),
         "shape": dataclasses.asdict(shape_of(generator)),
         "figures": {key: value for report in reports for key, value in figures(report).items()},
-        "sha256": digest(zoo.load(target)),
     }
+    # All that is given could be read: now the model that is shipped may be replaced.
+    zoo.MODELS.mkdir(exist_ok=True)
+    save(generator, target, {}, torch.float16)
+    card["sha256"] = digest(zoo.load(target))
     target.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; {zoo.card(name).figures}")
 

@@ -1,9 +1,12 @@
 """The one error that a user can cause."""
 
 from collections.abc import Sequence
+from unicodedata import category
 
 FEW = 3
 """Of several things that a message could name, as many are named."""
+_BREAKING = ("Cc", "Zl", "Zp")
+"""Unicode's categories of control characters, line and paragraph separators."""
 
 
 class SixteenfoldError(Exception):
@@ -23,7 +26,7 @@ class Interrupted(SixteenfoldError):
 
 def one_line(text: str) -> str:
     """`text` with the line breaks and control characters that a file's name may hold shown as escapes."""
-    return "".join(letter if ord(letter) >= 32 and letter != "\x7f" else repr(letter)[1:-1] for letter in text)
+    return "".join(repr(letter)[1:-1] if category(letter) in _BREAKING else letter for letter in text)
 
 
 def first_few(lines: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """evaluate(): from folders to files, and what it says to bad input."""
 
 import csv
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -13,6 +14,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare
 from sixteenfold.evaluation.report import in_markdown
@@ -330,6 +332,18 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
+
+
+def test_packages_without_metadata(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where their folders were only copied to where Python looks."""
+    pairs(save, 1)
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out")
+    assert f"sixteenfold {sixteenfold.__version__}, numpy {np.__version__}, pyvips " in scores.facts["versions"]
 
 
 @pytest.mark.parametrize("place", ["hr", "sr", "lr", "out"])

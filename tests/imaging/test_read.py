@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -369,6 +370,25 @@ def test_jpeg_xl_is_named_where_it_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jxl"
     path.write_bytes(b"\xff\x0a" + b"\0" * 40)
     refused(path, "JPEG XL, which the installed libvips cannot read; convert it to PNG")
+
+
+def test_jpeg_xl_is_read_by_what_its_loader_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with the options of libvips's own, as the libvips that pip brings has none."""
+    path = tmp_path / "a.jxl"
+    path.write_bytes(b"\xff\x0a" + b"\0" * 40)
+
+    grey = pyvips.Image.new_from_array([[7, 8]]).cast("uchar").copy(interpretation="b-w")
+    call = pyvips.Operation.call
+
+    def jxlload(source: pyvips.Source, *, access: str, fail_on: str) -> pyvips.Image:
+        return grey
+
+    def called(name: str, *given: Any, **options: Any) -> object:
+        return jxlload(*given, **options) if name == "jxlload_source" else call(name, *given, **options)
+
+    monkeypatch.setattr(pyvips, "type_find", lambda *names: 1)
+    monkeypatch.setattr(pyvips.Operation, "call", called)
+    assert read(path, allow_huge=True).pixels.tolist() == [[[7], [8]]]
 
 
 # 16 x 16 pixels of (90, 120, 200), as pillow-heif writes them.

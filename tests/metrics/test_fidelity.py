@@ -1,6 +1,7 @@
 """PSNR and SSIM against scikit-image."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch.overrides import TorchFunctionMode
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
 from sixteenfold.metrics import fidelity
+from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
+from sixteenfold.metrics.niqe import niqe
 
 
 def pair(height: int, width: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,6 +64,23 @@ def test_refuses_what_does_not_fit() -> None:
         psnr(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 15))
     with pytest.raises(SixteenfoldError, match="10x16 is too small"):
         ssim(torch.zeros(1, 3, 16, 10), torch.zeros(1, 3, 16, 10))
+
+
+@pytest.mark.parametrize("rescale", [lambda x: 255 * x, lambda x: 2 * x - 1, lambda x: (255 * x).int()])
+def test_another_scale_is_told(rescale: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """It would only give another figure."""
+    sr, hr = pair(192, 96)
+    small = hr[:, :, ::16, ::16]
+    for wrong in (
+        lambda: psnr(rescale(sr), hr),
+        lambda: ssim(sr, rescale(hr), on_luma=True),
+        lambda: niqe(rescale(sr[:1])),
+        lambda: lr_psnr(rescale(sr), small),
+        lambda: lr_psnr(sr, rescale(small)),
+    ):
+        with pytest.raises(SixteenfoldError, match=r"pictures of (floats in|uint8)"):
+            wrong()
+    psnr(1.2 * sr - 0.1, hr)  # as a network's result may be, before it is clamped
 
 
 @pytest.mark.parametrize("on_luma", [False, True])

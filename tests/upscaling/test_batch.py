@@ -382,7 +382,11 @@ def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) ->
         upscale_files(inputs, tmp_path, Upscaler)
 
 
-def test_what_makes_the_upscaler_is_called(upscaler: Upscaler, tmp_path: Path) -> None:
-    for wrong in ("compact", None, upscaler):
-        with pytest.raises(SixteenfoldError, match="make_upscaler: makes the upscaler when it is called"):
-            upscale_files(tmp_path, None, cast(Any, wrong))
+def test_an_upscaler_or_what_makes_one(upscaler: Upscaler, tmp_path: Path) -> None:
+    photo = write(tmp_path / "a.png", noise(2, 2, 3))
+    for i, able in enumerate((upscaler, lambda: upscaler)):
+        report = upscale_files(photo, tmp_path / f"{i}.png", able)
+        assert report.written == (tmp_path / f"{i}.png",)
+    for wrong in ("compact", None):
+        with pytest.raises(SixteenfoldError, match=r"upscaler: .* is neither an Upscaler nor makes one"):
+            upscale_files(photo, None, cast(Any, wrong))

@@ -145,7 +145,7 @@ def test_the_fingerprint_tells_what_decides_a_result(network: Generator, other_n
 
 @pytest.mark.parametrize("size", [(0, 16), (16, 33), (17, 32)])
 def test_impossible_sizes_are_refused(network: Generator, size: tuple[int, int]):
-    with pytest.raises(ValueError, match="cannot reduce"):
+    with pytest.raises(SixteenfoldError, match="cannot reduce"):
         upscaler(network).bands(picture(1, 2), size=size)
 
 
@@ -181,22 +181,24 @@ def test_results_may_be_trained_on(network: Generator):
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 4), (1, 2, 4, 4), (3, 4, 4), (1, 3, 0, 4)])
 def test_other_shapes_are_refused(network: Generator, shape: tuple[int, ...]):
-    with pytest.raises(ValueError, match="one picture"):
+    with pytest.raises(SixteenfoldError, match="one picture"):
         upscaler(network).bands(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("lr", [torch.zeros(3, 4, 4), torch.zeros(1, 3, 4, 4).numpy(), "photo.png"])
 def test_what_is_no_batch_of_pictures_is_refused(network: Generator, lr: Tensor):
-    with pytest.raises(ValueError, match=r"expected a tensor \(N, 3 or 1, H, W\), not (\(3, 4, 4\)|ndarray|str)"):
+    with pytest.raises(SixteenfoldError, match=r"expected a tensor \(N, 3 or 1, H, W\), not (\(3, 4, 4\)|ndarray|str)"):
         upscaler(network)(lr)
 
 
 def test_values_of_another_scale_are_told(network: Generator):
     """A little beyond 1, as an enlargement may give, is clamped; 0 to 255 would come out white."""
     upscaler(network)(1.2 * picture(4, 4))
-    with pytest.raises(ValueError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"):
+    with pytest.raises(
+        SixteenfoldError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"
+    ):
         upscaler(network)(255 * picture(4, 4))
-    with pytest.raises(ValueError, match=r"not from -0\.\d+; \(x \+ 1\) / 2 makes them of -1 to 1"):
+    with pytest.raises(SixteenfoldError, match=r"not from -0\.\d+; \(x \+ 1\) / 2 makes them of -1 to 1"):
         upscaler(network)(2 * picture(4, 4) - 1)
 
 
@@ -204,7 +206,7 @@ def test_values_of_another_scale_are_told(network: Generator):
 def test_values_that_are_not_finite_are_not_blamed_on_the_weights(network: Generator, value: float):
     lr = picture(4, 4)
     lr[0, 0, 1, 2] = value
-    with pytest.raises(ValueError, match="some are infinite or not a number"):
+    with pytest.raises(SixteenfoldError, match="some are infinite or not a number"):
         upscaler(network)(lr)
 
 

@@ -7,14 +7,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
+import numpy
+import pyvips
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES
 from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
@@ -291,7 +293,9 @@ def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine
     facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
-    packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "numpy", "pyvips"))
-    facts["versions"] = f"{packages}, torch {torch.__version__}, Python {platform.python_version()}"
+    # What the packages say of themselves, not their metadata, which is missing where they were only copied.
+    modules = (sixteenfold, numpy, pyvips, torch)
+    packages = ", ".join(f"{module.__name__} {module.__version__}" for module in modules)
+    facts["versions"] = f"{packages}, Python {platform.python_version()}"
     facts["date"] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return facts

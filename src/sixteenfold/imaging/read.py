@@ -31,6 +31,7 @@ _SUFFIXES = {
 _HEAD = 32  # bytes that tell the format
 _MEANT_FOR = {"GRAY": 1, "RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _MOVING = {b"ftypavis", b"ftypmsf1", b"ftyphevc"}  # AVIF and HEIF sequences
+_LIMITED = {"pngload_source", "jpegload_source", "tiffload_source", "heifload_source"}  # loaders with limits to lift
 _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
 
 
@@ -183,9 +184,8 @@ def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvip
     """The picture with its header read and its pixels still to come, top to bottom."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(descriptor)
-    if loader in ("webpload_source", "gifload_source"):  # these have no limits to lift
-        return pyvips.Operation.call(loader, source, access="sequential", fail_on=fail_on)
-    return pyvips.Operation.call(loader, source, access="sequential", fail_on=fail_on, unlimited=allow_huge)
+    limits = {"unlimited": allow_huge} if loader in _LIMITED else {}
+    return pyvips.Operation.call(loader, source, access="sequential", fail_on=fail_on, **limits)
 
 
 def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvips.Image:

@@ -8,7 +8,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE, downscale
 from sixteenfold.metrics.fidelity import psnr
-from sixteenfold.metrics.strips import unit_range
+from sixteenfold.metrics.strips import check_scale, unit_range
 
 STRIP = 16
 """Rows of the result that are made at once."""
@@ -18,15 +18,17 @@ def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
     """PSNR between the result shrunk by the MATLAB bicubic kernel and its input, unrounded.
 
     Shapes: (N, 3, H, W) and (N, 3, ceil(H/factor), ceil(W/factor)) in [0, 1] -> (N,) decibels,
-    float64, on the CPU; uint8 in 0..255 is taken as well. An exact answer ends near 59 dB, where the input's
-    own rounding to 8 bits lies.
+    float64, on the CPU; uint8 in 0..255 is taken as well. The original has about 59 dB, as its input was
+    rounded to 8 bits.
     Source: Lugmayr et al., "NTIRE 2021 Learning the Super-Resolution Space Challenge", section 2.
-    Raises SixteenfoldError when the sizes do not belong together.
+    Raises SixteenfoldError when the sizes do not belong together or the numbers are of another scale.
     """
     if tuple(lr.shape[2:]) != tuple(math.ceil(side / factor) for side in sr.shape[2:]):
         raise SixteenfoldError(
             f"LR-PSNR: {sr.shape[3]}x{sr.shape[2]} is not {factor} times the input's {lr.shape[3]}x{lr.shape[2]}"
         )
+    for picture in (sr, lr):
+        check_scale(picture)
     return psnr(shrink(sr, factor), unit_range(lr))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
-from sixteenfold.metrics.strips import unit_range
+from sixteenfold.metrics.strips import check_scale, unit_range
 
 STRIP = 64
 """Rows worked on at once."""
@@ -25,7 +25,7 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64, on the CPU.
 
     The mean of squared differences is over all channels together, or of `imaging.color.luma` of RGB;
-    equal pictures give infinity. Raises SixteenfoldError when the shapes differ.
+    equal pictures give infinity. Raises SixteenfoldError when the shapes differ or the numbers are of another scale.
     """
     _check(sr, hr, smallest=1)
     total = torch.zeros(sr.shape[0], dtype=torch.float64)
@@ -41,8 +41,8 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
 
     The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
     population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then
-    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ or a
-    side is below 11.
+    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ, a side is
+    below 11 or the numbers are of another scale.
     """
     _check(sr, hr, smallest=2 * SSIM_RADIUS + 1)
     rows = sr.shape[2] - 2 * SSIM_RADIUS
@@ -106,3 +106,5 @@ def _check(sr: Tensor, hr: Tensor, *, smallest: int) -> None:
         raise SixteenfoldError(
             f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
         )
+    for picture in (sr, hr):
+        check_scale(picture)

@@ -18,7 +18,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
 from sixteenfold.imaging.resample import resize
-from sixteenfold.metrics.strips import unit_range
+from sixteenfold.metrics.strips import check_scale, unit_range
 
 BLOCK = 96
 RADIUS = 3
@@ -31,8 +31,10 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 def niqe(picture: Tensor) -> float:
     """(1, 3, H, W) in [0, 1], or uint8 in 0..255 -> distance from natural statistics; lower is better.
 
-    Raises SixteenfoldError when fewer than two blocks of 96x96 fit, or the picture is all flat.
+    Raises SixteenfoldError when fewer than two blocks of 96x96 fit, the picture is all flat, or its numbers are of
+    another scale.
     """
+    check_scale(picture)
     height, width = (side // BLOCK * BLOCK for side in picture.shape[2:])
     if height * width < 2 * BLOCK * BLOCK:
         size = f"{picture.shape[3]}x{picture.shape[2]}"

@@ -22,7 +22,7 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
     Raises SixteenfoldError when floats are of another scale, which would only give another distance.
     """
     for batch in batches:
-        _check_scale(batch)
+        check_scale(batch)
     height, width = batches[0].shape[2:]
     # Whole multiples of every stride.
     rows = max(16, PIXELS_AT_ONCE // width // 16 * 16)
@@ -31,7 +31,10 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
         yield torch.cat(parts), top + rows >= height
 
 
-def _check_scale(picture: Tensor) -> None:
+def check_scale(picture: Tensor) -> None:
+    """Raise SixteenfoldError for a picture that is neither of uint8 nor of floats in about [0, 1]."""
+    if picture.dtype != torch.uint8 and not picture.is_floating_point():
+        raise SixteenfoldError(f"pictures of uint8, or of floats in [0, 1], are needed, not of {picture.dtype}")
     if picture.is_floating_point() and picture.numel() and (ends := other_scale(picture)):
         least, most = ends
         raise SixteenfoldError(

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
@@ -35,8 +34,8 @@ class BatchReport:
 
 def upscale_files(
     inputs: Path | str | Sequence[Path | str],
-    out: Path | str | None,
-    make_upscaler: Callable[[], Upscaler],
+    out: Path | str | None = None,
+    upscaler: Upscaler | Callable[[], Upscaler] = Upscaler,
     *,
     format: str | None = None,
     overwrite: bool = False,
@@ -58,7 +57,8 @@ def upscale_files(
             result, whatever its size and format, is left out; a named one, only if it is what another becomes now.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
-        make_upscaler: Called once, when it is known what there is to do; even if nothing, as it checks the settings.
+        upscaler: What enlarges, or a function that makes it, called once the inputs and `out` are known to fit; by
+            default the best shipped model, on the best device here.
         format: Suffix of the results without its dot; None takes what `out` says, else png.
         overwrite: Replace results that exist; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
@@ -76,19 +76,17 @@ def upscale_files(
     wanted = Size(scale, size)
     inputs = [given(path, "inputs") for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
     out = None if out is None else given(out, "out")
-    if isinstance(cast(object, make_upscaler), Upscaler) or not callable(make_upscaler):
-        raise SixteenfoldError(
-            'make_upscaler: makes the upscaler when it is called, such as lambda: Upscaler("compact")'
-        )
+    if not isinstance(upscaler, Upscaler) and not callable(upscaler):
+        raise SixteenfoldError(f"upscaler: {upscaler!r} is neither an Upscaler nor makes one; give Upscaler(...)")
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
     pending, skipped = plan.divided(overwrite=overwrite)
-    upscaler = make_upscaler()
+    enlarges = upscaler if isinstance(upscaler, Upscaler) else upscaler()
     with ExitStack() as stack:
         # Said before anything else is told of the first result, so that who waits for that finds it said.
-        watches: list[Watch] = [_once_begun(partial(say, upscaler.description))] if say else []
+        watches: list[Watch] = [_once_begun(partial(say, enlarges.description))] if say else []
         if watch:
             watches.append(watch)
         if console:
@@ -97,7 +95,7 @@ def upscale_files(
         for source, reason in plan.refused.items():
             batch.tell(Failed(source, reason))
         batch.tell(Planned(len(pending), skipped))
-        batch.run(pending, upscaler, wanted, pyramid=pyramid, allow_huge=allow_huge)
+        batch.run(pending, enlarges, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))
 
 

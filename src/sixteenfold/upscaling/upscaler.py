@@ -75,20 +75,20 @@ class Upscaler:
         """Enlarge pictures that fit in memory.
 
         Args:
-            lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, in [0, 1].
+            lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, floats in [0, 1].
 
         Returns:
             (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device.
 
         Raises:
-            ValueError: If lr is not of this shape, not of floats, or not finite.
-            SixteenfoldError: If the device's memory does not suffice, for the smallest tiles or beside them, or the
-                weights are damaged: the network gives infinite values in fp32 too.
+            SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if the
+                device's memory does not suffice, for the smallest tiles or beside them; or if the weights are damaged:
+                the network gives infinite values in fp32 too.
         """
         if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
+            raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
         if lr.ndim != 4:
-            raise ValueError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
+            raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
         count, channels, height, width = lr.shape
         with out_of_memory_told():
             sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
@@ -104,7 +104,7 @@ class Upscaler:
         """Enlarge one picture band by band: memory does not grow with its height.
 
         Args:
-            lr: (1, 3, H, W) RGB or (1, 1, H, W) grey, in [0, 1].
+            lr: (1, 3, H, W) RGB or (1, 1, H, W) grey, floats in [0, 1].
             size: (height, width) to which the x16 result is reduced, by the exact antialiased bicubic;
                 None leaves it at (16H, 16W).
             skip: How many bands at the top to leave out; those that follow are the same as without.
@@ -114,25 +114,26 @@ class Upscaler:
             each as `band_rows` says.
 
         Raises:
-            ValueError: If lr is not one RGB or grey picture with pixels and of finite floats, or the size is empty
-                or too large.
-            SixteenfoldError: As from a call; also out of the iterator.
+            SixteenfoldError: If lr is not one picture with pixels, or the size is empty or too large; else as from a
+                call; also out of the iterator.
         """
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
-            raise ValueError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
+            raise SixteenfoldError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
         if not lr.is_floating_point():
-            raise ValueError(f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value")
+            raise SixteenfoldError(
+                f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value"
+            )
         if not bool(lr.isfinite().all()):
-            raise ValueError("expected numbers in [0, 1]; some are infinite or not a number")
+            raise SixteenfoldError("expected numbers in [0, 1]; some are infinite or not a number")
         if ends := other_scale(lr):
             low, high = ends
             if high > 2:
-                raise ValueError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
-            raise ValueError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
+                raise SixteenfoldError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
+            raise SixteenfoldError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
-            raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
+            raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
         with out_of_memory_told():
             lr = lr.detach().float().to(self._runner.device)
         return Enlargement(lr, self._runner, self._tile, self._rounds, self._fittings).bands(size, skip)

@@ -1,0 +1,21 @@
+"""What a message is."""
+
+import pytest
+
+from sixteenfold.errors import SixteenfoldError, first_few, one_line
+
+
+@pytest.mark.parametrize("breaking", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
+def test_a_message_is_one_line_whatever_a_name_holds(breaking: str) -> None:
+    escape = repr(breaking)[1:-1]
+    assert str(SixteenfoldError(f"a{breaking}b.png: damaged")) == f"a{escape}b.png: damaged"
+
+
+def test_letters_stay() -> None:
+    for text in ("caf\u00e9 \u5199\u771f \U0001f4f7.png", "caf\udce9.png", "a b"):
+        assert one_line(text) == text
+
+
+def test_of_many_the_first_are_named() -> None:
+    assert first_few(["a", "b", "c"]) == "a; b; c"
+    assert first_few(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"
