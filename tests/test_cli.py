@@ -157,7 +157,7 @@ def test_from_a_shell() -> None:
 
 
 def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "one of the words is empty" in refused(capsys, "upscale", "")
+    assert "an argument is empty" in refused(capsys, "upscale", "")
 
 
 def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

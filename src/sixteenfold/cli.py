@@ -1,4 +1,4 @@
-"""The command line as a process: how its words become a command, which streams and signals it minds, how it ends.
+"""The command line as a process: from words to a command, streams, signals, exit status.
 
 Nothing is imported here but what reads the words: each verb (`verbs`) imports its engine when it runs.
 """
@@ -72,7 +72,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"sixteenfold {__version__}")
         return 0
     if "" in words:  # it would mean the current folder
-        raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
+        raise SixteenfoldError("an argument is empty; is a shell variable not set?")
     options, changes, see = words, [], f"sixteenfold {words[0]}"
     if words[0] == "train":  # the values of its recipe are options too
         preset = preset_in(words)
@@ -82,7 +82,7 @@ def _run(words: Sequence[str]) -> int:
         see = full_help(preset)
     check_once(words, again=AGAIN)
     command: Verb = parse(Verb, options, DESCRIPTION, see)
-    # One of several processes that waits for the others hears nothing: what is to end it has to do so itself.
+    # One of several processes may be waiting for the others and could not react: signals end it at once.
     deaf = isinstance(command, Train) and one_of_several()
     with no_interrupt_lost(), nullcontext() if deaf else heard_as_interrupts():
         return command.run(changes) if isinstance(command, Train) else command.run()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 FEW = 3
-"""Of several things that a message could name, as many are named."""
+"""How many of several things a message names."""
 
 
 class SixteenfoldError(Exception):

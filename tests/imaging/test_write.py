@@ -145,7 +145,7 @@ def test_impossible_writers_are_value_errors(tmp_path: Path) -> None:
 
 def test_folder_as_target(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    refused(tmp_path / "a.png", "is a folder; name a file in it")
+    refused(tmp_path / "a.png", "is a folder; give a file in it")
     assert names(tmp_path) == ["a.png"]
 
 
@@ -156,20 +156,20 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path, suffix: str) -
     os.mkfifo(pipe)
     device.symlink_to("/dev/null")
     for target in (pipe, device):
-        refused(target, "is no ordinary file, and is not replaced; name another place")
+        refused(target, "is not a regular file, so it is not replaced; choose another path")
     assert pipe.is_fifo() and device.is_symlink()
     assert sorted(names(tmp_path)) == [device.name, pipe.name]
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "no" / "a.png", "no is no folder; make it first")
+    refused(tmp_path / "no" / "a.png", "no is not a folder; create it first")
 
 
 def test_unwritable_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is writable, so the test steps down for the attempt."""
     public.chmod(0o555)
     with as_nobody:
-        refused(public / "a.png", "may not be written|cannot be written")
+        refused(public / "a.png", "is not writable|cannot be written")
     assert names(public) == []
 
 
@@ -228,7 +228,7 @@ def test_formats_too_small_name_the_others() -> None:
 
 def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
     with (
-        pytest.raises(SixteenfoldError, match="too many for WebP"),
+        pytest.raises(SixteenfoldError, match="too large for WebP"),
         BandWriter(tmp_path / "a.webp", 20_000, 1, 3, np.uint8, Metadata()),
     ):
         pytest.fail("entered")

@@ -384,5 +384,5 @@ def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) ->
 
 def test_what_makes_the_upscaler_is_called(upscaler: Upscaler, tmp_path: Path) -> None:
     for wrong in ("compact", None, upscaler):
-        with pytest.raises(SixteenfoldError, match="make_upscaler: makes the upscaler when it is called"):
+        with pytest.raises(SixteenfoldError, match="make_upscaler: must be a function that returns an Upscaler"):
             upscale_files(tmp_path, None, cast(Any, wrong))

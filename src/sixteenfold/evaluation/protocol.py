@@ -89,7 +89,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
         said = "; ".join((*missing, *there_but_unread))
         raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
     if not paired:
-        said = "; ".join(("none of its pictures has a namesake in every other folder", *there_but_unread))
+        said = "; ".join(("none of its pictures has a match in every other folder", *there_but_unread))
         raise SixteenfoldError(f"{sources.hr}: {said}")
     small = others.pop(SMALL, {})
     return [
@@ -111,7 +111,7 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     for file in pictures:
         key = _key(file.relative_to(root))
         if key in found:
-            raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
+            raise SixteenfoldError(f"{file}: pairs by the same name as {found[key]}; keep one of them")
         found[key] = file
     return found, {file: _key(file.relative_to(root)) for file in unread}
 
@@ -146,7 +146,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         covered = tuple(SCALE * side for side in lr.shape[2:])
         if any(abs(side - own) >= SCALE for side, own in zip(covered, hr.shape[2:], strict=True)):
             raise SixteenfoldError(
-                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair other pictures"
+                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair matching pictures"
             )
         height, width = min(height, covered[0]), min(width, covered[1])
     results: dict[str, Tensor] = {}
@@ -157,7 +157,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
             part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
             raise SixteenfoldError(
-                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair other pictures"
+                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair matching pictures"
             )
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))

@@ -112,7 +112,7 @@ def evaluate(
                 progress.advance(task)
         if not rows:
             more = len(failures) - 1
-            others = f"; nor {more} other{'s' if more > 1 else ''}" if more else ""
+            others = f"; nor could {more} other{'s' if more > 1 else ''}" if more else ""
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in order)
         facts = _facts(protocol, lr, synthesize, engine)
@@ -155,25 +155,25 @@ def _check_options(
     upscale: Upscale | None,
 ) -> None:
     if lr is not None and synthesize:
-        raise SixteenfoldError("small pictures are either given or synthesized: leave out --lr or --synthesize")
+        raise SixteenfoldError("--lr and --synthesize both provide small pictures: leave out one")
     if sr is None and lr is None and not synthesize:
-        raise SixteenfoldError("nothing to evaluate: name results (--sr) or small pictures (--lr), or use --synthesize")
+        raise SixteenfoldError("nothing to evaluate: give results (--sr) or small pictures (--lr), or use --synthesize")
     if sr is not None and (model is not None or upscale is not None):
-        raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
+        raise SixteenfoldError("finished results are not enlarged again: leave out the model or the results")
     if model is not None and upscale is not None:
-        raise SixteenfoldError("a model and a function would both enlarge: leave out model or upscale")
+        raise SixteenfoldError("model and upscale would both enlarge: leave out one")
     if model is not None and not isinstance(model, Generator | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError(
-            f"model: {type(model).__name__} is no Generator, no name of a model and no file; give what enlarges as"
-            " upscale=..., from (1, 3, h, w) to (1, 3, 16h, 16w)"
+            f"model: {type(model).__name__} is not a Generator, a model name or a file; pass a function from"
+            " (1, 3, h, w) to (1, 3, 16h, 16w) as upscale=..."
         )
     if upscale is not None and not callable(upscale):
         raise SixteenfoldError(
-            f"upscale: {upscale!r} is no function from (1, 3, h, w) to (1, 3, 16h, 16w); give a model's name or file"
-            " as model=..."
+            f"upscale: {upscale!r} is not a function from (1, 3, h, w) to (1, 3, 16h, 16w); pass a model name or"
+            " file as model=..."
         )
     if baselines and lr is None and not synthesize:
-        raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (--lr), or use --synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
@@ -181,12 +181,12 @@ def _check_options(
 
 def _check_names(names: Sequence[str]) -> None:
     if not all(name.strip() for name in names):
-        raise SixteenfoldError("a method has an empty name; give it one that can be seen")
+        raise SixteenfoldError("a method has an empty name; give it a visible one")
     if taken := {"original", SMALL}.intersection(names):
         raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SixteenfoldError(f"two methods are named {twice!r}; give one another name, or leave one out")
+        raise SixteenfoldError(f"two methods are named {twice!r}; rename one, or leave one out")
 
 
 def _check_words(protocol: str, device: str, precision: str) -> None:
@@ -259,7 +259,7 @@ def _engine(
     if upscale is not None:
         facts = {
             "model": f"{name} (a function given by the caller)",
-            "consistency": "the function's results are compared as they are; no back-projection is added to them",
+            "consistency": "the function's results are compared as they are; no back-projection is applied",
         }
         return Engine(name, upscale, facts)
     from sixteenfold.networks import zoo
@@ -272,23 +272,23 @@ def _engine(
         "model": _model_described(name, model),
         "model hash": f"sha256 {digest(generator)} of its weights",
         "engine": upscaler.description,
-        "consistency": "the model's results are back-projected to downscale to their inputs, as by upscale",
+        "consistency": "the model's results are back-projected to downscale to their inputs, as in upscale",
     }
     return Engine(name, upscaler, facts)
 
 
 def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine | None) -> dict[str, str]:
     where = "the whole picture" if protocol == "full" else "the centre 1000x1000"
-    facts = {"protocol": f"{protocol}: {where} is compared; no border is left out"}
+    facts = {"protocol": f"{protocol}: {where} is compared; no border is cropped"}
     if synthesize:
         facts["small pictures"] = (
             "made from the originals, cropped from the top left to a multiple of 16, by MATLAB's bicubic x1/16,"
             " rounded to 8 bits"
         )
     elif lr is not None:
-        facts["small pictures"] = "given; where x16 of them is not the original's size, what both cover is compared"
-    facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is spread to three channels, alpha ignored"
-    facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
+        facts["small pictures"] = "given; where x16 of them is not the original's size, their common area is compared"
+    facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is repeated in three channels, alpha ignored"
+    facts["colour"] = "values are compared as stored in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
     packages = ", ".join(f"{name} {version(name)}" for name in ("sixteenfold", "numpy", "pyvips"))

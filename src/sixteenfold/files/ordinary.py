@@ -12,7 +12,7 @@ def check_ordinary(path: Path, mode: int) -> None:
     mode: `st_mode` of what the path leads to.
     """
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+        raise SixteenfoldError(f"{path}: is not a regular file (a pipe or device?); save it to a file first")
 
 
 def check_replaceable(path: Path) -> None:
@@ -25,7 +25,7 @@ def check_replaceable(path: Path) -> None:
     except (OSError, ValueError):  # nothing is there, or it is told when the result is written
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise SixteenfoldError(f"{path}: is no ordinary file, and is not replaced; name another place")
+        raise SixteenfoldError(f"{path}: is not a regular file, so it is not replaced; choose another path")
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:
@@ -34,7 +34,7 @@ def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:
         case FileNotFoundError():
             said = "does not exist; check the name"
         case NotADirectoryError():
-            said = "does not exist, as part of its path is a file; check the name"
+            said = "does not exist: part of its path is a file; check the name"
         case PermissionError():
             said = "may not be read; change its permissions or its folder's"
         case _:  # a name that the system does not take is a ValueError

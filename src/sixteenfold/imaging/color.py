@@ -36,9 +36,7 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     for top in range(0, height, step):
         part = planes[:, top : top + step]
         if np.isnan(part).any():
-            raise SixteenfoldError(
-                "the network's result is not a number in places; try precision fp32 or another model"
-            )
+            raise SixteenfoldError("the network's result contains NaN; try precision fp32 or another model")
         part = part.transpose(1, 2, 0).clip(0, 1)
         pixels[top : top + step] = part if scale == 1 else np.floor(part * np.float32(scale) + np.float32(0.5))
     return pixels

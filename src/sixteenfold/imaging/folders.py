@@ -85,9 +85,9 @@ def plan_jobs(
             written, or contradicts the suffix, two results would have one name, or one would replace its own source.
     """
     if not inputs:
-        raise SixteenfoldError("no INPUT: name at least one picture or folder")
+        raise SixteenfoldError("no INPUT: give at least one picture or folder")
     if out == Path("-"):
-        raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
+        raise SixteenfoldError("-o -: results are written to files, not to stdout; give a file name")
     placed, refused = _placed(inputs, out)
     named = {_spelled_out(path) for path in inputs}
     unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
@@ -173,7 +173,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     except OSError as error:
         # One that is closed within it: nothing else of it is taken either, which has to be said.
         closed = Path(error.filename)
-        told = "" if closed == folder else f"nothing of it is taken, as {closed} "
+        told = "" if closed == folder else f"nothing in it is used, because {closed} "
         raise SixteenfoldError(f"{folder}: {told}cannot be listed ({error.strerror}); change its permissions") from None
     pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
     if not pictures:
@@ -272,9 +272,9 @@ def make_folder(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; name another place") from None
+        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; use another path") from None
     except OSError as error:
-        raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
+        raise SixteenfoldError(f"{target}: its folder cannot be created ({error.strerror}); use another path") from None
 
 
 def _is_folder(path: Path) -> bool:
@@ -290,9 +290,9 @@ def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suf
     try:
         form = format_of(out)
     except SixteenfoldError as error:
-        raise SixteenfoldError(f"{error}; if it is to be a folder, make that folder first") from None
+        raise SixteenfoldError(f"{error}; if it is meant as a folder, create it first") from None
     if suffix is not None and form != format_of(Path(f"any{suffix}")):
-        raise SixteenfoldError(f"{out}: is not what --format {suffix[1:]} asks for; leave out one of the two")
+        raise SixteenfoldError(f"{out}: does not match --format {suffix[1:]}; leave out one of them")
     return Job(sources[0], out)
 
 
@@ -340,7 +340,7 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         if target in sources:
             raise SixteenfoldError(
                 f"{sources[target]} and {job.source}: both results would be {job.target}; "
-                "take one of them by itself, into another OUT"
+                "process one of them separately, into another OUT"
             )
         sources[target] = job.source
 
@@ -348,5 +348,5 @@ def _check_apart(jobs: Sequence[Job]) -> None:
 def _checked(job: Job) -> Job:
     source, target = there(job.source), there(job.target)
     if (source and target and os.path.samestat(source, target)) or job.target.absolute() == job.source.absolute():
-        raise SixteenfoldError(f"{job.source}: its result would take its place; name another OUT")
+        raise SixteenfoldError(f"{job.source}: its result would overwrite it; choose another OUT")
     return job

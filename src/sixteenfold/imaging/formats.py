@@ -82,8 +82,8 @@ def check_format(
         able = [other.suffixes[0] for other in _FORMATS if max(width, height) <= other.side]
         way_out = f"save as {' or '.join(able)}" if able else "no format can; make it smaller"
         raise SixteenfoldError(
-            f"{target}: {width} x {height} pixels are too many for {chosen.name}, "
-            f"which holds {chosen.side:,} a side; {way_out}"
+            f"{target}: {width} x {height} pixels are too large for {chosen.name}, "
+            f"whose limit is {chosen.side:,} per side; {way_out}"
         )
     notes: list[str] = []
     if alpha and not chosen.alpha:
@@ -95,7 +95,7 @@ def check_format(
     if metadata is not None:
         for name, block, most in (("EXIF", metadata.exif, chosen.exif), ("XMP", metadata.xmp, chosen.xmp)):
             if block is not None and len(block) > most:
-                limit = f", as it is more than {most:,} bytes" if most else ""
+                limit = f", as it exceeds {most:,} bytes" if most else ""
                 notes.append(f"{chosen.name}: {name} not kept{limit}")
     return tuple(notes)
 
@@ -108,7 +108,7 @@ def format_of(target: Path) -> Format:
     near = _meant(suffix)
     hint = f"did you mean {near}?" if near else "choose one of these"
     raise SixteenfoldError(
-        f"{target}: no format for writing is called {suffix or 'nothing'!r}; {hint} (known: {', '.join(known)})"
+        f"{target}: cannot write format {suffix or '(no suffix)'}; {hint} (known: {', '.join(known)})"
     )
 
 

@@ -91,7 +91,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         if loader == "tiffload_source":
             if is_raw_ycbcr(descriptor):
                 raise SixteenfoldError(
-                    f"{path}: a TIFF of YCbCr, which is read as JPEG keeps it only; convert it to RGB"
+                    f"{path}: a YCbCr TIFF, which is read only if JPEG-compressed; convert it to RGB"
                 )
             exif, dropped = exif_of(descriptor)
             said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
@@ -127,7 +127,7 @@ def _opened(path: Path) -> Generator[int]:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise SixteenfoldError(f"{path}: is a folder; name a picture file in it")
+            raise SixteenfoldError(f"{path}: is a folder; give a picture file in it")
         check_ordinary(path, mode)
         file = path.open("rb")
     except (OSError, ValueError) as error:
@@ -197,7 +197,7 @@ def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvip
     if image.width * image.height > MAX_PIXELS and not allow_huge:
         raise SixteenfoldError(
             f"{path}: declares {image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels; "
-            "if you trust it, --allow-huge reads it; train does not, cut it into pieces for that"
+            "use --allow-huge if you trust it; for train, cut it into pieces"
         )
     return image
 
@@ -263,7 +263,7 @@ def _to_rgb_or_grey(path: Path, image: pyvips.Image) -> tuple[pyvips.Image, list
         raise SixteenfoldError(f"{path}: has samples of type {image.format}; save it with 8 or 16 bits or as float")
     if image.interpretation == "cmyk":
         own = "icc-profile-data" in image.get_fields()
-        profile = "its profile" if own else "a general profile, as it has none"
+        profile = "its profile" if own else "a generic profile, as it has none"
         notes.append(f"CMYK converted to sRGB through {profile}")
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)

@@ -123,7 +123,7 @@ class BandWriter:
             if not locked(file):
                 file.close()
                 raise SixteenfoldError(
-                    f"{self.target}: another process is writing it; wait for that one, or name another OUT"
+                    f"{self.target}: another process is writing it; wait for it, or choose another OUT"
                 )
             # The one that had it until now may have finished and removed the name, which a third may have taken.
             named = there(self._scratch)
@@ -231,20 +231,20 @@ class BandWriter:
         """The folder takes new files, and the name is free for one."""
         folder = self.target.parent
         if self.target.is_dir():
-            raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
+            raise SixteenfoldError(f"{self.target}: is a folder; give a file in it")
         check_replaceable(self.target)
         if not folder.is_dir():
-            raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
+            raise SixteenfoldError(f"{self.target}: {folder} is not a folder; create it first")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SixteenfoldError(
-                f"{self.target}: {folder} may not be written to; change its permissions or choose another folder"
+                f"{self.target}: {folder} is not writable; change its permissions or choose another folder"
             )
         if format_of(self.target).name == "DeepZoom":
             tiles = deepzoom.tiles_folder(self.target)
             other = deepzoom.something_else_in(tiles) if tiles.exists() else None
             if other or (tiles.exists() and not deepzoom.holds_tiles(tiles)):
                 raise SixteenfoldError(
-                    f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
+                    f"{self.target}: its tiles belong in {tiles}, which exists and holds something else; "
                     + (f"move {other} away or choose another name" if other else "choose another name")
                 )
 
@@ -284,7 +284,7 @@ class BandWriter:
         elif error.errno == errno.ENAMETOOLONG:
             cause, way_out = "the name is too long", "choose a shorter one"
         elif error.errno == errno.EFBIG:
-            cause, way_out = "this process may write no larger file", "raise the limit (ulimit -f)"
+            cause, way_out = "the file exceeds this process's size limit", "raise the limit (ulimit -f)"
         else:
             cause, way_out = error.strerror or str(error), "choose another folder"
         return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")
@@ -296,7 +296,7 @@ class BandWriter:
     def _promise(self) -> str:
         """What else to say of a failure."""
         wait = self._rows_wait()
-        return f"; its rows stay in {self._scratch.name}, and the same command goes on with them" if wait else ""
+        return f"; its rows are kept in {self._scratch.name}, and the same command continues from them" if wait else ""
 
 
 def rows_left(target: Path) -> Path | None:

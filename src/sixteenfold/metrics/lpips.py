@@ -121,9 +121,7 @@ def check_pair(metric: str, backbone: Backbone, sr: Tensor, hr: Tensor) -> None:
     """Raise SixteenfoldError unless both are RGB batches of one size, uint8 or float, large enough for the stack."""
     for picture in (sr, hr):
         if picture.dtype != torch.uint8 and not picture.is_floating_point():
-            raise SixteenfoldError(
-                f"{metric}: pictures of uint8, or of floats in [0, 1], are needed, not {picture.dtype}"
-            )
+            raise SixteenfoldError(f"{metric}: pictures must be uint8, or floats in [0, 1], not {picture.dtype}")
     if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
         shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
         raise SixteenfoldError(f"{metric}: two batches of RGB pictures of one size are needed, not {shapes}")

@@ -35,7 +35,7 @@ def _check_scale(picture: Tensor) -> None:
     if picture.is_floating_point() and picture.numel() and (ends := other_scale(picture)):
         least, most = ends
         raise SixteenfoldError(
-            f"pictures of floats in [0, 1], or of uint8, are needed, not of {least:g} to {most:g}; rescale them"
+            f"pictures must be floats in [0, 1], or uint8, not floats from {least:g} to {most:g}; rescale them"
         )
 
 

@@ -97,7 +97,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     state = _without_prefixes(state)
     if any(map(SINGLE_TRUNK.match, state)) and "trunk_conv2.weight" not in state:
         raise SixteenfoldError(
-            f"{path}: one trunk: a x4 network (ESRGAN's); the x16 generator has two, "
+            f"{path}: a x4 network (ESRGAN's) with one trunk; the x16 generator has two, "
             "one at x1 and one at x4, and cannot be made from it"
         )
     if "conv_first.weight" not in state:
@@ -157,7 +157,7 @@ def _safetensor(file: Any, name: str) -> Tensor:
     except (safetensors.SafetensorError, TypeError, RuntimeError):
         # Numbers of four or six bits, or a side beyond 2**63.
         kind = file.get_slice(name).get_dtype()
-        raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None
+        raise UnfitError(f"has a tensor that cannot be converted to float32, {shown(name)} of type {kind}") from None
 
 
 def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
@@ -169,7 +169,7 @@ def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
     tensors = _tensors_within(file.content, iter(range(MOST_WRAPPERS)))
     if not tensors:
         held = ", ".join(map(shown, list(_named(file.content))[:5])) or shown(file.content)
-        raise UnfitError(f"holds no network's tensors by name, but {held}")
+        raise UnfitError(f"holds no named tensors of a network, but {held}")
     return tensors
 
 

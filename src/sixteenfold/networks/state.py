@@ -103,13 +103,11 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
     for name, tensor in state.items():
         if tensor.dtype != torch.float32:
             raise SixteenfoldError(
-                f"{source}: {name!r} holds numbers of {tensor.dtype}, no weights in floating point; "
+                f"{source}: {name!r} is of type {tensor.dtype}, not floating point; "
                 "give a checkpoint of this network in float32 or float16"
             )
         if not tensor.isfinite().all():
-            raise SixteenfoldError(
-                f"{source}: damaged, {name!r} has values that are infinite or no numbers; use another"
-            )
+            raise SixteenfoldError(f"{source}: damaged, {name!r} has infinite or NaN values; use another")
     generator.load_state_dict(state, assign=True)
     return generator.eval()
 

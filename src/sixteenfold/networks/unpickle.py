@@ -244,7 +244,7 @@ class Machine:
             case ("storage", Global(kind), str() as key, _, elements, view):
                 pass
             case _:
-                raise ValueError("refers to something that is no storage")
+                raise ValueError("refers to something that is not a storage")
         package, _, name = kind.rpartition(".")
         if package not in ("torch", "torch.cuda") or name not in STORAGE_TYPES:
             # Newer types than a storage class was made for share one.

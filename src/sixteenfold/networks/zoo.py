@@ -69,7 +69,7 @@ def default() -> str:
         SixteenfoldError: If none is shipped.
     """
     if not names():
-        raise SixteenfoldError("no model is shipped with this installation; name a file of weights")
+        raise SixteenfoldError("no model is shipped with this installation; give a weights file")
     return names()[0]
 
 
@@ -86,7 +86,7 @@ def load(name_or_path: str | Path) -> Generator:
     path = _weights(name_or_path)
     generator = build(read_checkpoint(path), path)
     if name_or_path in names() and card(str(name_or_path)).sha256 not in (None, digest(generator)):
-        raise SixteenfoldError(f"{path}: damaged, these are not the weights of its card; install sixteenfold again")
+        raise SixteenfoldError(f"{path}: damaged, its weights do not match its card; install sixteenfold again")
     return generator
 
 
@@ -112,11 +112,11 @@ def blend(name: str, fidelity: float) -> Generator:
         able = ", ".join(one for one in names() if card(one).fidelity_partner is not None)
         raise SixteenfoldError(
             f"{name}: has no fidelity partner to mix its weights with; "
-            + (f"leave out fidelity, or take one of the models that have: {able}" if able else "leave out fidelity")
+            + (f"leave out fidelity, or use a model that has one: {able}" if able else "leave out fidelity")
         )
     perceptual, faithful = load(name), load(partner)
     if not fits_into(shape_of(faithful), shape_of(perceptual)):
-        raise SixteenfoldError(f"{name}: its fidelity partner {partner} does not fit in; install sixteenfold again")
+        raise SixteenfoldError(f"{name}: its fidelity partner {partner} does not fit it; install sixteenfold again")
     goal = copy.deepcopy(perceptual)
     implant(faithful, goal)
     with torch.no_grad():
@@ -175,7 +175,7 @@ def _unknown(name: str) -> SixteenfoldError:
     near = difflib.get_close_matches(name, shipped, n=2)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return SixteenfoldError(
-        f"{name}: no model of this name.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a file of weights"
+        f"{name}: is not a shipped model.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a weights file"
     )
 
 

@@ -78,12 +78,12 @@ def upscale_files(
     out = None if out is None else given(out, "out")
     if isinstance(cast(object, make_upscaler), Upscaler) or not callable(make_upscaler):
         raise SixteenfoldError(
-            'make_upscaler: makes the upscaler when it is called, such as lambda: Upscaler("compact")'
+            'make_upscaler: must be a function that returns an Upscaler, such as lambda: Upscaler("compact")'
         )
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
-        raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
+        raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; use tif, or dzi, which is one itself")
     pending, skipped = plan.divided(overwrite=overwrite)
     upscaler = make_upscaler()
     with ExitStack() as stack:

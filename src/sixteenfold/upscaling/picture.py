@@ -67,7 +67,7 @@ class Size:
         wanted_width, wanted_height = self.exact
         if wanted_width > SCALE * width or wanted_height > SCALE * height:
             raise SixteenfoldError(
-                f"{job.source}: its {width}x{height} pixels become at most {SCALE * width}x{SCALE * height}, "
+                f"{job.source}: its {width}x{height} pixels can become at most {SCALE * width}x{SCALE * height}, "
                 f"not {wanted_width}x{wanted_height}; ask for a smaller size"
             )
         return wanted_height, wanted_width

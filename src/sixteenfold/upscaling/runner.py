@@ -83,7 +83,7 @@ class Runner:
             result = work(self._in_fp32)
             if _is_finite(result):
                 return result
-        raise SixteenfoldError("the model gives infinite values even in fp32: its weights are damaged, use another")
+        raise SixteenfoldError("the model gives infinite values even in fp32: its weights are damaged; use another")
 
 
 class Fitting:
@@ -119,7 +119,7 @@ class Fitting:
             if side <= SMALLEST_TILE:
                 raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use another --device")
             self._largest = max(SMALLEST_TILE, side // 2)
-            self._say(f"out of memory: going on with tiles of {self._largest} pixels")
+            self._say(f"out of memory: continuing with tiles of {self._largest} pixels")
             pending.append(piece)
 
 

@@ -129,7 +129,7 @@ class Upscaler:
             low, high = ends
             if high > 2:
                 raise ValueError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
-            raise ValueError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
+            raise ValueError(f"expected numbers in [0, 1], not from {low:g}; convert -1 to 1 by (x + 1) / 2")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise ValueError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
@@ -158,7 +158,7 @@ def _generator(model: Generator | str | Path | None, fidelity: float | None) -> 
             raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
         return model
     if model is not None and not isinstance(model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SixteenfoldError(f"model: {type(model).__name__} is no Generator, no name of a model and no file")
+        raise SixteenfoldError(f"model: {type(model).__name__} is not a Generator, a model name or a file")
     from sixteenfold.networks import zoo
 
     chosen = zoo.default() if model is None else model
