@@ -201,10 +201,10 @@ def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> 
         (lambda lr: lr, "returned 5x4, not 16 times 5x4, 80x64"),
         (lambda lr: resize(lr, (64, 80))[0], r"returned \(3, 64, 80\), not \(1, 3, 64, 80\)"),
         (lambda lr: resize(lr, (64, 80))[:, :1], r"returned \(1, 1, 64, 80\), not \(1, 3, 64, 80\)"),
-        (lambda lr: resize(lr, (64, 80)).numpy(), r"gave no tensor \(1, 3, 64, 80\) but ndarray"),
+        (lambda lr: resize(lr, (64, 80)).numpy(), r"returned ndarray, not a tensor \(1, 3, 64, 80\)"),
         (lambda lr: 255 * resize(lr, (64, 80)), r"returned torch.float32 from .*, not floats in \[0, 1\]"),
-        (lambda lr: resize(lr, (64, 80)) * float("nan"), "gave torch.float32 from nan to nan where .*"),
-        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "gave torch.uint8 from .*"),
+        (lambda lr: resize(lr, (64, 80)) * float("nan"), "returned torch.float32 from nan to nan, not .*"),
+        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "returned torch.uint8 from .*"),
         # Of one picture alone.
         (
             lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
@@ -310,7 +310,7 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, lr=sr, synthesize=True, out=out)
     with pytest.raises(SixteenfoldError, match="leave out the model"):
         evaluate(hr, sr=sr, model="compact", out=out)
-    with pytest.raises(SixteenfoldError, match="leave out model or upscale"):
+    with pytest.raises(SixteenfoldError, match="model and upscale would both enlarge: leave out one"):
         evaluate(hr, synthesize=True, model="compact", upscale=lambda lr: lr, out=out)
     with pytest.raises(SixteenfoldError, match=r"'compact' is not a function .* or file as model="):
         evaluate(hr, synthesize=True, upscale=cast(Any, "compact"), out=out)

@@ -219,7 +219,7 @@ def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monke
 
 def test_formats_too_small_name_the_others() -> None:
     with pytest.raises(
-        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, which holds 65,535 .*; save as \.png or \.tif or \.dzi$"
+        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, whose limit is 65,535 .*; save as \.png or \.tif or \.dzi$"
     ):
         check_format(Path("a.jpg"), 70_000, 9, alpha=False, dtype=np.uint8)
     with pytest.raises(SixteenfoldError, match=r"save as \.png or \.tif or \.jpg or \.avif or \.dzi$"):
@@ -237,7 +237,11 @@ def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("a.pgn", r"'\.pgn'; did you mean \.png\?"), ("a.jpgg", r"mean \.jpg\?"), ("a", "'nothing'; choose one of these")],
+    [
+        ("a.pgn", r"'\.pgn'; did you mean \.png\?"),
+        ("a.jpgg", r"mean \.jpg\?"),
+        ("a", "without a suffix; choose"),
+    ],
 )
 def test_unknown_suffix_names_the_nearest(name: str, words: str) -> None:
     with pytest.raises(SixteenfoldError, match=words):
@@ -449,7 +453,7 @@ def test_rows_stay_when_the_disk_fills_while_they_come(tmp_path: Path) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     with pytest.raises(
-        SixteenfoldError, match=r"cannot be written: .*; its rows stay in \.a\.png\.rows, and the same command"
+        SixteenfoldError, match=r"cannot be written: .*; its rows are kept in \.a\.png\.rows, and the same command"
     ):
         fill_up()
     with writing(target, "settings") as writer:
@@ -472,7 +476,7 @@ def test_rows_stay_when_the_file_cannot_be_made_of_them(tmp_path: Path, monkeypa
     with monkeypatch.context() as encoding:
         encoding.setattr(write_module, "encode", full)
         with pytest.raises(
-            SixteenfoldError, match=r"the disk is full; .*; its rows stay in \.a\.png\.rows, and the same command"
+            SixteenfoldError, match=r"the disk is full; .*; its rows are kept in \.a\.png\.rows, and the same command"
         ):
             write_all()
     with writing(target, "settings") as writer:
@@ -503,7 +507,7 @@ def test_rows_stay_only_where_room_is_missing(
     with pytest.raises(SixteenfoldError, match="cannot be written") as caught:
         write_all()
     waits = free == 0 and isinstance(failure, pyvips.Error)
-    assert ("its rows stay" in str(caught.value)) == waits
+    assert ("its rows are kept" in str(caught.value)) == waits
     assert sorted(names(tmp_path)) == ([".a.png.key", ".a.png.rows"] if waits else [])
 
 

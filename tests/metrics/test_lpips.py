@@ -137,7 +137,7 @@ def test_a_metric_in_half_precision_takes_any_pictures(metric: type[LPIPS | DIST
 @needs_weights
 def test_whole_numbers_of_another_type_are_refused() -> None:
     sr, hr = pair()
-    with pytest.raises(SixteenfoldError, match="LPIPS: pictures of uint8, or of floats in"):
+    with pytest.raises(SixteenfoldError, match="LPIPS: pictures must be uint8, or floats in"):
         LPIPS()((255 * sr).long(), (255 * hr).long())
 
 

@@ -38,7 +38,7 @@ def test_one_process_of_many_names_the_result(
     ("words", "hint"),
     [
         (["smok"], "did you mean smoke"),
-        ([], "either a preset"),
+        ([], "give a preset"),
         (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),

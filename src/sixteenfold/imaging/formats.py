@@ -107,9 +107,8 @@ def format_of(target: Path) -> Format:
         return known[suffix]
     near = _meant(suffix)
     hint = f"did you mean {near}?" if near else "choose one of these"
-    raise SixteenfoldError(
-        f"{target}: cannot write format {suffix or '(no suffix)'}; {hint} (known: {', '.join(known)})"
-    )
+    unknown = f"format {suffix!r}" if suffix else "a file without a suffix"
+    raise SixteenfoldError(f"{target}: cannot write {unknown}; {hint} (known: {', '.join(known)})")
 
 
 def _meant(suffix: str) -> str | None:

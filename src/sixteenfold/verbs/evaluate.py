@@ -19,7 +19,8 @@ AGAIN = ("--baseline", "--also")
 class Evaluate:
     """Measure results against their originals; writes scores.json, scores.csv and a report.
 
-    One of --sr (finished results), --lr (small pictures to enlarge) and --synthesize is required.
+    One of --sr, --lr and --synthesize is required: finished results, small pictures to enlarge, or originals to make
+    them from.
     """
 
     hr: Annotated[Path, arg(metavar="DIR")]
@@ -37,7 +38,7 @@ class Evaluate:
     protocol: Literal["full", "ntire2020"] = "full"
     """What to compare: whole pictures, or their centre 1000x1000."""
     metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
-    """Any of psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr and pyiqa:NAME;
+    """Any of: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; or pyiqa:NAME;
     by default psnr, ssim, lpips and, if there are small pictures, lr_psnr."""
     baseline: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="bicubic|lanczos", help_behavior_hint="")] = ()
     """Classical enlargement to score as well; may be repeated."""

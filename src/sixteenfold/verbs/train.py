@@ -30,15 +30,14 @@ RECIPE = (
 class Train:
     """Train a network on photographs.
 
-    Each value of the recipe is also an option, named as in the run's config.json, for instance --pixel.steps 1000
-    --adversarial.lpips 0.5 --seed 3; `sixteenfold train PRESET --help` lists them with the preset's values.
-    --minutes 30 gives the run half an hour instead of a number of steps; --pixel None skips the pixel phase, to
-    continue from given weights (--init) in the adversarial phase alone.
+    Each value of the recipe is also an option, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3,
+    named as in the run's config.json; `sixteenfold train PRESET --help` lists them with the preset's
+    values. --minutes 30 gives the run half an hour instead of a number of steps; --pixel None skips the pixel phase,
+    to continue from given weights (--init) in the adversarial phase alone.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
-    """Name of a recipe, before any option: ciplab, ciplab-released, vgg, strong, compact, medium, smoke; or give
-    --config."""
+    """Recipe name, before any option: ciplab, ciplab-released, vgg, strong, compact, medium, smoke; or --config."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
     """Recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
@@ -56,7 +55,7 @@ class Train:
     steps: Count = None
     """Total steps, shared between the phases as in the recipe; or set a time with --minutes M."""
     device: Device = "auto"
-    """Where to compute."""
+    """Device to compute on."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in mixed precision; the weights stay fp32."""
     compile: Flag = False
