@@ -172,7 +172,7 @@ def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixtur
     assert main(["evaluate", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert f"Any of: {', '.join(metric.key for metric in scoring.BUILT_IN)}; or" in told
-    assert f"by default {', '.join(scoring.DEFAULT[:-1])} and, where" in told
+    assert f"by default {', '.join(scoring.DEFAULT[:-1])} and, if" in told
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------

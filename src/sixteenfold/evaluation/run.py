@@ -1,4 +1,4 @@
-"""`evaluate`: results against originals, from folders to files."""
+"""`evaluate`: compare folders of results with originals and write a report."""
 
 import os
 import platform
@@ -55,30 +55,30 @@ def evaluate(
 
     Args:
         hr: Folder of originals (or one file).
-        out: Folder for the report; made if need be.
+        out: Folder for the report; created if missing.
         sr: Folder of finished results, paired by name. Without it the pictures are enlarged here.
         lr: Folder of small pictures to enlarge, or, with `sr`, what the results were made from.
         synthesize: Make the small pictures from the originals instead.
-        model: A generator that enlarges, the name of a shipped model, or a file of weights; None is the default model.
-        upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
-        name: Of what is evaluated, in the report: the model, the function or the finished results. None names it as
-            the model or the folder of results is, a generator "model" and a function "result".
+        model: A generator, the name of a shipped model, or a weights file to enlarge with; None is the default model.
+        upscale: A function to use instead of a model, from (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w).
+        name: Name of the evaluated model, function or results in the report. None uses the name of the model or of
+            the results' folder, "model" for a generator and "result" for a function.
         protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
-        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"), or one; None: the usual.
-        baselines: Of "bicubic" and "lanczos", or one of them, computed from the small pictures.
+        metrics: One or several, in the order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"); None: the default.
+        baselines: "bicubic", "lanczos" or both, computed from the small pictures.
         also: Folders of other tools' results, by name.
-        allow_missing: Score what pairs when some pictures do not.
+        allow_missing: Score the pictures that pair, even if some do not.
         overwrite: Replace an earlier report in `out`.
-        allow_huge: Read pictures too that declare more pixels than is sane.
-        device, precision: Of the model, as for `Upscaler`.
-        console: Where progress is shown; None shows none.
+        allow_huge: Read pictures of more than 178 megapixels too.
+        device, precision: For the model, as in `Upscaler`.
+        console: Where to show progress; None shows none.
 
     Returns:
         All scores. A picture that cannot be read or compared is left out and named in `failures`.
 
     Raises:
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
-            use or cannot be written, names do not pair, `upscale` gives another size, or not one picture could be
+            use or cannot be written, names do not pair, `upscale` returns another size, or no picture could be
             compared.
     """
     hr, out = given(hr, "hr"), given(out, "out")
@@ -129,7 +129,7 @@ def evaluate(
 
 
 def _names(words: str | Sequence[str]) -> Sequence[str]:
-    # A word is a sequence too: of letters.
+    # A string is a sequence too, of letters.
     return (words,) if isinstance(words, str) else words
 
 
@@ -190,7 +190,7 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _check_words(protocol: str, device: str, precision: str) -> None:
-    """The command line has offered the choices already, a caller in Python has not."""
+    """Check what the command line has checked already, for callers in Python."""
     if protocol not in get_args(Protocol):
         raise SixteenfoldError(f"protocol {protocol!r}: unknown; choose among {', '.join(get_args(Protocol))}")
     check_precision(precision)
@@ -198,18 +198,18 @@ def _check_words(protocol: str, device: str, precision: str) -> None:
 
 
 def _scoring_device(device: str) -> torch.device | None:
-    """The metrics' networks go to CUDA where the model does; on Apple's GPUs nobody has checked their values."""
+    """The metrics' networks run on CUDA if the model does; on Apple's GPUs their values have not been checked."""
     chosen = choose_device(device)
     return chosen if chosen.type == "cuda" else None
 
 
 def _own_name(folder: Path) -> str:
-    """The folder's own name, though "." or ".." be typed; where it is a link, the link's."""
+    """The folder's own name, even if given as "." or ".."; of a link, the link's name."""
     return Path(os.path.normpath(folder.absolute())).name
 
 
 def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
-    """A warning per method whose results are the originals' own files, whichever way they were named."""
+    """A warning per method whose results are the originals' own files, under whatever path."""
     warnings: list[str] = []
     for name in cases[0].results:
         count = sum(_same_file(case.hr, case.results[name]) for case in cases)
@@ -226,7 +226,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: Upscale | None) -> str:
-    """What the evaluated method is called in tables, if the caller does not say."""
+    """The evaluated method's default name in tables."""
     if sr is not None:
         return _own_name(sr)
     if upscale is not None:
@@ -239,12 +239,12 @@ def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: 
     if model is None:
         return zoo.default()
     file = Path(model)
-    # Every run names its weights so: their folder tells them apart.
+    # Every run gives its weights this name; their folder distinguishes them.
     return _own_name(file.parent) or file.stem if file.name == RESULT else file.stem
 
 
 def _model_described(name: str, model: Generator | str | Path | None) -> str:
-    """Which model a report's `name` stands for: a shipped one by its name alone, others with where they are from."""
+    """Which model `name` means in the report: a shipped one by its name alone, others with their source."""
     from sixteenfold.networks import zoo
 
     if isinstance(model, Generator):
