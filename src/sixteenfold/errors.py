@@ -18,7 +18,7 @@ class SixteenfoldError(Exception):
 
 
 class Interrupted(SixteenfoldError):
-    """The user, or the system, told a command to stop, and it did so in good order; its status is 130."""
+    """The user, or the system, told a command to stop, and it stopped cleanly; its status is 130."""
 
 
 def one_line(text: str) -> str:
@@ -27,5 +27,5 @@ def one_line(text: str) -> str:
 
 
 def first_few(lines: Sequence[str]) -> str:
-    """The first lines as one, and how many more there are: what a message says of a list of any length."""
+    """Join the first lines and say how many more there are, for messages about lists of any length."""
     return "; ".join([*lines[:FEW], *([f"and {len(lines) - FEW} more"] if lines[FEW:] else [])])

@@ -58,7 +58,7 @@ def _number(word: str) -> float:
 def _one_word(
     kind: type[T], metavar: str, read: Callable[[str], T], choices: tuple[str, ...] | None = None
 ) -> PrimitiveConstructorSpec[T | None]:
-    """An option of one word that may be left out.
+    """An optional option of one word.
 
     For `int | None` and `Literal[...] | None` tyro would show NoneType, and offer the word None.
     """
@@ -88,7 +88,7 @@ Format = Annotated[str | None, _one_word(str, "|".join(_FORMATS), str, _FORMATS)
 
 
 def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
-    """The command that the words mean.
+    """Parse the words into a command.
 
     Args:
         verbs: A typing.Union of dataclasses; each is a verb by its name in small letters.
@@ -100,7 +100,7 @@ def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
         One of the dataclasses, filled.
 
     Raises:
-        SixteenfoldError: If they mean none; on one line, where tyro would draw a box.
+        SixteenfoldError: If they are not a valid command; on one line, where tyro would draw a box.
         SystemExit: With status 0 after printing the help that was asked for.
     """
     known: dict[str, Any] = {verb.__name__.lower(): verb for verb in get_args(verbs)}
@@ -241,7 +241,7 @@ def _one_line_mistakes(prog: str) -> Generator[None]:
 
 
 def _one_line(box: str, prog: str) -> str:
-    """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
+    """Tyro's boxed message on one line: the cause, the nearest option if it offers one, where to read on."""
     box = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, where stdout is a terminal
     # Its parts lie between rules; these are hyphens where the terminal knows no better.
     lines = (line.strip("╭╰╯│─").rstrip("─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())

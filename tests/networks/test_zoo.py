@@ -218,7 +218,7 @@ def test_what_has_no_partner_is_not_blended(shelf: Path, tiny: Generator) -> Non
             zoo.blend(name, 0.5)
         assert str(caught.value).startswith(name)
     pair_up(shelf, Generator(features=(6, 8, 4), growth=(3, 4), blocks=(2, 2)))
-    with pytest.raises(SixteenfoldError, match="fidelity does not fit in"):
+    with pytest.raises(SixteenfoldError, match="fidelity does not fit it"):
         zoo.blend("compact", 0.5)
 
 

@@ -63,9 +63,9 @@ class Pictures:
 
 
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
-    """Pair all folders with the originals by file name; (cases in order of name, warnings of what is not among them).
+    """Pair all folders with the originals by file name; (cases in order of name, warnings about what is not paired).
 
-    The suffix does not count, nor a trailing "x16" or "_x16", however often. Folders are walked.
+    Suffixes and trailing "x16" or "_x16", however often, are ignored. Folders are searched recursively.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
@@ -83,7 +83,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
             missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
     unpaired = set(originals).union(*others.values()).difference(paired)
-    # What is missing may be there in such a format; what else is passed over explains nothing.
+    # A missing picture may exist in such a format; other skipped files explain nothing.
     there_but_unread = passed_over([file for file, key in unread.items() if key in unpaired])
     if missing and not allow_missing:
         said = "; ".join((*missing, *there_but_unread))
@@ -101,7 +101,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
 def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
 
-    Beside them those of formats that are not read, each with the name that would.
+    Also those in unsupported formats, each with the name that would.
 
     Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
     picture, or when two pictures have the same name.

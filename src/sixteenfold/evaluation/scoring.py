@@ -22,7 +22,7 @@ from sixteenfold.metrics.together import Name, Together
 
 @dataclass(frozen=True)
 class Metric:
-    """What a report has to know about a metric."""
+    """What a report needs to know about a metric."""
 
     key: str
     """Its word on the command line and in files."""
@@ -51,7 +51,7 @@ DEFAULT = ("psnr", "ssim", "lpips", "lr_psnr")
 
 
 def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, ...]:
-    """The metrics named, in that order; None stands for the usual ones.
+    """The named metrics, in that order; None means the default ones.
 
     Raises SixteenfoldError for an unknown name, one that pyiqa does not have, or LR-PSNR without
     small pictures.
@@ -78,7 +78,7 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
 class Scorer:
     """Computes metrics; networks are loaded once.
 
-    Raises SixteenfoldError when weights are not to be had.
+    Raises SixteenfoldError when weights are not available.
     """
 
     def __init__(self, metrics: Sequence[Metric], device: torch.device | None = None) -> None:

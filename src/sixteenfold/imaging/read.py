@@ -36,7 +36,7 @@ _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture file says beside its pixels."""
+    """A picture file's data besides its pixels."""
 
     icc: bytes | None = None
     """ICC profile of the pixels; None means sRGB, or grey with sRGB's curve."""
@@ -82,7 +82,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
     with _opened(path) as descriptor:
         head = os.read(descriptor, _HEAD)
         loader = _loader(path, head)
-        # libvips shows the still picture of such a file and counts no frames.
+        # libvips returns the still picture of such a file and no number of frames.
         said = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
         exif = None
         _header(path, descriptor, loader, allow_huge)
@@ -109,7 +109,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
 
 
 def measure(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture in pixels, as its header says; `read` turns some on their side, as EXIF says.
+    """(height, width) of a picture in pixels by its header; `read` may rotate it, following EXIF.
 
     Raises SixteenfoldError as `read` does, for what can be told before pixels are decoded.
     """
@@ -120,9 +120,9 @@ def measure(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path) -> Generator[int]:
-    """A descriptor: any file name will do, and libvips reads no options out of it.
+    """Open the file as a descriptor, so that any name works, and libvips finds no options in it.
 
-    What the system refuses within the block, such as reading from a failing disk, is that file's failure too.
+    System errors within the block, such as a failing disk, are reported as that file's failure.
     """
     try:
         mode = path.stat().st_mode
@@ -166,9 +166,9 @@ def _loader(path: Path, head: bytes) -> str:
 
 
 def _frames_of_png(descriptor: int) -> int:
-    """How many frames a PNG announces before its pixels; libvips tells nothing of them."""
+    """The number of frames that a PNG declares before its pixels; libvips does not report it."""
     os.lseek(descriptor, 8, os.SEEK_SET)  # behind the signature
-    # A chunk is its length, its name, so many bytes and a checksum of four: twelve bytes can be read of any.
+    # A chunk is its length, name, data and a 4-byte checksum: at least twelve bytes.
     while len(start := os.read(descriptor, 12)) == 12:
         length, name, frames = struct.unpack(">I4sI", start)
         if name == b"acTL":
@@ -180,7 +180,7 @@ def _frames_of_png(descriptor: int) -> int:
 
 
 def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvips.Image:
-    """The picture with its header read and its pixels still to come, top to bottom."""
+    """Open the picture: its header is read, its pixels follow on demand, top to bottom."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(descriptor)
     if loader in ("webpload_source", "gifload_source"):  # these have no limits to lift
@@ -189,7 +189,7 @@ def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvip
 
 
 def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvips.Image:
-    """The picture for its header alone, of a size that may be read."""
+    """Read only the header, and check that the size is allowed."""
     try:
         image = _load(descriptor, loader, "none", allow_huge)
     except pyvips.Error as error:
@@ -210,9 +210,9 @@ def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
 
 
 def _decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str, ...]) -> Image:
-    """Convert what has to be, decode every pixel, turn upright. pyvips.Error passes through.
+    """Convert if necessary, decode every pixel, turn upright. pyvips.Error passes through.
 
-    exif: the block, where libvips does not find it.
+    exif: the block, if libvips does not find it.
     """
     fields = set(image.get_fields())
     found = [*notes, *_container_notes(image, fields)]

@@ -52,14 +52,14 @@ def as_type(picture: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:
-    """A metric's distance where the picture lies, in its type; in float32 for pictures in whole numbers."""
+    """A metric's distance on the picture's device, in its type; float32 for integer pictures."""
     return distance.to(sr.device, sr.dtype if sr.dtype.is_floating_point else torch.float32)
 
 
 class Total:
-    """A sum whose parts come one after the other, each few enough numbers to be summed in float32 where they are.
+    """A sum of parts that come one by one, each small enough to be summed in float32 on its device.
 
-    Parts wait there: to move each would make the host wait for an accelerator, and an Apple GPU has no float64.
+    Parts stay there: moving each would make the host wait for an accelerator, and an Apple GPU has no float64.
     """
 
     def __init__(self) -> None:

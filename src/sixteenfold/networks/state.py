@@ -1,4 +1,4 @@
-"""A generator's weights as named tensors: its shape read off them, its network built, its file written."""
+"""A generator's weights as named tensors: derive its shape, build the network, write the file."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def shape_of(generator: Generator) -> GeneratorShape:
 
 
 def shape_from_state(state: Mapping[str, Tensor]) -> GeneratorShape:
-    """Read a generator's sizes off its tensors.
+    """Derive a generator's sizes from its tensors.
 
     Never fails: where a tensor that tells a size is absent or odd, the size is the full network's
     (growth of a trunk without blocks too, where it has no meaning), and `build` then says what does

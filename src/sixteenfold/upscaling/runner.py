@@ -1,4 +1,4 @@
-"""Tiles through an engine, past the faults of devices: too little memory, infinite numbers."""
+"""Run tiles through an engine, coping with too little memory and infinite values."""
 
 import gc
 import math
@@ -87,7 +87,7 @@ class Runner:
 
 
 class Fitting:
-    """Cuts tiles smaller when memory runs out, goes on from there, and says so once per size.
+    """Makes tiles smaller when memory runs out, continues, and reports each size once.
 
     Args:
         margin: How much more of the picture a tile sees on each side.
@@ -125,7 +125,7 @@ class Fitting:
 
 @contextmanager
 def out_of_memory_told() -> Generating[None]:
-    """For work beside the tiles, which smaller ones would not help: a SixteenfoldError where memory runs out in it."""
+    """For work outside the tiles, which smaller ones would not help: raises SixteenfoldError if memory runs out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -135,7 +135,7 @@ def out_of_memory_told() -> Generating[None]:
 
 
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
-    """The tile's result, or None when memory ran out, with what the attempt held let go."""
+    """The tile's result, or None if memory ran out, after freeing what the attempt held."""
     try:
         return work(tile)
     except (RuntimeError, MemoryError) as error:
