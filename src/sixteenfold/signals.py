@@ -65,7 +65,7 @@ def heard_as_interrupts() -> Generator[None]:
 
 @contextmanager
 def no_interrupt_lost() -> Generator[None]:
-    """Within the block an interrupt that Python must ignore where it is raised, as in a callback, is raised again later.
+    """Within the block an interrupt that Python must ignore where it is raised, as in a callback, is raised again.
 
     libvips logs through Python callbacks, so the first line of Python after one of its calls is often in a callback.
     In threads other than the main one, where none is raised, nothing changes.

@@ -179,7 +179,7 @@ class BandWriter:
                 f"check the free disk space or choose another format{self._promise()}"
             ) from failure
         finally:
-            # A failure of this picture would recur; anything else that ends the block, such as a watcher's error, is a stop.
+            # A SixteenfoldError would recur; whatever else ends the block, such as a watcher's error, is a stop.
             stopped = kind is not None and not issubclass(kind, SixteenfoldError)
             self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
 
