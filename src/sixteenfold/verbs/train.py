@@ -61,7 +61,7 @@ class Train:
     compile: Flag = False
     """Compile the networks' blocks with torch.compile first; for a GPU, where it takes a minute or two."""
     graph: Flag = False
-    """Replay the generator's step as one CUDA graph, to launch fewer operations; one process only."""
+    """Replay the generator's forward and backward passes as one CUDA graph each, on a GPU; one process only."""
 
     def run(self, changes: Sequence[str] = ()) -> int:
         """Train, and return the exit status; `changes` are the words that set values of the recipe."""
