@@ -1,12 +1,12 @@
-"""docs/results.md: the shipped models measured, beside classical enlargements and published figures.
+"""Write docs/results.md: the shipped models compared with classical enlargements and published figures.
 
     python benchmarks/results.py --held-out DIR --hr DIR [--models a,b] [--about TEXT] [--photos DIR] [--work DIR]
 
-The first DIR is what `benchmarks/held_out.py` fetched, the second holds photographs that no model was trained on. Of
-both only scores are written down. Pictures are shown of
---photos alone; by default these are scikit-image's, which are in the public domain or CC0 (examples/photos).
-Each model enlarges each picture once, into --work; a second run goes on where the first stopped, and
-enlarges anew where the model or the pictures have changed. Then `sixteenfold evaluate` scores the results, by both
+The first DIR is what `benchmarks/held_out.py` fetched, the second holds photographs that no model was trained on; only
+their scores are written. Pictures are shown only of --photos, by default scikit-image's, which are in the public domain
+or CC0 (examples/photos).
+Each model enlarges each picture once, into --work; a second run continues where the first stopped, and
+repeats what was made with other models or pictures. Then `sixteenfold evaluate` scores the results, by both
 protocols where the pictures are large enough.
 """
 
@@ -51,9 +51,9 @@ each model's figures were taken once it was chosen."""
 PUBLISHED = """\
 ## Published figures, on other images
 
-Not comparable line by line: other photographs, other PSNR. The ratio of LPIPS to bicubic's shifts
-with the pictures as well, for one and the same model above by more than ESRGAN and RFB-ESRGAN differ below. Only
-figures on the same pictures rank methods.
+Not comparable row by row: other photographs, and another PSNR. The ratio of LPIPS to bicubic's also
+shifts with the pictures: for the same model above, by more than ESRGAN and RFB-ESRGAN differ below.
+Only figures on the same pictures rank methods.
 
 The challenge's test images, centre 1000x1000 ([NTIRE 2020](https://arxiv.org/abs/2005.01056)):
 
@@ -108,23 +108,23 @@ def main() -> None:
         "--hr", type=Path, action="append", default=[], help="photographs that no model was trained on; may be repeated"
     )
     parser.add_argument("--held-out", type=Path, help="the folder that benchmarks/held_out.py filled")
-    parser.add_argument("--about", action="append", default=[], help="a sentence on each --hr, for the document")
+    parser.add_argument("--about", action="append", default=[], help="a sentence about each --hr, for the document")
     parser.add_argument("--models", default=",".join(zoo.names()), help="names or files; by default all shipped")
-    parser.add_argument("--shown", help="which of them in pictures; by default the first and its fidelity partner")
+    parser.add_argument("--shown", help="models whose pictures to show; by default the first and its fidelity partner")
     parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")
     parser.add_argument("--photos", type=Path, default=None, help="photographs that may be shown")
-    parser.add_argument("--work", type=Path, default=Path("build/results"), help="for what is made on the way")
+    parser.add_argument("--work", type=Path, default=Path("build/results"), help="folder for intermediate files")
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     options = parser.parse_args()
     try:
         if not options.models:
-            raise SixteenfoldError("no model is shipped; name a file of weights by --models")
+            raise SixteenfoldError("no model is shipped; give a weights file with --models")
         models = [find_model(source) for source in options.models.split(",")]
         if len({model.name for model in models}) < len(models):
-            raise SixteenfoldError("--models: two have one name, by which pictures are told apart; rename a file")
+            raise SixteenfoldError("--models: two models have the same name; rename a file")
         shown = options.shown.split(",") if options.shown else default_shown(models)
         if unknown := set(shown) - {model.name for model in models}:
-            raise SixteenfoldError(f"--shown {min(unknown)}: is none of the models")
+            raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
         metrics = options.metrics.split(",")
         parts = [*head(models)]
         if options.held_out is not None:
@@ -136,10 +136,10 @@ def main() -> None:
             parts += ["", "## Validation photographs", "", about, *measured(results, metrics)]
         photos = options.photos or make_photos(options.work / "photos")
         results = make_results(photos, models, options.work)
-        parts += ["", "## Photographs that may be shown", ""]
+        parts += ["", "## Photographs with pictures", ""]
         if options.photos is None:
             parts += [
-                "scikit-image's ([credits](../examples/photos/CREDITS.md)), small: the input is a few dozen pixels."
+                "Small ones of scikit-image ([credits](../examples/photos/CREDITS.md)): inputs of a few dozen pixels."
             ]
         parts += measured(results, metrics)
         parts += gallery(results, shown, options.out)
@@ -173,7 +173,7 @@ def head(models: Sequence[Model]) -> list[str]:
     lines = [
         "# Results",
         "",
-        f"Written by `python benchmarks/results.py --held-out DIR --hr DIR --models {names}`; not edited.",
+        f"Written by `python benchmarks/results.py --held-out DIR --hr DIR --models {names}`; do not edit.",
         "",
     ]
     rows = [(in_markdown(model.name), in_markdown(model.description), f"`{model.digest[:16]}`") for model in models]
@@ -187,7 +187,7 @@ def wrong(models: Sequence[Model]) -> list[str]:
     for model in models:
         if model.failures:
             lines += ["", f"`{model.name}`:", "", *(f"- {in_markdown(failure)}" for failure in model.failures)]
-    return ["", "## What goes wrong", *lines] if lines else []
+    return ["", "## Known failures", *lines] if lines else []
 
 
 def make_photos(folder: Path) -> Path:
@@ -269,7 +269,7 @@ def to_bicubic(scores: Scores) -> list[str]:
         return []
     means = {method.name: method.mean("lpips") for method in scores.methods}
     parts = [f"{in_markdown(name)} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
-    return ["", f"LPIPS over bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
+    return ["", f"LPIPS divided by bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 
 
 def gallery(results: Results, shown: Sequence[str], document: Path) -> list[str]:
@@ -278,7 +278,7 @@ def gallery(results: Results, shown: Sequence[str], document: Path) -> list[str]
     names = ["the input, each pixel a square", "bicubic", *map(in_markdown, shown), "the original"]
     lines = [
         "",
-        f"Where the results differ most, {PANEL} pixels of them 1:1. From left to right: {', '.join(names)}.",
+        f"Crops of {PANEL} pixels at 1:1, where the results differ most. From left to right: {', '.join(names)}.",
         "",
     ]
     cases = find_cases(Sources(results.hr, None, True, results.sr), allow_missing=False)[0]

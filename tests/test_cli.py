@@ -52,7 +52,7 @@ def test_a_verbs_help_has_its_options(verb: str, options: str, capsys: pytest.Ca
     assert main([verb, "--help"]) == 0
     said = capsys.readouterr().out
     assert [option for option in options.split() if f"{option} " not in said] == []
-    # Of `--no-consistency` this would say the opposite of what is meant.
+    # A flag's name says what its default is.
     assert "(default: True)" not in said and "(default: False)" not in said
 
 
@@ -157,7 +157,7 @@ def test_from_a_shell() -> None:
 
 
 def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "one of the words is empty" in refused(capsys, "upscale", "")
+    assert "an argument is empty" in refused(capsys, "upscale", "")
 
 
 def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,8 +171,8 @@ def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixtur
     assert set(get_args(Precision)) == {"auto", *engine.PRECISIONS}
     assert main(["evaluate", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert f"Which: {', '.join(metric.key for metric in scoring.BUILT_IN)}; or" in told
-    assert f"by default {', '.join(scoring.DEFAULT[:-1])} and, where" in told
+    assert f"Any of: {', '.join(metric.key for metric in scoring.BUILT_IN)}; or" in told
+    assert f"by default {', '.join(scoring.DEFAULT[:-1])} and, if" in told
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------

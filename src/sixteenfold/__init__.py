@@ -1,7 +1,7 @@
 """x16 perceptual super-resolution: upscale photographs, train the network, measure the result.
 
-The names below are the public face. Each is imported when first used, so that `import sixteenfold`
-(and with it the command line) starts at once.
+The names below are the public interface. Each is imported when first used, so that `import sixteenfold`
+(and with it the command line) is fast.
 """
 
 from importlib import import_module

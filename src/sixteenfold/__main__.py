@@ -4,9 +4,9 @@ import sys
 
 
 def main() -> int:
-    """Run the command that the process's words give, and return its exit status: see `sixteenfold.cli.main`."""
+    """Run the command given by the process's arguments, and return its exit status: see `sixteenfold.cli.main`."""
     try:
-        from sixteenfold.cli import main as run  # here, so that Ctrl-C meanwhile has its line too
+        from sixteenfold.cli import main as run  # here, so that Ctrl-C during the import is reported too
 
         return run()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The command line as a process: how its words become a command, which streams and signals it minds, how it ends.
+"""The command line as a process: from words to a command, streams, signals, exit status.
 
 Nothing is imported here but what reads the words: each verb (`verbs`) imports its engine when it runs.
 """
@@ -22,7 +22,7 @@ from sixteenfold.verbs.train import RECIPE, Train, explain_recipe, full_help, on
 from sixteenfold.verbs.upscale import Upscale
 from sixteenfold.words import check_once, parse, split_options
 
-DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` tells more; --version prints the version."
+DESCRIPTION = "x16 perceptual super-resolution. `sixteenfold VERB --help` gives details; --version prints the version."
 
 # Not `A | B`: for that tyro imports a type checker, and with it asyncio and unittest, at every start.
 Verb = Union[Upscale, Downscale, Train, Evaluate, Convert, Models]  # noqa: UP007
@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when all went well, 1 when some files of a batch failed or nobody reads the output any more, 2 for a
-        mistake of the user's, 130 when interrupted, 143 or 129 when SIGTERM or SIGHUP did that; 130 too of `train`,
-        once it has begun, as they all end it between two steps and it saves.
+        user's mistake, 130 when interrupted, 143 or 129 on SIGTERM or SIGHUP. Once `train` has started it returns 130
+        for all three, as it then stops between two steps and saves.
     """
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     replace_closed_streams()
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SixteenfoldError as error:
         print(f"sixteenfold: {error}", file=sys.stderr)
         return 130 if isinstance(error, Interrupted) else 2
-    except BrokenPipeError:  # who read our lines has ended, such as `head`; nobody is left to tell
+    except BrokenPipeError:  # the reader of our output, such as `head`, has ended; nobody is left to tell
         lead_nowhere(sys.stdout.fileno())
         return 1
     except OutputError as error:
@@ -72,7 +72,7 @@ def _run(words: Sequence[str]) -> int:
         print(f"sixteenfold {__version__}")
         return 0
     if "" in words:  # it would mean the current folder
-        raise SixteenfoldError("one of the words is empty; is a variable of the shell not set?")
+        raise SixteenfoldError("an argument is empty; is a shell variable not set?")
     options, changes, see = words, [], f"sixteenfold {words[0]}"
     if words[0] == "train":  # the values of its recipe are options too
         preset = preset_in(words)
@@ -82,7 +82,7 @@ def _run(words: Sequence[str]) -> int:
         see = full_help(preset)
     check_once(words, again=AGAIN)
     command: Verb = parse(Verb, options, DESCRIPTION, see)
-    # One of several processes that waits for the others hears nothing: what is to end it has to do so itself.
+    # One of several processes may be waiting for the others and could not react: signals end it at once.
     deaf = isinstance(command, Train) and one_of_several()
     with no_interrupt_lost(), nullcontext() if deaf else heard_as_interrupts():
         return command.run(changes) if isinstance(command, Train) else command.run()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from unicodedata import category
 
 FEW = 3
-"""Of several things that a message could name, as many are named."""
+"""How many of several things a message names."""
 _BREAKING = ("Cc", "Zl", "Zp")
 """Unicode's categories of control characters, line and paragraph separators."""
 
@@ -21,7 +21,7 @@ class SixteenfoldError(Exception):
 
 
 class Interrupted(SixteenfoldError):
-    """The user, or the system, told a command to stop, and it did so in good order; its status is 130."""
+    """The user, or the system, told a command to stop, and it stopped cleanly; its status is 130."""
 
 
 def one_line(text: str) -> str:
@@ -30,5 +30,5 @@ def one_line(text: str) -> str:
 
 
 def first_few(lines: Sequence[str]) -> str:
-    """The first lines as one, and how many more there are: what a message says of a list of any length."""
+    """Join the first lines and say how many more there are, for messages about lists of any length."""
     return "; ".join([*lines[:FEW], *([f"and {len(lines) - FEW} more"] if lines[FEW:] else [])])

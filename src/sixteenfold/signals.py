@@ -1,4 +1,4 @@
-"""Signals that ask a process to end, heard as Ctrl-C is: what was done stays, and what was begun is tidied up."""
+"""Handle signals that ask a process to end like Ctrl-C: finished work stays, unfinished work is cleaned up."""
 
 import signal
 import sys
@@ -15,11 +15,11 @@ else:
     ASKING = (signal.SIGTERM, signal.SIGHUP)
 """From `kill`, `timeout` and the system that shuts down; from a terminal that is closed."""
 AGAIN_AFTER = 0.01
-"""Seconds after which an interrupt that was lost comes again, at the earliest."""
+"""Seconds after which a lost interrupt is sent again, at the earliest."""
 
 
 class Asked(KeyboardInterrupt):
-    """A signal asked the process to end; `status` is what a shell says of one that the signal itself had ended."""
+    """A signal asked the process to end; `status` is the exit status a shell reports for death by that signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -36,8 +36,8 @@ def hears() -> bool:
 def heard_as_interrupts() -> Generator[None]:
     """Within the block these signals raise `Asked` in the main thread, as Ctrl-C raises KeyboardInterrupt.
 
-    One that is ignored stays ignored, as SIGHUP under `nohup`, and one that has a handler keeps it. In another thread
-    than the main one, where no handler can be set, nothing changes.
+    An ignored signal stays ignored, as SIGHUP under `nohup`, and one that has a handler keeps it. In threads other than
+    the main one, where no handler can be set, nothing changes.
     """
     heard: list[int] = []
 
@@ -54,7 +54,7 @@ def heard_as_interrupts() -> Generator[None]:
             signal.signal(number, interrupt)
         yield
     except Exception as error:
-        # What fails on the way out is not why it ends: the terminal that was closed takes no last lines.
+        # A failure on the way out is not the reason for ending: a closed terminal, for instance, takes no last lines.
         if heard:
             raise Asked(heard[0]) from error
         raise
@@ -65,10 +65,10 @@ def heard_as_interrupts() -> Generator[None]:
 
 @contextmanager
 def no_interrupt_lost() -> Generator[None]:
-    """Within the block an interrupt that Python has to ignore where it is raised, as in a callback, comes again.
+    """Within the block an interrupt that Python must ignore where it is raised, as in a callback, is raised again.
 
-    libvips tells its log to Python, so that the first line of Python after one of its calls is often in a callback. In
-    another thread than the main one, where none is raised, nothing changes.
+    libvips logs through Python callbacks, so the first line of Python after one of its calls is often in a callback.
+    In threads other than the main one, where none is raised, nothing changes.
     """
     if not hears():
         yield
@@ -81,7 +81,7 @@ def no_interrupt_lost() -> Generator[None]:
 
 
 def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callable[["sys.UnraisableHookArgs"], object]:
-    """What to do with an exception that cannot be raised: if an interrupt, send it again soon, and else `otherwise`."""
+    """An unraisable hook: sends an interrupt again soon, and passes anything else to `otherwise`."""
 
     def again(unraisable: "sys.UnraisableHookArgs") -> object:
         error = unraisable.exc_value
@@ -94,7 +94,7 @@ def _again_or(otherwise: Callable[["sys.UnraisableHookArgs"], object]) -> Callab
 
 
 def _interrupt_outside(code: CodeType, number: int) -> None:
-    """Send the main thread the signal once it is out of this code: within the hook it would be ignored, and lost."""
+    """Send the main thread the signal once it has left this code: within the hook it would be ignored, and lost."""
     main = threading.main_thread().ident
     assert main is not None
     inside = True

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class OutputError(Exception):
-    """Stdout took no more. No OSError, so that nobody takes it for a file's."""
+    """Writing to stdout failed. Not an OSError, so that it is not mistaken for a file's."""
 
 
 class Output:
@@ -46,9 +46,9 @@ class Output:
 
 
 def replace_closed_streams() -> None:
-    """Open nowhere what was closed by who started us, as by `>&-`.
+    """Connect standard streams that our parent closed, as by `>&-`, to os.devnull.
 
-    Otherwise the next file that is opened takes the stream's number, and lines of a library go into it.
+    Otherwise the next opened file gets the stream's number, and a library's output is written into it.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -56,7 +56,7 @@ def replace_closed_streams() -> None:
 
 
 def say_last(line: str) -> None:
-    """A line on stderr, if that is there still: a terminal that was closed may be why the process ends."""
+    """Print a line on stderr, if it still exists: the process may be ending because the terminal was closed."""
     for stream, text in ((sys.stdout, ""), (sys.stderr, line)):
         try:
             stream.write(text)
@@ -66,7 +66,7 @@ def say_last(line: str) -> None:
 
 
 def lead_nowhere(descriptor: int) -> None:
-    """Lead to nowhere what takes no more, for Python's own last flush."""
+    """Redirect a failing stream to os.devnull, for Python's own last flush."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     if nowhere != descriptor:  # as it is where that was closed
         os.dup2(nowhere, descriptor)

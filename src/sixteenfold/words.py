@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: how words become values, and mistakes one line each."""
+"""What the verbs share: turning the words of the command line into values, and mistakes into one line each."""
 
 import io
 import os
@@ -25,14 +25,14 @@ PLAIN_WORDS = (
     (r"could not convert string to float: (.*)", r"\1 is not a number"),
     (r"no type matching {None}\|INT could be instantiated from \[(.*)\]", r"\1 is not a whole number"),
     (r"no type matching {None}\|FLOAT could be instantiated from \[(.*)\]", r"\1 is not a number"),
-    # Of several values, that may be left out or not.
+    # For options of several values, optional or not.
     (
         r"(?:no type matching .* could be instantiated from|Could not find valid parse for arguments:|"
         r"Could not parse arguments) \[(.*?)\](?: into tuple type .*)?$",
-        r"it cannot have \1; several values are written with spaces between",
+        r"it cannot be \1; separate several values with spaces",
     ),
 )
-"""What Python and tyro say of values that are typed by their kind alone, and what we say."""
+"""What Python and tyro say of a value of the wrong type, and what we say instead."""
 
 
 def _count(word: str) -> int:
@@ -58,9 +58,9 @@ def _number(word: str) -> float:
 def _one_word(
     kind: type[T], metavar: str, read: Callable[[str], T], choices: tuple[str, ...] | None = None
 ) -> PrimitiveConstructorSpec[T | None]:
-    """An option of one word that may be left out.
+    """An optional option of one word.
 
-    Of `int | None` and `Literal[...] | None` tyro would tell the user about NoneType, and offer the word None.
+    For `int | None` and `Literal[...] | None` tyro would show NoneType, and offer the word None.
     """
     return PrimitiveConstructorSpec(
         nargs=1,
@@ -73,7 +73,7 @@ def _one_word(
 
 
 _FORMATS = ("png", "jpg", "webp", "tif", "avif", "dzi")
-# Without the remark on the default: of None it says nothing, of what is so by default the option's name says it.
+# Without tyro's remark on the default: "None" says nothing, and a flag's name says what its default is.
 _UNREMARKED = arg(help_behavior_hint="")
 
 Inputs = Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT...", help_behavior_hint="")]
@@ -88,19 +88,19 @@ Format = Annotated[str | None, _one_word(str, "|".join(_FORMATS), str, _FORMATS)
 
 
 def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
-    """The command that the words mean.
+    """Parse the words into a command.
 
     Args:
         verbs: A typing.Union of dataclasses; each is a verb by its name in small letters.
         words: What follows the program's name; not empty.
         description: What the program is, for its help.
-        see: The words whose --help lists all that the verb takes, for messages.
+        see: The command whose --help lists all options of the verb, for messages.
 
     Returns:
         One of the dataclasses, filled.
 
     Raises:
-        SixteenfoldError: If they mean none; on one line, where tyro would draw a box.
+        SixteenfoldError: If they are not a valid command; on one line, where tyro would draw a box.
         SystemExit: With status 0 after printing the help that was asked for.
     """
     known: dict[str, Any] = {verb.__name__.lower(): verb for verb in get_args(verbs)}
@@ -109,7 +109,7 @@ def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
         return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
     if name not in known:
         near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, known, n=1))
-        raise SixteenfoldError(f"{name!r} is none of the verbs {', '.join(known)}{near}")
+        raise SixteenfoldError(f"{name!r} is not one of the verbs {', '.join(known)}{near}")
     try:
         with _one_line_mistakes(see):
             return filled(known[name], rest)
@@ -125,7 +125,7 @@ def filled(verb: type[T], words: Sequence[str]) -> T:
 
 
 def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[str], list[str]]:
-    """Set apart the options `--NAME` or `--NAME.FIELD`, NAME one of the given, each with what follows it.
+    """Split off the options `--NAME` or `--NAME.FIELD` for the given names, each with its values.
 
     Returns:
         The other words, and those options.
@@ -142,16 +142,16 @@ def split_options(words: Sequence[str], names: Collection[str]) -> tuple[list[st
 
 
 def _may_be_left_out(kind: Any) -> bool:
-    """Whether a field's type is that of a part, a dataclass, or None."""
+    """Whether a field's type is an optional dataclass."""
     choices = get_args(kind)
     return type(None) in choices and any(map(is_dataclass, choices))
 
 
 def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
-    """A dataclass's value without the parts that `--NAME None` leaves out, each a dataclass itself; the other words.
+    """Apply `--NAME None`: set those parts (dataclass fields) of `default` to None; return it and the other words.
 
     Raises:
-        SixteenfoldError: If it cannot be without them.
+        SixteenfoldError: If the value is not None, or nothing is left.
     """
     parts = {f"--{name}": name for name, kind in get_type_hints(type(default)).items() if _may_be_left_out(kind)}
     left_out: dict[str, None] = {}
@@ -164,22 +164,22 @@ def without_parts(default: T, words: Sequence[str]) -> tuple[T, list[str]]:
             continue
         value = value if equals else next(following, "")
         if value.lower() != "none":
-            given = f", not {value!r}" if value else ""
-            said = f"takes only None, which leaves it out{given}; its values are {option}.NAME"
+            given = f" (not {value!r})" if value else ""
+            said = f"can only be None{given}, which skips the phase; set its values with {option}.NAME"
             raise SixteenfoldError(f"{option}: {said}")
         left_out[parts[option]] = None
     return (replace(cast(Any, default), **left_out) if left_out else default), others
 
 
 def changed(default: T, words: Sequence[str], prog: str) -> T:
-    """A dataclass's value with some fields set anew: `--field value`, of fields within fields `--field.field value`.
+    """Set fields of a dataclass's value: `--field value`, or `--field.field value` for nested ones.
 
     Raises:
         SixteenfoldError: If there is no such field or it cannot have the value; on one line.
     """
     with _one_line_mistakes(prog):
         return tyro.cli(
-            # In pairs, `--projected` and `--no-projected`: which of the two would say anything depends on the recipe.
+            # Both `--projected` and `--no-projected` exist: which of them changes anything depends on the recipe.
             type(default),
             default=default,
             prog=prog,
@@ -199,14 +199,14 @@ def check_once(words: Sequence[str], again: Collection[str]) -> None:
 
 
 def _options_of(verb: Any) -> list[str]:
-    """A verb's options, but for what it takes without a name before it."""
+    """A verb's options, without its positional arguments."""
     hints = get_type_hints(verb, include_extras=True)
     named = (name for name, kind in hints.items() if Positional not in getattr(kind, "__metadata__", ()))
     return [f"--{name.replace('_', '-')}" for name in named]
 
 
 def _of_other_verbs(others: Mapping[str, Any], complaint: str) -> list[str]:
-    """Whose the options are that a verb does not know."""
+    """Which other verbs have the options that a verb does not know."""
     found = re.match("Unrecognized options: (.*?);", complaint)
     unknown = [word for word in found[1].split(", ") if word.startswith("--")] if found else []
     options = {name: set(_options_of(verb)) for name, verb in others.items()}
@@ -215,7 +215,7 @@ def _of_other_verbs(others: Mapping[str, Any], complaint: str) -> list[str]:
 
 
 def _taken_for_options(words: Sequence[str], complaint: str) -> list[str]:
-    """How to write the words that were meant as files or values and count as options, as they begin with a hyphen."""
+    """How to write files and values that begin with a hyphen and were therefore taken for options."""
     found = re.match("Missing value for argument '(.*?)'", complaint)
     options = found[1].split("/") if found else []
     # Our options of one hyphen have one letter, so that a longer word is hardly one: neither -h nor -o=result.png.
@@ -241,7 +241,7 @@ def _one_line_mistakes(prog: str) -> Generator[None]:
 
 
 def _one_line(box: str, prog: str) -> str:
-    """What tyro's boxed message says: the cause, the nearest option if it offers one, where to read on."""
+    """Tyro's boxed message on one line: the cause, the nearest option if it offers one, where to read on."""
     box = re.sub(r"\x1b\[[\d;]*m", "", box)  # colours, where stdout is a terminal
     # Its parts lie between rules; these are hyphens where the terminal knows no better.
     lines = (line.strip("╭╰╯│─").rstrip("─ ") for line in re.sub("╮|-{9,}", "\n", box).splitlines())

@@ -84,10 +84,10 @@ def test_folders_that_are_not_to_be_had(public: Path, as_nobody: AbstractContext
     with as_nobody:
         for out, words in (
             ("shut", "shut: cannot be listed: Permission denied"),
-            ("shut/new", "shut/new: cannot be made: Permission denied"),
+            ("shut/new", "shut/new: cannot be created: Permission denied"),
             ("fixed", "fixed: cannot be written to: Permission denied"),
-            ("fixed/new", "fixed/new: cannot be made: Permission denied"),
-            ("n" * 300, "n: cannot be made: File name too long"),
+            ("fixed/new", "fixed/new: cannot be created: Permission denied"),
+            ("n" * 300, "n: cannot be created: File name too long"),
         ):
             with pytest.raises(SixteenfoldError, match=words), report_folder(public / out, overwrite=False):
                 pass

@@ -73,7 +73,7 @@ def test_folders_that_cannot_pair(save: Save, tmp_path: Path) -> None:
     save("twice/a.png", picture(0))
     save("twice/a.jpg", picture(0))
     (tmp_path / "empty").mkdir()
-    for folder, words in (("sr", "namesake"), ("twice", "same name"), ("empty", "holds no"), ("none", "not exist")):
+    for folder, words in (("sr", "has a match"), ("twice", "same name"), ("empty", "holds no"), ("none", "not exist")):
         with pytest.raises(SixteenfoldError, match=words):
             find_cases(Sources(tmp_path / "hr", None, False, {"x": tmp_path / folder}), allow_missing=True)
 
@@ -88,7 +88,7 @@ def test_folders_that_cannot_be_read(save: Save, public: Path, as_nobody: Abstra
     with as_nobody:
         assert list(list_pictures(public / "deep")[0]) == ["shut/deep"]
         for path, words in (
-            ("half", "half: nothing of it is taken, as .*half/shut cannot be listed"),
+            ("half", "half: nothing in it is used, because .*half/shut cannot be listed"),
             ("half/shut", "half/shut: cannot be listed"),
             ("half/shut/half.png", r"half\.png: may not be read; change its permissions"),
             ("loop", r"loop: cannot be read \(Too many levels"),

@@ -38,7 +38,7 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
         return (tmp_path / "docs/results.md").read_text(encoding="utf-8")
 
     text = run()
-    assert "What goes wrong" not in text  # files of weights have no card
+    assert "Known failures" not in text  # files of weights have no card
     assert text.count("### The centre 1000x1000") == 1  # the photograph to show is too small for it
     assert "1 pictures; 1 left out as too small" in text
     assert text.count("### Whole pictures") == 2
@@ -73,11 +73,11 @@ def test_models_beside_baselines_by_every_protocol_that_fits(
     assert text.index("## Held-out photographs") < text.index("## Validation photographs")
     assert "benchmarks/held_out.py" in text and text.count("### Whole pictures") == 3
     monkeypatch.setitem(words, "--shown", "three")
-    with pytest.raises(SystemExit, match="results: --shown three: is none of the models"):
+    with pytest.raises(SystemExit, match="results: --shown three: is not one of the models"):
         run()
     one = tmp_path / "one.safetensors"
     monkeypatch.setitem(words, "--models", f"{one},{one}")
-    with pytest.raises(SystemExit, match="results: --models: two have one name"):
+    with pytest.raises(SystemExit, match="results: --models: two models have the same name"):
         run()
     monkeypatch.setitem(words, "--models", "nothing.safetensors")
     with pytest.raises(SystemExit, match=r"results: nothing\.safetensors"):
@@ -88,7 +88,7 @@ def test_what_goes_wrong_is_told_by_the_cards() -> None:
     program = runpy.run_path(str(PROGRAM))
     names = ("medium", "compact-fidelity")
     text = "\n".join(program["head"]([program["find_model"](name) for name in names]))
-    table, told = text.split("## What goes wrong")
+    table, told = text.split("## Known failures")
     assert all(f"| {name} |" in table for name in names)
     for name in names:
         assert f"`{name}`:\n\n- {zoo.card(name).known_failures[0]}\n" in told

@@ -190,7 +190,8 @@ def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path
 def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> None:
     save("hr/0.png", picture(0))
     for model in (torch.nn.Conv2d(3, 3, 1), Upscaler(tiny())):
-        with pytest.raises(SixteenfoldError, match=f"^model: {type(model).__name__} is no Generator, .* as upscale="):
+        said = f"^model: {type(model).__name__} is not a Generator, .* as upscale="
+        with pytest.raises(SixteenfoldError, match=said):
             evaluate(tmp_path / "hr", synthesize=True, model=model, out=tmp_path / "out")  # pyright: ignore[reportArgumentType]
     assert not (tmp_path / "out").exists()
 
@@ -198,18 +199,18 @@ def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda lr: resize(lr, (64, 64)), "gave 64x64 where 16 times 5x4 was wanted, 80x64"),
-        (lambda lr: lr, "gave 5x4 where 16 times 5x4 was wanted, 80x64"),
-        (lambda lr: resize(lr, (64, 80))[0], r"gave \(3, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
-        (lambda lr: resize(lr, (64, 80))[:, :1], r"gave \(1, 1, 64, 80\) where \(1, 3, 64, 80\) was wanted"),
-        (lambda lr: resize(lr, (64, 80)).numpy(), r"gave no tensor \(1, 3, 64, 80\) but ndarray"),
-        (lambda lr: 255 * resize(lr, (64, 80)), r"gave torch.float32 from .* where floats in \[0, 1\] are wanted"),
-        (lambda lr: resize(lr, (64, 80)) * float("nan"), "gave torch.float32 from nan to nan where .*"),
-        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "gave torch.uint8 from .*"),
+        (lambda lr: resize(lr, (64, 64)), "returned 64x64, not 16 times 5x4, 80x64"),
+        (lambda lr: lr, "returned 5x4, not 16 times 5x4, 80x64"),
+        (lambda lr: resize(lr, (64, 80))[0], r"returned \(3, 64, 80\), not \(1, 3, 64, 80\)"),
+        (lambda lr: resize(lr, (64, 80))[:, :1], r"returned \(1, 1, 64, 80\), not \(1, 3, 64, 80\)"),
+        (lambda lr: resize(lr, (64, 80)).numpy(), r"returned ndarray, not a tensor \(1, 3, 64, 80\)"),
+        (lambda lr: 255 * resize(lr, (64, 80)), r"returned torch.float32 from .*, not floats in \[0, 1\]"),
+        (lambda lr: resize(lr, (64, 80)) * float("nan"), "returned torch.float32 from nan to nan, not .*"),
+        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "returned torch.uint8 from .*"),
         # Of one picture alone.
         (
             lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
-            "gave 64x64 where 16 times 3x4 was wanted, 48x64",
+            "returned 64x64, not 16 times 3x4, 48x64",
         ),
     ],
 )
@@ -260,12 +261,12 @@ def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:
     assert "sr/0.png" in scores.failures[0]
     assert "32x32 differs from the 80x64" in scores.failures[1]
     save("sr/2.png", picture(1, 32, 32))
-    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png.*; nor 2 others"):
+    with pytest.raises(SixteenfoldError, match=r"no picture could be compared: .*0\.png.*; nor could 2 others"):
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
     for folder in ("hr", "sr"):
         (tmp_path / folder / "2.png").unlink()
-    with pytest.raises(SixteenfoldError, match=r"; nor 1 other$"):
+    with pytest.raises(SixteenfoldError, match=r"; nor could 1 other$"):
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out2")
 
 
@@ -307,13 +308,13 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
     hr, sr, out = tmp_path / "hr", tmp_path / "sr", tmp_path / "out"
     with pytest.raises(SixteenfoldError, match="nothing to evaluate"):
         evaluate(hr, out=out)
-    with pytest.raises(SixteenfoldError, match="either given or synthesized"):
+    with pytest.raises(SixteenfoldError, match="both provide small pictures"):
         evaluate(hr, lr=sr, synthesize=True, out=out)
     with pytest.raises(SixteenfoldError, match="leave out the model"):
         evaluate(hr, sr=sr, model="compact", out=out)
-    with pytest.raises(SixteenfoldError, match="leave out model or upscale"):
+    with pytest.raises(SixteenfoldError, match="model and upscale would both enlarge: leave out one"):
         evaluate(hr, synthesize=True, model="compact", upscale=lambda lr: lr, out=out)
-    with pytest.raises(SixteenfoldError, match=r"'compact' is no function .* or file as model="):
+    with pytest.raises(SixteenfoldError, match=r"'compact' is not a function .* or file as model="):
         evaluate(hr, synthesize=True, upscale=cast(Any, "compact"), out=out)
     with pytest.raises(SixteenfoldError, match="bicubic needs small pictures"):
         evaluate(hr, sr=sr, baselines=["bicubic"], out=out)

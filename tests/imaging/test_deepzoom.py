@@ -186,7 +186,7 @@ def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a_files").mkdir()
     (tmp_path / "a_files" / "letter.txt").write_text("dear")
-    said = "a_files, which is there and holds something else; move .*a_files/letter.txt away or choose another name"
+    said = "a_files, which exists and holds something else; move .*a_files/letter.txt away or choose another name"
     with pytest.raises(SixteenfoldError, match=said):
         write(tmp_path / "a.dzi")
     assert names(tmp_path) == ["a_files"] and names(tmp_path / "a_files") == ["letter.txt"]

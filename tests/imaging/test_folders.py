@@ -153,7 +153,7 @@ def test_results_of_one_name_are_refused(tmp_path: Path, sources: tuple[str, ...
         plan_jobs(paths, tmp_path / "out", ending=ending)
     assert str(caught.value) == (
         f"{paths[0]} and {paths[1]}: both results would be {tmp_path / 'out' / shared}; "
-        "take one of them by itself, into another OUT"
+        "process one of them separately, into another OUT"
     )
 
 
@@ -177,7 +177,7 @@ def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path
     (tmp_path / "empty").mkdir()
     bad = {
         "new": "does not exist; check the name",
-        "file/a.png": "does not exist, as part of its path is a file; check the name",
+        "file/a.png": "does not exist: part of its path is a file; check the name",
         f"{'n' * 300}.png": "cannot be read (File name too long); check the name",
         "empty": "holds no picture of a format that is read; check the name",
     }
@@ -216,8 +216,8 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
         (["a.png", "b.png"], "out.png", None, "one file for several"),
         (["in"], "out.png", None, "one file for several"),
         (["a.png"], "out.jpg", ".png", "--format png"),
-        (["a.png"], "out.bmp", None, r"out\.bmp: no format .* '\.bmp'.*\.png, .*make that folder first"),
-        (["a.png"], "out.heic", None, "called '.heic'"),
+        (["a.png"], "out.bmp", None, r"out\.bmp: cannot write format '\.bmp'.*\.png, .*create it first"),
+        (["a.png"], "out.heic", None, "cannot write format '.heic'"),
         (["a.png"], "out.pgn", ".png", r"did you mean \.png\?"),
         (["in"], "out.gif", None, "one file for several"),
     ],
@@ -231,14 +231,14 @@ def test_refused(tmp_path: Path, inputs: list[str], out: str, suffix: str | None
 @pytest.mark.parametrize("out", ["a.png", ""])
 def test_a_source_is_never_replaced(tmp_path: Path, out: str) -> None:
     touch(tmp_path, "a.png")
-    with pytest.raises(SixteenfoldError, match="take its place"):
+    with pytest.raises(SixteenfoldError, match="would overwrite it"):
         plan_jobs([tmp_path / "a.png"], tmp_path / out, ending="", keep_suffix=True)
 
 
 def test_a_source_among_the_results_is_told_as_that_whoever_shares_its_name(tmp_path: Path) -> None:
     touch(tmp_path, "in/a.png", "out/a.png")
     for inputs in (["in/a.png", "out/a.png"], ["out/a.png", "in/a.png"]):
-        with pytest.raises(SixteenfoldError, match=r"out/a\.png: its result would take its place; name another OUT"):
+        with pytest.raises(SixteenfoldError, match=r"out/a\.png: its result would overwrite it; choose another OUT"):
             plan_jobs([tmp_path / name for name in inputs], tmp_path / "out", ending="", keep_suffix=True)
 
 
@@ -261,7 +261,7 @@ def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
 
 
 def test_a_dash_is_no_folder() -> None:
-    with pytest.raises(SixteenfoldError, match="-o -: results go into files"):
+    with pytest.raises(SixteenfoldError, match="-o -: results are written to files"):
         plan_jobs([Path("a.png")], Path("-"), ending="")
 
 
@@ -276,7 +276,7 @@ def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: Abst
         for path, said in (
             (public / "shut" / "b.png", "may not be read; change its permissions or its folder's"),
             (public / "shut", "cannot be listed (Permission denied); change its permissions"),
-            (public, f"nothing of it is taken, as {public}/shut cannot be listed (Permission denied); change its perm"),
+            (public, f"nothing in it is used, because {public}/shut cannot be listed (Permission denied); change"),
         ):
             assert plan_jobs([path], public / "c.png", ending="").refused[path].startswith(f"{path}: {said}")
 

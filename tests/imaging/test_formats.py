@@ -123,7 +123,7 @@ def read_alpha(path: Path, form: str) -> str:
 
 def read_cmyk(path: Path, form: str) -> str:
     image = read(saved(path, form, Pillow.fromarray(PHOTO).convert("CMYK")))
-    assert image.notes == ("CMYK converted to sRGB through a general profile, as it has none",)
+    assert image.notes == ("CMYK converted to sRGB through a generic profile, as it has none",)
     # Another profile gives other colours, but dark stays dark: an inverted plane would not.
     related = np.corrcoef(image.pixels.ravel(), PHOTO.ravel())[0, 1]
     return "to sRGB" if image.pixels.shape == PHOTO.shape and related > 0.9 else "wrong"

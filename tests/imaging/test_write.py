@@ -145,7 +145,7 @@ def test_impossible_writers_are_value_errors(tmp_path: Path) -> None:
 
 def test_folder_as_target(tmp_path: Path) -> None:
     (tmp_path / "a.png").mkdir()
-    refused(tmp_path / "a.png", "is a folder; name a file in it")
+    refused(tmp_path / "a.png", "is a folder; give a file in it")
     assert names(tmp_path) == ["a.png"]
 
 
@@ -156,20 +156,20 @@ def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path, suffix: str) -
     os.mkfifo(pipe)
     device.symlink_to("/dev/null")
     for target in (pipe, device):
-        refused(target, "is no ordinary file, and is not replaced; name another place")
+        refused(target, "is not a regular file, so it is not replaced; choose another path")
     assert pipe.is_fifo() and device.is_symlink()
     assert sorted(names(tmp_path)) == [device.name, pipe.name]
 
 
 def test_missing_folder(tmp_path: Path) -> None:
-    refused(tmp_path / "no" / "a.png", "no is no folder; make it first")
+    refused(tmp_path / "no" / "a.png", "no is not a folder; create it first")
 
 
 def test_unwritable_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     """As root every folder is writable, so the test steps down for the attempt."""
     public.chmod(0o555)
     with as_nobody:
-        refused(public / "a.png", "may not be written|cannot be written")
+        refused(public / "a.png", "is not writable|cannot be written")
     assert names(public) == []
 
 
@@ -219,7 +219,7 @@ def test_file_that_cannot_grow_while_encoding(tmp_path: Path, suffix: str, monke
 
 def test_formats_too_small_name_the_others() -> None:
     with pytest.raises(
-        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, which holds 65,535 .*; save as \.png or \.tif or \.dzi$"
+        SixteenfoldError, match=r"a\.jpg: 70000 x 9 .* JPEG, whose limit is 65,535 .*; save as \.png or \.tif or \.dzi$"
     ):
         check_format(Path("a.jpg"), 70_000, 9, alpha=False, dtype=np.uint8)
     with pytest.raises(SixteenfoldError, match=r"save as \.png or \.tif or \.jpg or \.avif or \.dzi$"):
@@ -228,7 +228,7 @@ def test_formats_too_small_name_the_others() -> None:
 
 def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
     with (
-        pytest.raises(SixteenfoldError, match="too many for WebP"),
+        pytest.raises(SixteenfoldError, match="too large for WebP"),
         BandWriter(tmp_path / "a.webp", 20_000, 1, 3, np.uint8, Metadata()),
     ):
         pytest.fail("entered")
@@ -237,7 +237,11 @@ def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("a.pgn", r"'\.pgn'; did you mean \.png\?"), ("a.jpgg", r"mean \.jpg\?"), ("a", "'nothing'; choose one of these")],
+    [
+        ("a.pgn", r"'\.pgn'; did you mean \.png\?"),
+        ("a.jpgg", r"mean \.jpg\?"),
+        ("a", "without a suffix; choose"),
+    ],
 )
 def test_unknown_suffix_names_the_nearest(name: str, words: str) -> None:
     with pytest.raises(SixteenfoldError, match=words):
@@ -449,7 +453,7 @@ def test_rows_stay_when_the_disk_fills_while_they_come(tmp_path: Path) -> None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     with pytest.raises(
-        SixteenfoldError, match=r"cannot be written: .*; its rows stay in \.a\.png\.rows, and the same command"
+        SixteenfoldError, match=r"cannot be written: .*; its rows are kept in \.a\.png\.rows, and the same command"
     ):
         fill_up()
     with writing(target, "settings") as writer:
@@ -472,7 +476,7 @@ def test_rows_stay_when_the_file_cannot_be_made_of_them(tmp_path: Path, monkeypa
     with monkeypatch.context() as encoding:
         encoding.setattr(write_module, "encode", full)
         with pytest.raises(
-            SixteenfoldError, match=r"the disk is full; .*; its rows stay in \.a\.png\.rows, and the same command"
+            SixteenfoldError, match=r"the disk is full; .*; its rows are kept in \.a\.png\.rows, and the same command"
         ):
             write_all()
     with writing(target, "settings") as writer:
@@ -503,7 +507,7 @@ def test_rows_stay_only_where_room_is_missing(
     with pytest.raises(SixteenfoldError, match="cannot be written") as caught:
         write_all()
     waits = free == 0 and isinstance(failure, pyvips.Error)
-    assert ("its rows stay" in str(caught.value)) == waits
+    assert ("its rows are kept" in str(caught.value)) == waits
     assert sorted(names(tmp_path)) == ([".a.png.key", ".a.png.rows"] if waits else [])
 
 

@@ -137,7 +137,7 @@ def test_a_metric_in_half_precision_takes_any_pictures(metric: type[LPIPS | DIST
 @needs_weights
 def test_whole_numbers_of_another_type_are_refused() -> None:
     sr, hr = pair()
-    with pytest.raises(SixteenfoldError, match="LPIPS: pictures of uint8, or of floats in"):
+    with pytest.raises(SixteenfoldError, match="LPIPS: pictures must be uint8, or floats in"):
         LPIPS()((255 * sr).long(), (255 * hr).long())
 
 
@@ -146,6 +146,6 @@ def test_whole_numbers_of_another_type_are_refused() -> None:
 @pytest.mark.parametrize("rescale", [lambda x: 255 * x, lambda x: 2 * x - 1])
 def test_another_scale_is_told(metric: type[LPIPS | DISTS], rescale: Callable[[torch.Tensor], torch.Tensor]) -> None:
     sr, hr = pair()
-    with pytest.raises(SixteenfoldError, match=r"floats in \[0, 1\], or of uint8, are needed"):
+    with pytest.raises(SixteenfoldError, match=r"floats in \[0, 1\], or uint8, not"):
         metric()(rescale(sr), rescale(hr))
     metric()(1.2 * sr - 0.1, hr)  # as a network's result may be, before it is clamped

@@ -388,5 +388,7 @@ def test_an_upscaler_or_what_makes_one(upscaler: Upscaler, tmp_path: Path) -> No
         report = upscale_files(photo, tmp_path / f"{i}.png", able)
         assert report.written == (tmp_path / f"{i}.png",)
     for wrong in ("compact", None):
-        with pytest.raises(SixteenfoldError, match=r"upscaler: .* is neither an Upscaler nor makes one"):
+        with pytest.raises(
+            SixteenfoldError, match=r"upscaler: .* is neither an Upscaler nor a function that makes one"
+        ):
             upscale_files(photo, None, cast(Any, wrong))

@@ -61,7 +61,7 @@ def test_a_size_that_did_not_fit_is_not_tried_again():
         kept = [piece for tile in band.tiles for piece, _ in fitting.run(tile, (40, 20), work)]
         assert sum(piece.rows.length * piece.columns.length for piece in kept) == 20 * 20
     assert tried == [20] + [10] * 8
-    assert said == ["out of memory: going on with tiles of 10 pixels"]
+    assert said == ["out of memory: continuing with tiles of 10 pixels"]
 
 
 def test_no_memory_at_all_is_one_clear_error(network: Generator, monkeypatch: pytest.MonkeyPatch):

@@ -50,7 +50,7 @@ def test_fidelity_is_for_shipped_models(network: Generator):
 
 
 def test_other_networks_are_refused():
-    with pytest.raises(SixteenfoldError, match=r"^model: Conv2d is no Generator, no name of a model and no file$"):
+    with pytest.raises(SixteenfoldError, match=r"^model: Conv2d is not a Generator, a model name or a file$"):
         Upscaler(torch.nn.Conv2d(3, 3, 1))  # pyright: ignore[reportArgumentType]
 
 
@@ -198,7 +198,7 @@ def test_values_of_another_scale_are_told(network: Generator):
         SixteenfoldError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"
     ):
         upscaler(network)(255 * picture(4, 4))
-    with pytest.raises(SixteenfoldError, match=r"not from -0\.\d+; \(x \+ 1\) / 2 makes them of -1 to 1"):
+    with pytest.raises(SixteenfoldError, match=r"not from -0\.\d+; convert -1 to 1 by \(x \+ 1\) / 2"):
         upscaler(network)(2 * picture(4, 4) - 1)
 
 

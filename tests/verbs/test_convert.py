@@ -28,7 +28,7 @@ def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.Ca
     words = ["convert", str(tmp_path / "other.pth"), str(ours)]
     assert main(words) == 0
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", f"{ours}: skipped, it exists; --overwrite makes it anew\n")
+    assert (said.out, said.err) == ("", f"{ours}: skipped, it already exists; --overwrite replaces it\n")
     assert "nothing.pth: does not exist; check the name" in refused(capsys, "convert", tmp_path / "nothing.pth", ours)
     assert "cannot be read (Is a directory)" in refused(capsys, "convert", tmp_path, ours)
     assert ours.read_text() == "precious"

@@ -30,7 +30,7 @@ def test_downscale_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.
     assert main(words) == 0
     said = capsys.readouterr()
     assert said.out == f"{tmp_path / 'out' / 'b.png'}\n"
-    assert said.err == f"1 skipped, existing already: {mine}; --overwrite makes results anew\n"
+    assert said.err == f"1 skipped, already existing: {mine}; use --overwrite to replace\n"
     assert read(mine).pixels.shape == (1, 5, 3)
     assert main([*words, "--overwrite"]) == 0
     assert capsys.readouterr().err == ""

@@ -24,8 +24,8 @@ def test_evaluate(tmp_path: Path, model: str, capsys: pytest.CaptureFixture[str]
 def test_evaluate_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--help"]) == 0
     told = " ".join(capsys.readouterr().out.replace("│", "").split())
-    assert "One of --sr, --lr and --synthesize is needed" in told
-    assert "file of weights that enlarges; by default the first shipped." in told
+    assert "One of --sr, --lr and --synthesize is required" in told
+    assert "weights file to enlarge with; by default the first shipped." in told
 
 
 def finished_results(folder: Path) -> list[str]:

@@ -27,7 +27,7 @@ def test_a_pipe_is_no_result_that_exists(tmp_path: Path, model: str, capsys: pyt
     ):
         for options in ((), ("--overwrite",)):
             said = refused(capsys, *words, *options)
-            assert said.endswith(": is no ordinary file, and is not replaced; name another place")
+            assert said.endswith(": is not a regular file, so it is not replaced; choose another path")
     assert picture.is_fifo() and weights.is_fifo()
 
 

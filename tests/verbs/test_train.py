@@ -38,11 +38,11 @@ def test_one_process_of_many_names_the_result(
     ("words", "hint"),
     [
         (["smok"], "did you mean smoke"),
-        ([], "either a preset"),
+        ([], "give a preset"),
         (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
         (["smoke", "--steps", "0"], "steps"),
-        (["smoke", "--steps", "9", "--minutes", "1"], "two lengths of a run; leave out one"),
+        (["smoke", "--steps", "9", "--minutes", "1"], "both set the length of the run; leave out one"),
     ],
 )
 def test_wrong_recipes(words: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,9 +53,11 @@ def test_wrong_recipes(words: list[str], hint: str, tmp_path: Path, capsys: pyte
 def test_training_without_its_extra(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A name whose value is None cannot be imported; the module that would import it has to be loaded anew.
+    monkeypatch.setitem(sys.modules, "lightning.fabric", None)
     for name in [name for name in sys.modules if name.startswith("sixteenfold.training")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "lightning.fabric", None)
+    monkeypatch.delattr("sixteenfold.training", raising=False)
     said = refused(capsys, "train", "smoke", "--hr", tmp_path, "--out", tmp_path / "run")
     assert "pip install '.[train]'" in said
 
@@ -79,8 +81,8 @@ def test_a_phase_is_left_out(
     assert "--pixel.projected: is given twice; leave out one" in refused(capsys, *words, *pair)
     for mistake in (["--pixel", "x"], ["--pixel=x"], ["--pixel", "--seed"]):
         said = refused(capsys, *words, *mistake)
-        assert "--pixel: takes only None, which leaves it out, not '" in said and "its values are --pixel.NAME" in said
-    assert "takes only None, which leaves it out; its values" in refused(capsys, *words, "--adversarial")
+        assert "--pixel: can only be None (not '" in said and "set its values with --pixel.NAME" in said
+    assert "can only be None, which skips the phase; set its values" in refused(capsys, *words, "--adversarial")
     assert "pixel=None" in refused(capsys, *words, "pixel=None")
     assert refused(capsys, *words, "--generator", "None") and refused(capsys, *words, "--data=None")
     said = refused(capsys, *words, "--pixel", "None", "--pixel.patch=64")
@@ -132,12 +134,12 @@ def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[s
         (["--adversarial.vgg-patch", "32.5"], "--adversarial.vgg-patch: '32.5' is not a whole number; see"),
         (
             ["--adversarial.lpips-scales", "1,0.5"],
-            " it cannot have '1,0.5'; several values are written with spaces between; see",
+            " it cannot be '1,0.5'; separate several values with spaces; see",
         ),
-        (["--adversarial.discriminator-betas", "0", "x"], "it cannot have '0', 'x'; several values"),
-        (["--adversarial.discriminator-betas", "0"], "betas: it cannot have '0'; several values"),
+        (["--adversarial.discriminator-betas", "0", "x"], "it cannot be '0', 'x'; separate several values"),
+        (["--adversarial.discriminator-betas", "0"], "betas: it cannot be '0'; separate several values"),
         (["--pixel.steps", "9" * 400], "steps must lie between 1 and 10000000,"),
-        (["--pixel.betas", "0", "x"], "it cannot have '0', 'x'; several values"),
+        (["--pixel.betas", "0", "x"], "it cannot be '0', 'x'; separate several values"),
         (["--adversarial.patch", "100"], "multiple of 16"),
     ],
 )

@@ -50,7 +50,7 @@ def test_existing_results_are_skipped_unless_overwritten(
     first = target.stat().st_mtime_ns
     assert main(words) == 0
     assert target.stat().st_mtime_ns == first
-    assert f"1 skipped, existing already: {target}; --overwrite makes results anew" in capsys.readouterr().err
+    assert f"1 skipped, already existing: {target}; use --overwrite to replace" in capsys.readouterr().err
     assert main([*words, "--overwrite"]) == 0
     assert target.stat().st_mtime_ns > first
 
@@ -70,9 +70,9 @@ def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
         assert len(said()) == 1  # a run that still writes is none that was stopped
         raise RuntimeError
     skipped, left = said()
-    assert skipped.startswith("1 skipped, existing already")
-    way = "the same options and --overwrite go on, or delete .rows and .key"
-    assert left == f"1 begun anew in a run that was stopped: {rows}; {way}"
+    assert skipped.startswith("1 skipped, already existing")
+    way = "repeat that command to continue, or delete its .rows and .key files"
+    assert left == f"1 left unfinished by a stopped --overwrite run: {rows}; {way}"
     assert said("--quiet") == [] and rows.exists()
     said("--overwrite")
     assert not rows.exists() and len(said()) == 1
@@ -146,8 +146,7 @@ def test_a_result_that_is_named_beside_its_source(
     assert not (tmp_path / "a_x2_x2.png").exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"1 left out, being what this command makes of others: {tmp_path / 'a_x2.png'}; "
-        "name one without others to use it"
+        f"1 left out, because written by this command: {tmp_path / 'a_x2.png'}; to use one as an input, give it alone"
     )
 
 

@@ -33,7 +33,7 @@ class Engine:
 
 
 class UnfitFunctionError(SixteenfoldError):
-    """The caller's function does not enlarge sixteen times: no fault of the picture, so that going on is no use."""
+    """The caller's function does not enlarge sixteen times; no picture would succeed, so the evaluation stops."""
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,17 @@ def _checked(made: object, lr: Tensor) -> Tensor:
     height, width = lr.shape[2:]
     wanted = (1, 3, SCALE * height, SCALE * width)
     if not isinstance(made, Tensor):
-        raise UnfitFunctionError(f"upscale: the function gave no tensor {wanted} but {type(made).__name__}")
+        raise UnfitFunctionError(f"upscale: the function returned {type(made).__name__}, not a tensor {wanted}")
     if made.shape[:2] != wanted[:2] or made.ndim != 4:
-        raise UnfitFunctionError(f"upscale: the function gave {tuple(made.shape)} where {wanted} was wanted")
+        raise UnfitFunctionError(f"upscale: the function returned {tuple(made.shape)}, not {wanted}")
     if made.shape != wanted:
         raise UnfitFunctionError(
-            f"upscale: the function gave {made.shape[3]}x{made.shape[2]} where {SCALE} times {width}x{height} was"
-            f" wanted, {wanted[3]}x{wanted[2]}"
+            f"upscale: the function returned {made.shape[3]}x{made.shape[2]}, not {SCALE} times {width}x{height},"
+            f" {wanted[3]}x{wanted[2]}"
         )
     if not made.is_floating_point() or not bool(made.isfinite().all()) or other_scale(made):
         found = f"{made.dtype} from {float(made.min()):g} to {float(made.max()):g}"
-        raise UnfitFunctionError(f"upscale: the function gave {found} where floats in [0, 1] are wanted")
+        raise UnfitFunctionError(f"upscale: the function returned {found}, not floats in [0, 1]")
     return made
 
 

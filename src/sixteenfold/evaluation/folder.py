@@ -1,4 +1,4 @@
-"""The report's folder: checked first, taken away again where no report comes of it; files whole or not at all."""
+"""The report's folder: checked first, removed again if no report is written; files whole or not at all."""
 
 import re
 import stat
@@ -13,15 +13,15 @@ from sixteenfold.imaging.folders import there
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
 LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, sorted(OURS)))})(\.\d+)?\.part")
-"""Name of what a killed evaluation may leave."""
+"""Names of files that a killed evaluation may leave behind."""
 
 
 @contextmanager
 def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
-    """The folder `out`, there and empty or with an earlier report that may be replaced.
+    """Create or check the folder `out`: empty, or with an earlier report that may be replaced.
 
-    What had to be made for it is taken away again when the block raises and wrote nothing; a folder
-    that was there before stays as it was.
+    Folders created for it are removed again if the block raises and wrote nothing; a folder that
+    existed before stays as it was.
 
     Raises:
         SixteenfoldError: If `out` is a file, holds anything else, or cannot be made or written to.
@@ -65,7 +65,7 @@ def _make(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SixteenfoldError(f"{out}: cannot be made: {error.strerror}; name another folder") from error
+        raise SixteenfoldError(f"{out}: cannot be created: {error.strerror}; name another folder") from error
     try:
         TemporaryFile(dir=out).close()  # tried now, not after the work
         for path in out.iterdir():

@@ -65,7 +65,7 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
             yield f"<div>{plots.scatter(scores, metric)}{plots.differences(scores, metric)}</div>"
     yield "</div><h2>Pictures, worst first</h2>"
     yield "<p class=faint>Drag the slider, or use its arrow keys. Press a crop to"
-    yield " magnify all of its row; the pointer or the arrow keys then move what is seen.</p>"
+    yield " magnify its whole row, then move the view with the pointer or the arrow keys.</p>"
     tables = _picture_scores(scores)
     for name in worst_first(scores):
         yield f'<section class="picture"><h3>{in_html(name)}</h3>{tables[name]}'

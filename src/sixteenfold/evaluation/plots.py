@@ -34,7 +34,7 @@ def scatter(scores: Scores, metric: Metric) -> str:
         f'<text x="{WIDTH - MARGIN}" y="{HEIGHT - 20}" text-anchor="end">{high:.3g}</text>'
     )
     better = "above" if metric.higher_is_better else "below"
-    title = f"{metric.label}: a dot {better} the line is a picture on which {ours.name} is better"
+    title = f"{metric.label}: dots {better} the line are pictures on which {ours.name} is better"
     return _svg(title, HEIGHT, frame + "".join(dots))
 
 

@@ -63,9 +63,9 @@ class Pictures:
 
 
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
-    """Pair all folders with the originals by file name; (cases in order of name, warnings of what is not among them).
+    """Pair all folders with the originals by file name; (cases in order of name, warnings about what is not paired).
 
-    The suffix does not count, nor a trailing "x16" or "_x16", however often. Folders are walked.
+    Suffixes and trailing "x16" or "_x16", however often, are ignored. Folders are searched recursively.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
@@ -83,13 +83,13 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
             missing.append(f"{sources.hr} has no {', '.join(extra)} ({folder})")
     paired = sorted(set(originals).intersection(*others.values()))
     unpaired = set(originals).union(*others.values()).difference(paired)
-    # What is missing may be there in such a format; what else is passed over explains nothing.
+    # A missing picture may exist in such a format; other skipped files explain nothing.
     there_but_unread = passed_over([file for file, key in unread.items() if key in unpaired])
     if missing and not allow_missing:
         said = "; ".join((*missing, *there_but_unread))
         raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
     if not paired:
-        said = "; ".join(("none of its pictures has a namesake in every other folder", *there_but_unread))
+        said = "; ".join(("none of its pictures has a match in every other folder", *there_but_unread))
         raise SixteenfoldError(f"{sources.hr}: {said}")
     small = others.pop(SMALL, {})
     return [
@@ -101,7 +101,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
 def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     """The pictures of a folder and its subfolders, or one file, by the name that pairs them.
 
-    Beside them those of formats that are not read, each with the name that would.
+    Also those in unsupported formats, each with the name that would.
 
     Raises SixteenfoldError when there is no such thing, when a folder cannot be listed or holds no
     picture, or when two pictures have the same name.
@@ -111,7 +111,7 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     for file in pictures:
         key = _key(file.relative_to(root))
         if key in found:
-            raise SixteenfoldError(f"{file}: pairs under the same name as {found[key]}; keep one of them")
+            raise SixteenfoldError(f"{file}: pairs by the same name as {found[key]}; keep one of them")
         found[key] = file
     return found, {file: _key(file.relative_to(root)) for file in unread}
 
@@ -146,7 +146,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         covered = tuple(SCALE * side for side in lr.shape[2:])
         if any(abs(side - own) >= SCALE for side, own in zip(covered, hr.shape[2:], strict=True)):
             raise SixteenfoldError(
-                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair other pictures"
+                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair matching pictures"
             )
         height, width = min(height, covered[0]), min(width, covered[1])
     results: dict[str, Tensor] = {}
@@ -157,7 +157,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
             part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
             raise SixteenfoldError(
-                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair other pictures"
+                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair matching pictures"
             )
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))

@@ -98,7 +98,7 @@ def tables(scores: Scores) -> list[str]:
             for other in scores.methods[1:]
         ]
         lines += table(["against", *labels], rows)
-        lines += ["", "An interval that contains 0 (marked ≈) shows no difference that these pictures can prove."]
+        lines += ["", "≈ marks an interval that contains 0: these pictures prove no difference."]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: results against originals, from folders to files."""
+"""`evaluate`: compare folders of results with originals and write a report."""
 
 import os
 import platform
@@ -57,30 +57,30 @@ def evaluate(
 
     Args:
         hr: Folder of originals (or one file).
-        out: Folder for the report; made if need be.
+        out: Folder for the report; created if missing.
         sr: Folder of finished results, paired by name. Without it the pictures are enlarged here.
         lr: Folder of small pictures to enlarge, or, with `sr`, what the results were made from.
         synthesize: Make the small pictures from the originals instead.
-        model: A generator that enlarges, the name of a shipped model, or a file of weights; None is the default model.
-        upscale: Enlarges (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w) in the model's place.
-        name: Of what is evaluated, in the report: the model, the function or the finished results. None names it as
-            the model or the folder of results is, a generator "model" and a function "result".
+        model: A generator, the name of a shipped model, or a weights file to enlarge with; None is the default model.
+        upscale: A function to use instead of a model, from (1, 3, h, w) in [0, 1] to (1, 3, 16h, 16w).
+        name: Name of the evaluated model, function or results in the report. None uses the name of the model or of
+            the results' folder, "model" for a generator and "result" for a function.
         protocol: "full" compares whole pictures, "ntire2020" their centre 1000x1000.
-        metrics: Which, in order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"), or one; None: the usual.
-        baselines: Of "bicubic" and "lanczos", or one of them, computed from the small pictures.
+        metrics: One or several, in the order of the tables (`scoring.BUILT_IN`, or "pyiqa:NAME"); None: the default.
+        baselines: "bicubic", "lanczos" or both, computed from the small pictures.
         also: Folders of other tools' results, by name.
-        allow_missing: Score what pairs when some pictures do not.
+        allow_missing: Score the pictures that pair, even if some do not.
         overwrite: Replace an earlier report in `out`.
-        allow_huge: Read pictures too that declare more pixels than is sane.
-        device, precision: Of the model, as for `Upscaler`.
-        console: Where progress is shown; None shows none.
+        allow_huge: Read pictures of more than 178 megapixels too.
+        device, precision: For the model, as in `Upscaler`.
+        console: Where to show progress; None shows none.
 
     Returns:
         All scores. A picture that cannot be read or compared is left out and named in `failures`.
 
     Raises:
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
-            use or cannot be written, names do not pair, `upscale` gives another size, or not one picture could be
+            use or cannot be written, names do not pair, `upscale` returns another size, or no picture could be
             compared.
     """
     hr, out = given(hr, "hr"), given(out, "out")
@@ -114,7 +114,7 @@ def evaluate(
                 progress.advance(task)
         if not rows:
             more = len(failures) - 1
-            others = f"; nor {more} other{'s' if more > 1 else ''}" if more else ""
+            others = f"; nor could {more} other{'s' if more > 1 else ''}" if more else ""
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in order)
         facts = _facts(protocol, lr, synthesize, engine)
@@ -131,7 +131,7 @@ def evaluate(
 
 
 def _names(words: str | Sequence[str]) -> Sequence[str]:
-    # A word is a sequence too: of letters.
+    # A string is a sequence too, of letters.
     return (words,) if isinstance(words, str) else words
 
 
@@ -157,25 +157,25 @@ def _check_options(
     upscale: Upscale | None,
 ) -> None:
     if lr is not None and synthesize:
-        raise SixteenfoldError("small pictures are either given or synthesized: leave out --lr or --synthesize")
+        raise SixteenfoldError("--lr and --synthesize both provide small pictures: leave out one")
     if sr is None and lr is None and not synthesize:
-        raise SixteenfoldError("nothing to evaluate: name results (--sr) or small pictures (--lr), or use --synthesize")
+        raise SixteenfoldError("nothing to evaluate: give results (--sr) or small pictures (--lr), or use --synthesize")
     if sr is not None and (model is not None or upscale is not None):
-        raise SixteenfoldError("finished results are evaluated as they are: leave out the model or the results")
+        raise SixteenfoldError("finished results are not enlarged again: leave out the model or the results")
     if model is not None and upscale is not None:
-        raise SixteenfoldError("a model and a function would both enlarge: leave out model or upscale")
+        raise SixteenfoldError("model and upscale would both enlarge: leave out one")
     if model is not None and not isinstance(model, Generator | str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError(
-            f"model: {type(model).__name__} is no Generator, no name of a model and no file; give what enlarges as"
-            " upscale=..., from (1, 3, h, w) to (1, 3, 16h, 16w)"
+            f"model: {type(model).__name__} is not a Generator, a model name or a file; pass a function from"
+            " (1, 3, h, w) to (1, 3, 16h, 16w) as upscale=..."
         )
     if upscale is not None and not callable(upscale):
         raise SixteenfoldError(
-            f"upscale: {upscale!r} is no function from (1, 3, h, w) to (1, 3, 16h, 16w); give a model's name or file"
-            " as model=..."
+            f"upscale: {upscale!r} is not a function from (1, 3, h, w) to (1, 3, 16h, 16w); pass a model name or"
+            " file as model=..."
         )
     if baselines and lr is None and not synthesize:
-        raise SixteenfoldError(f"{baselines[0]} needs small pictures: name some (--lr), or use --synthesize")
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (--lr), or use --synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
@@ -183,16 +183,16 @@ def _check_options(
 
 def _check_names(names: Sequence[str]) -> None:
     if not all(name.strip() for name in names):
-        raise SixteenfoldError("a method has an empty name; give it one that can be seen")
+        raise SixteenfoldError("a method has an empty name; give it a visible one")
     if taken := {"original", SMALL}.intersection(names):
         raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise SixteenfoldError(f"two methods are named {twice!r}; give one another name, or leave one out")
+        raise SixteenfoldError(f"two methods are named {twice!r}; rename one, or leave one out")
 
 
 def _check_words(protocol: str, device: str, precision: str) -> None:
-    """The command line has offered the choices already, a caller in Python has not."""
+    """Check what the command line has checked already, for callers in Python."""
     if protocol not in get_args(Protocol):
         raise SixteenfoldError(f"protocol {protocol!r}: unknown; choose among {', '.join(get_args(Protocol))}")
     check_precision(precision)
@@ -200,18 +200,18 @@ def _check_words(protocol: str, device: str, precision: str) -> None:
 
 
 def _scoring_device(device: str) -> torch.device | None:
-    """The metrics' networks go to CUDA where the model does; on Apple's GPUs nobody has checked their values."""
+    """The metrics' networks run on CUDA if the model does; on Apple's GPUs their values have not been checked."""
     chosen = choose_device(device)
     return chosen if chosen.type == "cuda" else None
 
 
 def _own_name(folder: Path) -> str:
-    """The folder's own name, though "." or ".." be typed; where it is a link, the link's."""
+    """The folder's own name, even if given as "." or ".."; of a link, the link's name."""
     return Path(os.path.normpath(folder.absolute())).name
 
 
 def _compared_with_themselves(cases: Sequence[Case]) -> list[str]:
-    """A warning per method whose results are the originals' own files, whichever way they were named."""
+    """A warning per method whose results are the originals' own files, under whatever path."""
     warnings: list[str] = []
     for name in cases[0].results:
         count = sum(_same_file(case.hr, case.results[name]) for case in cases)
@@ -228,7 +228,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: Upscale | None) -> str:
-    """What the evaluated method is called in tables, if the caller does not say."""
+    """The evaluated method's default name in tables."""
     if sr is not None:
         return _own_name(sr)
     if upscale is not None:
@@ -241,12 +241,12 @@ def _usual_name(sr: Path | None, model: Generator | str | Path | None, upscale: 
     if model is None:
         return zoo.default()
     file = Path(model)
-    # Every run names its weights so: their folder tells them apart.
+    # Every run gives its weights this name; their folder distinguishes them.
     return _own_name(file.parent) or file.stem if file.name == RESULT else file.stem
 
 
 def _model_described(name: str, model: Generator | str | Path | None) -> str:
-    """Which model a report's `name` stands for: a shipped one by its name alone, others with where they are from."""
+    """Which model `name` means in the report: a shipped one by its name alone, others with their source."""
     from sixteenfold.networks import zoo
 
     if isinstance(model, Generator):
@@ -261,7 +261,7 @@ def _engine(
     if upscale is not None:
         facts = {
             "model": f"{name} (a function given by the caller)",
-            "consistency": "the function's results are compared as they are; no back-projection is added to them",
+            "consistency": "the function's results are compared as they are; no back-projection is applied",
         }
         return Engine(name, upscale, facts)
     from sixteenfold.networks import zoo
@@ -274,23 +274,23 @@ def _engine(
         "model": _model_described(name, model),
         "model hash": f"sha256 {digest(generator)} of its weights",
         "engine": upscaler.description,
-        "consistency": "the model's results are back-projected to downscale to their inputs, as by upscale",
+        "consistency": "the model's results are back-projected to downscale to their inputs, as in upscale",
     }
     return Engine(name, upscaler, facts)
 
 
 def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine | None) -> dict[str, str]:
     where = "the whole picture" if protocol == "full" else "the centre 1000x1000"
-    facts = {"protocol": f"{protocol}: {where} is compared; no border is left out"}
+    facts = {"protocol": f"{protocol}: {where} is compared; no border is cropped"}
     if synthesize:
         facts["small pictures"] = (
             "made from the originals, cropped from the top left to a multiple of 16, by MATLAB's bicubic x1/16,"
             " rounded to 8 bits"
         )
     elif lr is not None:
-        facts["small pictures"] = "given; where x16 of them is not the original's size, what both cover is compared"
-    facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is spread to three channels, alpha ignored"
-    facts["colour"] = "values are compared as they stand in the files; colour profiles are not applied"
+        facts["small pictures"] = "given; where x16 of them is not the original's size, their common area is compared"
+    facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is repeated in three channels, alpha ignored"
+    facts["colour"] = "values are compared as stored in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
     facts |= engine.facts if engine else {"model": "none: finished results were given"}
     # What the packages say of themselves, not their metadata, which is missing where they were only copied.

@@ -64,7 +64,7 @@ class Scores:
     failures: tuple[str, ...]
     """Pictures left out because they could not be compared, one line each."""
     warnings: tuple[str, ...] = ()
-    """What casts doubt on the whole: missing pictures, some passed over, originals compared with themselves."""
+    """Doubts about the whole: missing or skipped pictures, originals compared with themselves."""
 
     def difference(self, other: MethodScores, key: str) -> Interval | None:
         """How much the evaluated method is above `other`; None with fewer than two pairs, or one that is not finite."""
@@ -92,7 +92,7 @@ def bootstrap(differences: np.ndarray, seed: int = 0) -> Interval | None:
 
 
 def finite(value: float) -> float | None:
-    """For JSON, which knows no infinity: None stands for it."""
+    """For JSON, which has no infinity: None replaces it."""
     return value if math.isfinite(value) else None
 
 

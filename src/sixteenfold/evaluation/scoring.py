@@ -22,7 +22,7 @@ from sixteenfold.metrics.together import Name, Together
 
 @dataclass(frozen=True)
 class Metric:
-    """What a report has to know about a metric."""
+    """What a report needs to know about a metric."""
 
     key: str
     """Its word on the command line and in files."""
@@ -44,14 +44,14 @@ BUILT_IN: tuple[Metric, ...] = (
     Metric("lpips", "LPIPS", False, 4, "LPIPS v0.1, AlexNet, at full size"),
     Metric("lpips_vgg", "LPIPS-VGG", False, 4, "LPIPS v0.1, VGG16, at full size"),
     Metric("dists", "DISTS", False, 4, "DISTS, at full size (not shrunk to 256 pixels)"),
-    Metric("niqe", "NIQE", False, 3, "authors' pristine model, on BT.601 luma, 96x96 blocks, nothing shaved off"),
+    Metric("niqe", "NIQE", False, 3, "authors' pristine model, on BT.601 luma, 96x96 blocks, no border cropped"),
     Metric("lr_psnr", "LR-PSNR", True, 2, "dB, whole result shrunk by MATLAB bicubic x1/16, against the small picture"),
 )
 DEFAULT = ("psnr", "ssim", "lpips", "lr_psnr")
 
 
 def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, ...]:
-    """The metrics named, in that order; None stands for the usual ones.
+    """The named metrics, in that order; None means the default ones.
 
     Raises SixteenfoldError for an unknown name, one that pyiqa does not have, or LR-PSNR without
     small pictures.
@@ -59,9 +59,9 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
     if keys is None:
         keys = [key for key in DEFAULT if has_lr or key != "lr_psnr"]
     if not keys:
-        raise SixteenfoldError("metrics: none named; leave the option out for the usual ones")
+        raise SixteenfoldError("metrics: none given; leave out the option for the default ones")
     if "lr_psnr" in keys and not has_lr:
-        raise SixteenfoldError("lr_psnr needs small pictures: name a folder of them (--lr), or use --synthesize")
+        raise SixteenfoldError("lr_psnr needs small pictures: give a folder of them (--lr), or use --synthesize")
     known = {metric.key: metric for metric in BUILT_IN}
     metrics: list[Metric] = []
     for key in dict.fromkeys(keys):
@@ -78,7 +78,7 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
 class Scorer:
     """Computes metrics; networks are loaded once.
 
-    Raises SixteenfoldError when weights are not to be had.
+    Raises SixteenfoldError when weights are not available.
     """
 
     def __init__(self, metrics: Sequence[Metric], device: torch.device | None = None) -> None:
@@ -138,7 +138,7 @@ class Scorer:
 
 def _pyiqa_module() -> Any:
     if importlib.util.find_spec("pyiqa") is None:
-        raise SixteenfoldError("pyiqa is not installed. Type: pip install pyiqa (its licence is non-commercial)")
+        raise SixteenfoldError("pyiqa is not installed. Run: pip install pyiqa (its licence is non-commercial)")
     return importlib.import_module("pyiqa")
 
 

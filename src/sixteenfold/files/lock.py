@@ -8,7 +8,7 @@ from typing import BinaryIO
 def locked(file: BinaryIO) -> bool:
     """Lock an open file for this process; False where another has it.
 
-    The system lets go of it when the file is closed or the process ends, however it ends. Windows has no such
+    The system releases it when the file is closed or the process ends, however it ends. Windows has no such
     locks, and some network folders have none: there two processes do not notice each other.
 
     Raises:

@@ -6,7 +6,7 @@ from sixteenfold.errors import SixteenfoldError
 
 
 def given(name: Path | str, what: str) -> Path:
-    """The path that a caller named.
+    """Convert a path given by a caller.
 
     Args:
         name: As it was given.

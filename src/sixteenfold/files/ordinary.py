@@ -1,4 +1,4 @@
-"""What can be read to its end or replaced, and what is said of what cannot be read at all."""
+"""Checks that a path can be read or replaced, and the message for one that cannot be read."""
 
 import stat
 from pathlib import Path
@@ -7,34 +7,34 @@ from sixteenfold.errors import SixteenfoldError
 
 
 def check_ordinary(path: Path, mode: int) -> None:
-    """Raise SixteenfoldError where something else than a file or a folder has the name: a pipe would be waited for.
+    """Raise SixteenfoldError unless the path is a file or a folder: reading a pipe would wait.
 
     mode: `st_mode` of what the path leads to.
     """
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise SixteenfoldError(f"{path}: is no ordinary file; save it as one first")
+        raise SixteenfoldError(f"{path}: is not a regular file (a pipe or device?); save it to a file first")
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise SixteenfoldError where something else than a file or a folder has a result's name.
+    """Raise SixteenfoldError if a result's name is taken by something other than a file or a folder.
 
-    A pipe's reader would wait for ever for what a file in the pipe's place holds.
+    If a file replaced a pipe, the pipe's reader would wait for ever.
     """
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # nothing is there, or it is told when the result is written
+    except (OSError, ValueError):  # nothing is there, or the error is reported when the result is written
         return
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise SixteenfoldError(f"{path}: is no ordinary file, and is not replaced; name another place")
+        raise SixteenfoldError(f"{path}: is not a regular file, so it is not replaced; choose another path")
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:
-    """The user's mistake behind what the system raised when the path was looked up or opened."""
+    """The user's mistake behind an error that the system raised when looking up or opening the path."""
     match error:
         case FileNotFoundError():
             said = "does not exist; check the name"
         case NotADirectoryError():
-            said = "does not exist, as part of its path is a file; check the name"
+            said = "does not exist: part of its path is a file; check the name"
         case PermissionError():
             said = "may not be read; change its permissions or its folder's"
         case _:  # a name that the system does not take is a ValueError

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 @contextmanager
 def whole(target: Path) -> Generator[BinaryIO]:
-    """A file beside the target, renamed at the block's end: nobody ever sees half of it, whenever the machine stops.
+    """Open a file beside the target, renamed at the block's end: it is never seen half written, even after a crash.
 
     A process that is killed meanwhile leaves a `.NAME.PID.part`, which nothing reads.
 
@@ -17,8 +17,8 @@ def whole(target: Path) -> Generator[BinaryIO]:
         target: Its folder must be there; an existing file is replaced.
 
     Raises:
-        OSError: If it cannot be written. After this and whatever else the block raises, a file that was there stays,
-            and nothing is left beside it.
+        OSError: If it cannot be written. After this or anything else that the block raises, an existing file is
+            unchanged, and nothing is left beside it.
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
@@ -28,7 +28,7 @@ def whole(target: Path) -> Generator[BinaryIO]:
             os.fsync(file.fileno())
         part.replace(target)
     finally:
-        # Gone when all went well; and where the folder is none, there is nothing to remove either.
+        # Already gone after success; and without a folder there is nothing to remove either.
         with suppress(OSError):
             part.unlink()
 

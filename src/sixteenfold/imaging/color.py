@@ -36,18 +36,16 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     for top in range(0, height, step):
         part = planes[:, top : top + step]
         if np.isnan(part).any():
-            raise SixteenfoldError(
-                "the network's result is not a number in places; try precision fp32 or another model"
-            )
+            raise SixteenfoldError("the network's result contains NaN; try precision fp32 or another model")
         part = part.transpose(1, 2, 0).clip(0, 1)
         pixels[top : top + step] = part if scale == 1 else np.floor(part * np.float32(scale) + np.float32(0.5))
     return pixels
 
 
 def other_scale(values: Tensor) -> tuple[float, float] | None:
-    """The least and the greatest of floats that are of another scale than [0, 1]; None where they are of this.
+    """The minimum and maximum of floats that are not in the scale [0, 1]; None if they are.
 
-    A little beyond it, as an enlargement may give, is of this scale; -1 and 255 are no little. NaN is of any.
+    Slightly outside, as an enlargement may be, is accepted; -1 and 255 are not. NaN is accepted.
     """
     least, greatest = (float(end) for end in values.aminmax())
     return (least, greatest) if least < -0.5 or greatest > 2 else None

@@ -1,6 +1,6 @@
 """A DeepZoom folder: a picture as JPEG tiles at its size and at every halving, for viewers such as OpenSeadragon.
 
-`NAME.dzi` tells the sizes, `NAME_files/LEVEL/COLUMN_ROW.jpg` are the tiles; level 0 is one pixel.
+`NAME.dzi` holds the sizes, `NAME_files/LEVEL/COLUMN_ROW.jpg` are the tiles; level 0 is one pixel.
 """
 
 import os
@@ -16,7 +16,7 @@ TILE, OVERLAP = 254, 1
 _NAME = "picture"
 _FILE, _TILES = f"{_NAME}.dzi", f"{_NAME}_files"
 _OLDER_FILE, _OLDER_TILES = "older.dzi", "older_files"
-"""What is in the folder that a picture is made in: itself, and an older one once it is set aside."""
+"""Names in the folder that a picture is made in: itself, and an older one moved aside."""
 _PROPERTIES = "vips-properties.xml"
 
 
@@ -38,9 +38,9 @@ def holds_tiles(folder: Path) -> bool:
 
 
 def something_else_in(folder: Path) -> Path | None:
-    """What in a folder of tiles would be lost with them: what is no level, no tile in a level, or cannot be listed.
+    """Something in a folder of tiles that is not a level or a tile, or cannot be listed, and would be lost with them.
 
-    One of several; None where there is nothing of the kind.
+    One of several; None if there is nothing of the kind.
     """
     try:
         for entry in _entries(folder):
@@ -65,14 +65,14 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
 def belongs_to_one(folder: Path) -> bool:
     """Whether a folder is a DeepZoom picture's, whoever wrote it: NAME_files beside NAME.dzi, or by what it holds.
 
-    So a file that some program put among the tiles does not make photographs of them.
+    So a stray file among the tiles does not turn them into photographs.
     """
     beside = folder.with_name(f"{folder.name.removesuffix('_files')}.dzi")
     return folder.name.endswith("_files") and (beside.is_file() or holds_tiles(folder))
 
 
 def save(image: pyvips.Image, folder: Path) -> None:
-    """Write the picture (8 bits, no alpha), streamed, into a new folder; then what its files hold is on the disk.
+    """Write the picture (8 bits, no alpha), streamed, into a new folder, and flush it to disk.
 
     Raises OSError and pyvips.Error.
     """
@@ -96,8 +96,8 @@ def save(image: pyvips.Image, folder: Path) -> None:
 def put_in_place(folder: Path, target: Path) -> None:
     """Rename what `save` wrote to be `target` and its tiles, in place of older ones, which end up in `folder`.
 
-    No system renames both at once: the older `target` goes first and the new one comes last, so that where there is
-    one, all its tiles are. After an error, or in the next run after a kill, `clear_away` takes back what was done.
+    Both cannot be renamed at once: the older `target` goes first and the new one comes last, so that if it
+    exists, all its tiles do. After an error, or in the next run after a kill, `clear_away` takes back what was done.
     Raises OSError.
     """
     tiles = tiles_folder(target)
@@ -109,7 +109,7 @@ def put_in_place(folder: Path, target: Path) -> None:
 
 
 def clear_away(folder: Path, target: Path) -> None:
-    """Remove the folder of `save`, if it is there; what `put_in_place` did not come to the end with is undone first.
+    """Remove the folder of `save`, if it exists; an unfinished `put_in_place` is undone first.
 
     If that is not possible now, the folder with the older picture stays.
     """

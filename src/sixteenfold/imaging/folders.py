@@ -1,4 +1,4 @@
-"""Which picture files a command means, and where the result of each goes."""
+"""Which picture files a command processes, and where each result goes."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from sixteenfold.imaging.read import is_picture
 
 @dataclass(frozen=True)
 class Job:
-    """One picture's way."""
+    """One picture and its result's path."""
 
     source: Path
     target: Path
@@ -26,18 +26,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done."""
+    """The jobs of a command, and what it leaves out."""
 
     jobs: tuple[Job, ...]
-    """One a picture, in the order given, folders in the order of names; none twice."""
+    """One per picture, in the order given, within folders in the order of names; without duplicates."""
     earlier: tuple[Path, ...]
-    """Pictures found in folders that were left out, being results of earlier runs by their names and places."""
+    """Pictures in folders that were left out, because their names and places mark them as results of earlier runs."""
     made: tuple[Path, ...]
-    """Files that were left out although they are named themselves, as they are what a job makes of another."""
+    """Files that were left out although given by name, because a job writes them."""
     unread: tuple[Path, ...]
-    """Files found in folders that were passed over, pictures by their names, of formats that are not read."""
+    """Files in folders that were skipped: pictures by their names, but in unsupported formats."""
     refused: Mapping[Path, str]
-    """Inputs that give no picture, as what is not there, each with the line that says why."""
+    """Inputs without pictures, such as missing files, each with a line that says why."""
 
     @property
     def alone(self) -> bool:
@@ -59,35 +59,35 @@ def plan_jobs(
     suffix: str | None = None,
     keep_suffix: bool = False,
 ) -> Plan:
-    """Pair every picture that is meant with the file of its result. Nothing is read but folders.
+    """Pair every picture with the file of its result. Only folders are read.
 
-    An input that is not there is known now, before a result may come to lie in its place.
+    Missing inputs are found now, before a result can appear in their place.
 
     Args:
-        inputs: Files, taken as they are named, and folders, walked for pictures; hidden files are left out.
-        out: A file for a single picture, else a folder, in which an input folder's own folders appear
-            again; None puts each result beside its source. It counts as a file when its name ends like
-            a picture's (`is_like_a_picture`) and no folder of that name exists.
-        ending: What a result's name has after its source's, before the suffix.
-        endings: Matches what it may have had there in earlier runs, of other sizes. A picture that has another's
-            name and such an ending, and lies beside it or where its result goes, is left out, unless it is
-            named itself: who names a file means it.
-        suffix: The results' suffix, such as ".png", if one is asked for.
-        keep_suffix: Where none is asked for, take the source's if such a file can be written. Otherwise
+        inputs: Files, used whatever their names, and folders, searched recursively; hidden files are left out.
+        out: A file for a single picture, else a folder that mirrors the input folders; None puts each result
+            beside its source. It counts as a file when its name ends like a picture's (`is_like_a_picture`)
+            and no folder of that name exists.
+        ending: Follows the source's name in the result's, before the suffix.
+        endings: Matches such endings of earlier runs, with other sizes. A picture that has another's name and
+            such an ending, and lies beside it or where its result goes, is left out, unless it is given by
+            name itself.
+        suffix: The results' suffix, such as ".png", if one is requested.
+        keep_suffix: If none is requested, use the source's if such a file can be written. Otherwise
             the results are ".png".
 
     Returns:
-        The jobs, and what was left out. What is the result of a job is no source of another, named or not.
-        Where two sources would share a result, the results' names keep the sources' suffixes.
+        The jobs, and what was left out. The result of one job is never the source of another, even if given by name.
+        If two sources would share a result, the results' names keep the sources' suffixes.
 
     Raises:
         SixteenfoldError: If nothing is named, `out` is "-", is one file for several inputs, of no format that is
             written, or contradicts the suffix, two results would have one name, or one would replace its own source.
     """
     if not inputs:
-        raise SixteenfoldError("no INPUT: name at least one picture or folder")
+        raise SixteenfoldError("no INPUT: give at least one picture or folder")
     if out == Path("-"):
-        raise SixteenfoldError("-o -: results go into files, not to stdout; name one")
+        raise SixteenfoldError("-o -: results are written to files, not to stdout; give a file name")
     placed, refused = _placed(inputs, out)
     named = {_spelled_out(path) for path in inputs}
     unread = [path for path in placed if is_unread_picture(path) and _spelled_out(path) not in named]
@@ -126,10 +126,10 @@ def _jobs(
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()
     }
-    # Of sources with one name, from several folders, their suffixes would not tell which is which.
+    # Suffixes do not help to tell sources apart that share a whole name, from several folders.
     shared = Counter(target for target, _ in {(target, source.name) for source, target in targets.items()})
     return [
-        # What would take its source's place keeps that name, so that it is refused for that.
+        # A result that would overwrite its source keeps that name, so that it is refused for that reason.
         Job(source, target.with_name(source.name + ending + target.suffix))
         if shared[target] > 1 and _spelled_out(target) != _spelled_out(source)
         else Job(source, target)
@@ -158,9 +158,9 @@ def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list
 
 
 def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The picture files in a folder and below, by their names' endings; in the order of names.
+    """The picture files in a folder and below, recognised by suffix, in the order of names.
 
-    Hidden files and folders are left out, links to folders, and the tiles of DeepZoom pictures.
+    Hidden files and folders, links to folders, and the tiles of DeepZoom pictures are left out.
 
     Returns:
         Those of formats that are read, at least one, and those of others.
@@ -171,9 +171,9 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         files = list(_files_in(folder))
     except OSError as error:
-        # One that is closed within it: nothing else of it is taken either, which has to be said.
+        # A subfolder cannot be listed: then the whole folder is skipped, and the message says so.
         closed = Path(error.filename)
-        told = "" if closed == folder else f"nothing of it is taken, as {closed} "
+        told = "" if closed == folder else f"nothing in it is used, because {closed} "
         raise SixteenfoldError(f"{folder}: {told}cannot be listed ({error.strerror}); change its permissions") from None
     pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
     if not pictures:
@@ -189,11 +189,11 @@ class Found(NamedTuple):
     unread: list[Path]
     """Files of formats that are not read."""
     root: Path
-    """From where their places count: the path where it is a folder, a file's own folder."""
+    """What their paths are relative to: the folder itself, or a file's own folder."""
 
 
 def pictures_at(path: Path) -> Found:
-    """What a path stands for: a folder for what `pictures_in` finds there, a file for itself, whatever its name.
+    """The pictures that a path means: for a folder what `pictures_in` finds, for a file itself, whatever its name.
 
     Raises:
         SixteenfoldError: As `pictures_in`, and if nothing is there, or the system does not tell.
@@ -206,9 +206,9 @@ def pictures_at(path: Path) -> Found:
 
 
 def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
-    """A line on pictures that a command did not touch: how many, why, one of them, what to do; for none no line.
+    """A line on pictures that a command left out: how many, why, one of them, what to do; no line if there are none.
 
-    why: Words that fit one picture as well as many.
+    why: Words that fit one picture or many.
     """
     if not paths:
         return []
@@ -217,12 +217,12 @@ def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
 
 
 def passed_over(unread: Sequence[Path]) -> list[str]:
-    """A line on the pictures of formats that are not read, if there are any."""
+    """A line on the pictures in unsupported formats, if there are any."""
     return set_aside(unread, f"passed over, of no format that is read ({kinds(unread)})", "convert to PNG")
 
 
 def kinds(paths: Iterable[Path]) -> str:
-    """How many of the files have which suffix, such as "2 .bmp, 1 .svg"."""
+    """Count the files by suffix, such as "2 .bmp, 1 .svg"."""
     return ", ".join(f"{count} {suffix}" for suffix, count in Counter(path.suffix.lower() for path in paths).items())
 
 
@@ -240,16 +240,16 @@ def _files_in(folder: Path) -> Iterator[Path]:
                 yield from _files_in(path)
         elif (
             entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
-            # A link that leads nowhere is a picture that is missing, and who reads it says so.
+            # A broken link counts as a missing picture, which is reported on reading.
             or (entry.is_symlink() and ((found := there(path)) is None or stat.S_ISREG(found.st_mode)))
         ):
             yield path
 
 
 def there(path: Path) -> os.stat_result | None:
-    """What the system says of a path, links followed; None where it says nothing.
+    """A path's stat result, following links; None if there is none.
 
-    That is, where nothing is there, and where it cannot tell, as in a closed folder or of too long a name.
+    That is, if nothing is there, or it cannot be determined, as in a closed folder or for too long a name.
     """
     try:
         return path.stat()
@@ -258,13 +258,13 @@ def there(path: Path) -> os.stat_result | None:
 
 
 def file_there(path: Path) -> bool:
-    """Whether there is a file. A folder or a pipe of the name is none: who reads or writes it refuses it."""
+    """Whether the path is a regular file; folders and pipes are refused on reading or writing."""
     found = there(path)
     return found is not None and stat.S_ISREG(found.st_mode)
 
 
 def make_folder(target: Path) -> None:
-    """Make the folder that a result goes to, where it is missing.
+    """Create the folder of a result, if it is missing.
 
     Raises:
         SixteenfoldError: If that is not possible.
@@ -272,9 +272,9 @@ def make_folder(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; name another place") from None
+        raise SixteenfoldError(f"{target}: part of its path is a file, not a folder; use another path") from None
     except OSError as error:
-        raise SixteenfoldError(f"{target}: its folder cannot be made ({error.strerror}); name another place") from None
+        raise SixteenfoldError(f"{target}: its folder cannot be created ({error.strerror}); use another path") from None
 
 
 def _is_folder(path: Path) -> bool:
@@ -283,23 +283,23 @@ def _is_folder(path: Path) -> bool:
 
 
 def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suffix: str | None) -> Job:
-    if refused:  # whichever was meant to have the name: what is there may not be it
+    if refused:  # the name may have been meant for one of these
         raise SixteenfoldError("; ".join((f"{out}: is one file for several inputs", *refused.values())))
     if len(sources) > 1:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
     try:
         form = format_of(out)
     except SixteenfoldError as error:
-        raise SixteenfoldError(f"{error}; if it is to be a folder, make that folder first") from None
+        raise SixteenfoldError(f"{error}; if it is meant as a folder, create it first") from None
     if suffix is not None and form != format_of(Path(f"any{suffix}")):
-        raise SixteenfoldError(f"{out}: is not what --format {suffix[1:]} asks for; leave out one of the two")
+        raise SixteenfoldError(f"{out}: does not match --format {suffix[1:]}; leave out one of them")
     return Job(sources[0], out)
 
 
 def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
-    """Every picture, those of formats that are not read among them, with the folder of its result.
+    """Every picture, including unsupported formats, with the folder of its result.
 
-    Beside them the inputs that give none, each with the reason.
+    Also the inputs without pictures, each with the reason.
     """
     placed: dict[Path, Path] = {}
     refused: dict[Path, str] = {}
@@ -310,7 +310,7 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
         except SixteenfoldError as error:
             refused[path] = str(error)
             continue
-        # A file's result goes into OUT itself, a folder's keep their places within it.
+        # A file's result goes into OUT itself; a folder's results mirror its subfolders.
         for file in (*found.pictures, *found.unread):
             if _spelled_out(file) not in seen:
                 seen.add(_spelled_out(file))
@@ -328,7 +328,7 @@ def _writable(source: Path) -> str:
 
 
 def _spelled_out(path: Path) -> str:
-    """One name for a path, whichever way it was written."""
+    """One normalised name for a path, however it was written."""
     return os.path.normpath(path.absolute())
 
 
@@ -340,7 +340,7 @@ def _check_apart(jobs: Sequence[Job]) -> None:
         if target in sources:
             raise SixteenfoldError(
                 f"{sources[target]} and {job.source}: both results would be {job.target}; "
-                "take one of them by itself, into another OUT"
+                "process one of them separately, into another OUT"
             )
         sources[target] = job.source
 
@@ -348,5 +348,5 @@ def _check_apart(jobs: Sequence[Job]) -> None:
 def _checked(job: Job) -> Job:
     source, target = there(job.source), there(job.target)
     if (source and target and os.path.samestat(source, target)) or job.target.absolute() == job.source.absolute():
-        raise SixteenfoldError(f"{job.source}: its result would take its place; name another OUT")
+        raise SixteenfoldError(f"{job.source}: its result would overwrite it; choose another OUT")
     return job

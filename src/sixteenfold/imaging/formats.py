@@ -1,4 +1,4 @@
-"""What each format that is written can hold, and what a picture loses in it."""
+"""What each output format can hold, and what pictures lose in it."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from sixteenfold.imaging.samples import sample_bits
 
 @dataclass(frozen=True)
 class Format:
-    """One format as it is written here."""
+    """An output format."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -45,11 +45,11 @@ _NOT_WRITTEN = (
     *(".pbm", ".pgm", ".pnm", ".ppm", ".exr", ".hdr", ".psb", ".psd", ".xcf", ".eps", ".pdf", ".svg"),
     *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".raw", ".rw2"),
 )
-"""What else pictures' names commonly end in."""
+"""Other common suffixes of pictures."""
 
 
 def is_like_a_picture(name: Path) -> bool:
-    """Whether a name ends like a picture's, of a format that is written or not, or nearly so, as by a slip.
+    """Whether a name ends in a picture's suffix, of any format, or in a misspelling of one.
 
     So `out.bmp` and `out.pgn` do; `album.2024`, `album.dir` and `album` do not.
     """
@@ -58,7 +58,7 @@ def is_like_a_picture(name: Path) -> bool:
 
 
 def is_unread_picture(name: Path) -> bool:
-    """Whether a name ends like a picture's of a format that is not read: `photo.bmp` does, `notes.txt` does not."""
+    """Whether a name has the suffix of an unsupported picture format: `photo.bmp` does, `notes.txt` does not."""
     return name.suffix.lower() in _NOT_WRITTEN and not is_picture(name)
 
 
@@ -71,7 +71,7 @@ def check_format(
     dtype: np.dtype | type,
     metadata: Metadata | None = None,
 ) -> tuple[str, ...]:
-    """What `target`'s format, told by its suffix, will lose of such a picture: a phrase each.
+    """What the format of `target`, given by its suffix, loses of such a picture, one phrase each.
 
     width, height: pixels; dtype: uint8, uint16 or float32; metadata: what is to be kept, when
     known. Touches no file. Raises SixteenfoldError, naming the formats that can, when this one
@@ -82,8 +82,8 @@ def check_format(
         able = [other.suffixes[0] for other in _FORMATS if max(width, height) <= other.side]
         way_out = f"save as {' or '.join(able)}" if able else "no format can; make it smaller"
         raise SixteenfoldError(
-            f"{target}: {width} x {height} pixels are too many for {chosen.name}, "
-            f"which holds {chosen.side:,} a side; {way_out}"
+            f"{target}: {width} x {height} pixels are too large for {chosen.name}, "
+            f"whose limit is {chosen.side:,} per side; {way_out}"
         )
     notes: list[str] = []
     if alpha and not chosen.alpha:
@@ -95,7 +95,7 @@ def check_format(
     if metadata is not None:
         for name, block, most in (("EXIF", metadata.exif, chosen.exif), ("XMP", metadata.xmp, chosen.xmp)):
             if block is not None and len(block) > most:
-                limit = f", as it is more than {most:,} bytes" if most else ""
+                limit = f", as it exceeds {most:,} bytes" if most else ""
                 notes.append(f"{chosen.name}: {name} not kept{limit}")
     return tuple(notes)
 
@@ -107,13 +107,12 @@ def format_of(target: Path) -> Format:
         return known[suffix]
     near = _meant(suffix)
     hint = f"did you mean {near}?" if near else "choose one of these"
-    raise SixteenfoldError(
-        f"{target}: no format for writing is called {suffix or 'nothing'!r}; {hint} (known: {', '.join(known)})"
-    )
+    unknown = f"format {suffix!r}" if suffix else "a file without a suffix"
+    raise SixteenfoldError(f"{target}: cannot write {unknown}; {hint} (known: {', '.join(known)})")
 
 
 def _meant(suffix: str) -> str | None:
-    """The suffix that another one may be a slip of; not .dzi, which is near to what many folders' names end in."""
+    """The suffix that another may be a misspelling of; never .dzi, which resembles the ends of many folder names."""
     usual = [known for known in _known() if known != ".dzi"]
     near = [] if suffix in _NOT_WRITTEN else get_close_matches(suffix, usual, n=1, cutoff=0.75)
     return near[0] if near else None

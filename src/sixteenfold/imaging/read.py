@@ -37,7 +37,7 @@ _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a picture file says beside its pixels."""
+    """A picture file's data besides its pixels."""
 
     icc: bytes | None = None
     """ICC profile of the pixels; None means sRGB, or grey with sRGB's curve."""
@@ -83,7 +83,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
     with _opened(path) as descriptor:
         head = os.read(descriptor, _HEAD)
         loader = _loader(path, head)
-        # libvips shows the still picture of such a file and counts no frames.
+        # libvips returns the still picture of such a file and no number of frames.
         said = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
         exif = None
         _header(path, descriptor, loader, allow_huge)
@@ -92,7 +92,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         if loader == "tiffload_source":
             if is_raw_ycbcr(descriptor):
                 raise SixteenfoldError(
-                    f"{path}: a TIFF of YCbCr, which is read as JPEG keeps it only; convert it to RGB"
+                    f"{path}: a YCbCr TIFF, which is read only if JPEG-compressed; convert it to RGB"
                 )
             exif, dropped = exif_of(descriptor)
             said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
@@ -110,7 +110,7 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
 
 
 def measure(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture in pixels, as its header says; `read` turns some on their side, as EXIF says.
+    """(height, width) of a picture in pixels by its header; `read` may rotate it, following EXIF.
 
     Raises SixteenfoldError as `read` does, for what can be told before pixels are decoded.
     """
@@ -121,14 +121,14 @@ def measure(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def _opened(path: Path) -> Generator[int]:
-    """A descriptor: any file name will do, and libvips reads no options out of it.
+    """Open the file as a descriptor, so that any name works, and libvips finds no options in it.
 
-    What the system refuses within the block, such as reading from a failing disk, is that file's failure too.
+    System errors within the block, such as a failing disk, are reported as that file's failure.
     """
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise SixteenfoldError(f"{path}: is a folder; name a picture file in it")
+            raise SixteenfoldError(f"{path}: is a folder; give a picture file in it")
         check_ordinary(path, mode)
         file = path.open("rb")
     except (OSError, ValueError) as error:
@@ -167,9 +167,9 @@ def _loader(path: Path, head: bytes) -> str:
 
 
 def _frames_of_png(descriptor: int) -> int:
-    """How many frames a PNG announces before its pixels; libvips tells nothing of them."""
+    """The number of frames that a PNG declares before its pixels; libvips does not report it."""
     os.lseek(descriptor, 8, os.SEEK_SET)  # behind the signature
-    # A chunk is its length, its name, so many bytes and a checksum of four: twelve bytes can be read of any.
+    # A chunk is its length, name, data and a 4-byte checksum: at least twelve bytes.
     while len(start := os.read(descriptor, 12)) == 12:
         length, name, frames = struct.unpack(">I4sI", start)
         if name == b"acTL":
@@ -181,7 +181,7 @@ def _frames_of_png(descriptor: int) -> int:
 
 
 def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvips.Image:
-    """The picture with its header read and its pixels still to come, top to bottom."""
+    """Open the picture: its header is read, its pixels follow on demand, top to bottom."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     source = pyvips.Source.new_from_descriptor(descriptor)
     limits = {"unlimited": allow_huge} if loader in _LIMITED else {}
@@ -189,7 +189,7 @@ def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvip
 
 
 def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvips.Image:
-    """The picture for its header alone, of a size that may be read."""
+    """Read only the header, and check that the size is allowed."""
     try:
         image = _load(descriptor, loader, "none", allow_huge)
     except pyvips.Error as error:
@@ -197,7 +197,7 @@ def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvip
     if image.width * image.height > MAX_PIXELS and not allow_huge:
         raise SixteenfoldError(
             f"{path}: declares {image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels; "
-            "if you trust it, --allow-huge reads it; train does not, cut it into pieces for that"
+            "use --allow-huge if you trust it; for train, cut it into pieces"
         )
     return image
 
@@ -210,9 +210,9 @@ def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
 
 
 def _decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str, ...]) -> Image:
-    """Convert what has to be, decode every pixel, turn upright. pyvips.Error passes through.
+    """Convert if necessary, decode every pixel, turn upright. pyvips.Error passes through.
 
-    exif: the block, where libvips does not find it.
+    exif: the block, if libvips does not find it.
     """
     fields = set(image.get_fields())
     found = [*notes, *_container_notes(image, fields)]
@@ -263,7 +263,7 @@ def _to_rgb_or_grey(path: Path, image: pyvips.Image) -> tuple[pyvips.Image, list
         raise SixteenfoldError(f"{path}: has samples of type {image.format}; save it with 8 or 16 bits or as float")
     if image.interpretation == "cmyk":
         own = "icc-profile-data" in image.get_fields()
-        profile = "its profile" if own else "a general profile, as it has none"
+        profile = "its profile" if own else "a generic profile, as it has none"
         notes.append(f"CMYK converted to sRGB through {profile}")
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)

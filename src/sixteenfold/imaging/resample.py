@@ -15,7 +15,7 @@ from torch import Tensor
 from sixteenfold.kernels.exact import true_fp32
 
 SCALE = 16
-"""How many times as large a side everything here is about: what `downscale` takes away and the network gives back."""
+"""The factor per side by which `downscale` shrinks and the network enlarges."""
 MATRIX = 2**20
 """Most numbers in a matrix that resizes one direction on a GPU."""
 

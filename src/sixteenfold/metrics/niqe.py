@@ -46,7 +46,7 @@ def niqe(picture: Tensor) -> float:
     features = torch.cat((_features(grey, BLOCK), _features(half, BLOCK // 2)), dim=1)
     usable = features[~features.isnan().any(dim=1)]
     if len(usable) < 2:
-        raise SixteenfoldError("NIQE: the picture is flat nearly everywhere, which has no statistics")
+        raise SixteenfoldError("NIQE: the picture is flat nearly everywhere and so has no statistics")
     pristine_mean, pristine_covariance = _pristine()
     away = (pristine_mean - features.nanmean(dim=0)).numpy()
     inverse = np.linalg.pinv(((pristine_covariance + usable.T.cov()) / 2).numpy())

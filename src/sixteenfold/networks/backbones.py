@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         return maps
 
     def streams(self) -> list["StageStream"]:
-        """Each stage as a thing to be fed rows: all maps in memory that grows with the width alone.
+        """Each stage as a stream fed with rows: memory for all maps grows only with the width.
 
         Without gradients. On a CPU in float32 the 3x3 convolutions are the compiled ones (docs/engine.md).
         """
@@ -117,7 +117,7 @@ class _LayerStream:
         self.held: Tensor | None = None
 
     def _worth(self, rows: Tensor) -> int:
-        """How many rows of the result are worth a call, when more input will come."""
+        """The fewest rows of the result worth a call, when more input will come."""
         del rows
         return 1
 
@@ -136,7 +136,7 @@ class _LayerStream:
         if count < (1 if last else self._worth(self.held)):
             return None
         result = self._apply(self.held)
-        # A copy, so that the large buffer behind a mere view is let go.
+        # A copy, as a view would keep the large buffer alive.
         self.held = self.held[:, :, count * self.stride :].clone()
         return result
 

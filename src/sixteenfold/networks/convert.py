@@ -18,7 +18,7 @@ from sixteenfold.networks.torchfile import TorchFile, floats_in_float32, open_to
 from sixteenfold.networks.unpickle import Record, StoredTensor, UnfitError, shown
 
 RESULT = "model.safetensors"
-"""What our training runs call the weights in their folders, and others in theirs."""
+"""The name of the weights in folders of our training runs, and of others."""
 
 # What a training program keeps a network under, the preferred first (an average over training before
 # the last step's weights); "average" is our checkpoints'.
@@ -26,7 +26,7 @@ WRAPPERS = (
     *("params_ema", "g_ema", "ema", "average"),
     *("params", "state_dict", "generator", "netG", "net_g", "model", "weights"),
 )
-# How many objects are looked into for them; nobody wraps a network as often.
+# The most objects searched for them; nobody wraps a network as often.
 MOST_WRAPPERS = 32
 # What the names of all tensors may begin with.
 PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -46,11 +46,11 @@ AUTHORS_NAMES = {
     "conv_last": "last",
 }
 AUTHORS_BLOCK = re.compile(r"RRDB_trunk(2?)\.([0-9]+)\.RDB([1-3])\.conv([1-5])")
-# A tensor that says "ESRGAN's x4 network" in each of the three namings it is found in.
+# A tensor that marks ESRGAN's x4 network, in each of its three naming schemes.
 SINGLE_TRUNK = re.compile(r"RRDB_trunk\.0\.RDB1\.|body\.0\.rdb1\.|(model\.)?1\.sub\.0\.RDB1\.")
 
 MOST_CHARACTERS = 10_000_000
-"""Of the names in a pickled module, counted anew wherever a part of it is met again; the full network has 1,300,000."""
+"""Limit on the names in a pickled module, counting shared parts each time; the full network has 1,300,000."""
 DEEPEST_MODULE = 50
 
 
@@ -83,8 +83,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         path: A file; its content tells the format, not its name.
 
     Returns:
-        Tensors on the CPU, contiguous, none sharing memory with another: floats as float32. Other numbers, which
-        weights are not, stay what they are, so that `build` refuses them where they stand for weights.
+        Tensors on the CPU, contiguous, none sharing memory with another: floats as float32. Integers keep their
+        type, so that `build` refuses them as weights.
 
     Raises:
         SixteenfoldError: If there are none, or the file is damaged, is a x4 network, or asks for a
@@ -97,7 +97,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     state = _without_prefixes(state)
     if any(map(SINGLE_TRUNK.match, state)) and "trunk_conv2.weight" not in state:
         raise SixteenfoldError(
-            f"{path}: one trunk: a x4 network (ESRGAN's); the x16 generator has two, "
+            f"{path}: a x4 network (ESRGAN's) with one trunk; the x16 generator has two, "
             "one at x1 and one at x4, and cannot be made from it"
         )
     if "conv_first.weight" not in state:
@@ -109,7 +109,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
 
 
 def our_name(name: str) -> str:
-    """The authors' name of a tensor in our words; a name that is not theirs stays."""
+    """Translate the authors' name of a tensor to ours; other names stay as they are."""
     module, _, kind = name.rpartition(".")
     if module in AUTHORS_NAMES:
         return f"{AUTHORS_NAMES[module]}.{kind}"
@@ -157,7 +157,7 @@ def _safetensor(file: Any, name: str) -> Tensor:
     except (safetensors.SafetensorError, TypeError, RuntimeError):
         # Numbers of four or six bits, or a side beyond 2**63.
         kind = file.get_slice(name).get_dtype()
-        raise UnfitError(f"has a tensor that cannot be had in float32, {shown(name)} of type {kind}") from None
+        raise UnfitError(f"has a tensor that cannot be converted to float32, {shown(name)} of type {kind}") from None
 
 
 def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
@@ -169,7 +169,7 @@ def find_tensors(file: TorchFile) -> dict[str, StoredTensor]:
     tensors = _tensors_within(file.content, iter(range(MOST_WRAPPERS)))
     if not tensors:
         held = ", ".join(map(shown, list(_named(file.content))[:5])) or shown(file.content)
-        raise UnfitError(f"holds no network's tensors by name, but {held}")
+        raise UnfitError(f"holds no named tensors of a network, but {held}")
     return tensors
 
 
@@ -219,7 +219,7 @@ def _module_tensors(module: Record) -> dict[str, StoredTensor]:
 
 
 def _named(value: object) -> dict[str, object]:
-    """The entries of a dictionary that have names; none if it is no dictionary."""
+    """The named entries of a dictionary; none if it is not a dictionary."""
     if not isinstance(value, dict):
         return {}
     return {key: item for key, item in cast(dict[object, object], value).items() if isinstance(key, str)}

@@ -1,4 +1,4 @@
-"""The U-net discriminator: one judgement of the whole, one of every pixel.
+"""The U-net discriminator: it judges the picture as a whole and every pixel.
 
 Source: CIPLAB's NTIRE 2020 factsheet, figure 2; Schoenfeld, Schiele and Khoreva, "A U-Net Based
 Discriminator for Generative Adversarial Networks", CVPR 2020, section 3.1 and its residual blocks.
@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from sixteenfold.networks.generator import conv3x3, double, leaky_relu
 
 GROUP = 16
-"""Channels that one group of a group normalisation takes together."""
+"""Channels per group of the group normalisation."""
 
 
 class Judgement(NamedTuple):
-    """What the discriminator says of a batch; a logit is positive for real.
+    """The discriminator's output for a batch; a positive logit means real.
 
     A tuple, because what spreads training over processes looks for tensors inside tuples only.
     """
@@ -26,21 +26,21 @@ class Judgement(NamedTuple):
     encoder: Tensor
     """(N, 1, H/64, W/64), a logit for each place of the bottleneck."""
     decoder: Tensor | None
-    """(N, 1, H, W), a logit for each pixel; None of a discriminator without decoder."""
+    """(N, 1, H, W), a logit for each pixel; None without a decoder."""
     features: tuple[Tensor, ...]
-    """What each stage gives: going down at 1/2 to 1/64 of the size, then, with a decoder, going up at 1/32 to 1/1."""
+    """Each stage's output: going down at 1/2 to 1/64 of the size, then, with a decoder, going up at 1/32 to 1/1."""
 
     @property
     def heads(self) -> list[Tensor]:
-        """The logits of each head there is."""
+        """The logits of each head that exists."""
         return [head for head in (self.encoder, self.decoder) if head is not None]
 
 
 class Stage(nn.Module):
     """Two 3x3 convolutions, each normalised, beside a 1x1 shortcut. Shape: (N, inputs, H, W) -> (N, outputs, H, W).
 
-    Normalised over groups of channels of one picture, never over the batch: a batch of two says little of
-    the whole, and several processes would each have their own (docs/decisions.md). The shortcut is not
+    Normalised over groups of channels of one picture, never over the batch: the statistics of two pictures say
+    little, and would differ between processes (docs/decisions.md). The shortcut is not
     normalised, so that brightness and contrast can be judged.
     """
 
@@ -59,15 +59,15 @@ class Stage(nn.Module):
 
 
 class UNetDiscriminator(nn.Module):
-    """Tells real pictures from made ones, as a whole and pixel by pixel.
+    """Distinguishes real pictures from generated ones, as a whole and pixel by pixel.
 
     With the default widths it is the factsheet's network of 12,823,810 parameters.
 
     Args:
         widths: Channels of the stages on the way down, each halving the size. The way up mirrors them
             and ends with half of the first width.
-        decoder: Without it there is no way up: the encoder alone, as which the factsheet's section 3 knows
-            the usual discriminator.
+        decoder: False leaves out the way up: the encoder alone, the usual discriminator in the factsheet's
+            section 3.
 
     Raises:
         ValueError: If a width is less than 2.
@@ -80,14 +80,14 @@ class UNetDiscriminator(nn.Module):
         self.widths = widths
         self.down = nn.ModuleList(Stage(a, b) for a, b in zip((3, *widths[:-1]), widths, strict=True))
         ups = (*reversed(widths[:-1]), widths[0] // 2) if decoder else ()
-        # From the second on, a stage also reads what the way down gave at its size: as wide as what comes from below.
+        # From the second on, a stage also reads the way down's output at its size, as wide as its input from below.
         inputs = (widths[-1], *(2 * width for width in ups[:-1])) if decoder else ()
         self.up = nn.ModuleList(Stage(a, b) for a, b in zip(inputs, ups, strict=True))
         self.encoder_head = nn.Conv2d(widths[-1], 1, kernel_size=1)
         self.decoder_head = nn.Conv2d(widths[0] // 2, 1, kernel_size=1) if decoder else None
 
     def forward(self, image: Tensor) -> Judgement:
-        """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (two to the number of stages), -> `Judgement`.
+        """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (2 to the power of the number of stages) -> `Judgement`.
 
         Raises:
             ValueError: If a side is not divisible.
@@ -104,7 +104,7 @@ class UNetDiscriminator(nn.Module):
         if self.decoder_head is None:
             return Judgement(self.encoder_head(bottleneck), None, tuple(going_down))
         going_up: list[Tensor] = []
-        # The bottleneck itself is the first stage's only input; the others read the rest of the way down, backwards.
+        # The bottleneck is the first stage's only input; the others also read the way down, in reverse order.
         skips = [None, *reversed(going_down[:-1])]
         for stage, skip in zip(self.up, skips, strict=True):
             x = stage(double(x if skip is None else torch.cat((x, skip), dim=1)))

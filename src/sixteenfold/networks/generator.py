@@ -71,16 +71,16 @@ class Trunk(nn.Module):
 
 
 class Generator(nn.Module):
-    """The x16 generator: a trunk at x1, an enlargement by four, a trunk at x4, an enlargement by four.
+    """The x16 generator: a trunk at x1, upsampling by four, a trunk at x4, upsampling by four.
 
     With the default sizes it is the factsheet's network: 33,392,451 parameters, about 0.30 G
     multiply-adds per pixel of the input, 87 % of them in the second trunk.
 
     Args:
         features: Widths of the first trunk (at x1), the second trunk (at x4) and the last layers
-            (at x8 and x16). One number stands for all three.
+            (at x8 and x16). One number sets all three.
         growth: Channels that each inner convolution of a dense block adds, in the first and the
-            second trunk. One number stands for both.
+            second trunk. One number sets both.
         blocks: Number of RRDB in the first and the second trunk.
 
     Raises:
@@ -141,10 +141,10 @@ def double(x: Tensor) -> Tensor:
 
 
 def initialize(network: nn.Module, scale: float = 0.1) -> None:
-    """Set ESRGAN's start: Kaiming-normal weights made smaller inside the dense blocks, biases zero there.
+    """Initialise as ESRGAN does: scaled-down Kaiming-normal weights and zero biases inside the dense blocks.
 
-    The convolutions on the main path keep PyTorch's own start: ten of them in a row, each scaled by
-    0.1, would let nothing of the input through, and training would spend hundreds of steps on that.
+    The convolutions on the main path keep PyTorch's initialisation: ten of them in a row, each scaled by
+    0.1, would let nothing of the input through, and training would spend hundreds of steps undoing that.
 
     Source: ESRGAN, section 3.1 ("smaller initialization"); the factor 0.1 is that of its published code.
     """
@@ -161,5 +161,5 @@ def initialize(network: nn.Module, scale: float = 0.1) -> None:
 
 
 def parameter_count(module: nn.Module) -> int:
-    """How many numbers training may change."""
+    """Number of parameters."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""A larger generator that computes what a smaller trained one does: where training the larger one begins.
+"""Grow a trained generator: a larger one that computes the same, from which its training starts.
 
 Source: Chen, Goodfellow, Shlens, "Net2Net: Accelerating Learning via Knowledge Transfer", ICLR 2016. Ours differs
 in that the old channels keep their weights and do not hear the new ones at first, rather than being doubled: the new
@@ -16,7 +16,7 @@ __all__ = ["fits_into", "grow", "implant"]
 
 
 def fits_into(small: GeneratorShape, large: GeneratorShape) -> bool:
-    """Whether no size of the first exceeds that of the second. The growth of a trunk without blocks is no size."""
+    """Whether no size of the first exceeds the second's. The growth of a trunk without blocks does not count."""
 
     def sizes(shape: GeneratorShape) -> tuple[int, ...]:
         growth = (size if blocks else 0 for size, blocks in zip(shape.growth, shape.blocks, strict=True))

@@ -1,4 +1,4 @@
-"""A generator's weights as named tensors: its shape read off them, its network built, its file written."""
+"""A generator's weights as named tensors: derive its shape, build the network, write the file."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def shape_of(generator: Generator) -> GeneratorShape:
 
 
 def shape_from_state(state: Mapping[str, Tensor]) -> GeneratorShape:
-    """Read a generator's sizes off its tensors.
+    """Derive a generator's sizes from its tensors.
 
     Never fails: where a tensor that tells a size is absent or odd, the size is the full network's
     (growth of a trunk without blocks too, where it has no meaning), and `build` then says what does
@@ -103,13 +103,11 @@ def build(state: Mapping[str, Tensor], source: Path) -> Generator:
     for name, tensor in state.items():
         if tensor.dtype != torch.float32:
             raise SixteenfoldError(
-                f"{source}: {name!r} holds numbers of {tensor.dtype}, no weights in floating point; "
+                f"{source}: {name!r} is of type {tensor.dtype}, not floating point; "
                 "give a checkpoint of this network in float32 or float16"
             )
         if not tensor.isfinite().all():
-            raise SixteenfoldError(
-                f"{source}: damaged, {name!r} has values that are infinite or no numbers; use another"
-            )
+            raise SixteenfoldError(f"{source}: damaged, {name!r} has infinite or NaN values; use another")
     generator.load_state_dict(state, assign=True)
     return generator.eval()
 

@@ -79,13 +79,13 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
             with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
                 yield _read_legacy(view)
         else:
-            raise SixteenfoldError(f"{path}: no checkpoint; give a .pth or .pt file of PyTorch, or a .safetensors file")
+            raise SixteenfoldError(f"{path}: not a checkpoint; give a PyTorch .pth or .pt file, or a .safetensors file")
     except OSError as error:
         raise unreadable(path, error) from None
     except RefusedError as error:
         raise SixteenfoldError(
             f"{path}: refused, it {error}, which tensors do not need; nothing in it was run. "
-            "If you trust where it is from, save the network's state_dict() alone and convert that"
+            "If you trust its source, save the network's state_dict() alone and convert that"
         ) from None
     except UnfitError as error:
         raise SixteenfoldError(
@@ -93,7 +93,7 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
         ) from None
     except (ValueError, LookupError, TypeError, RuntimeError, struct.error, zipfile.BadZipFile, EOFError) as error:
         cause = " ".join(str(error).split())[:200]
-        raise SixteenfoldError(f"{path}: damaged or no checkpoint ({cause}); fetch it again") from None
+        raise SixteenfoldError(f"{path}: damaged or not a checkpoint ({cause}); fetch it again") from None
 
 
 def _read_zip(archive: zipfile.ZipFile, size: int) -> TorchFile:
@@ -143,7 +143,7 @@ def _legacy_spans(view: mmap.mmap, keys: object, storages: dict[str, Storage]) -
     position = view.tell()
     for key in cast(list[object], keys):
         if not isinstance(key, str) or key not in storages:
-            raise ValueError(f"holds a storage {shown(key)} of no tensor")
+            raise ValueError(f"holds a storage {shown(key)} that no tensor uses")
         storage = storages[key]
         (elements,) = struct.unpack_from("<q", view, position)
         start = position + 8

@@ -1,4 +1,4 @@
-"""Pickles of torch read as data: nothing that they name is imported, nothing that they ask for is called.
+"""Read torch's pickles as data: nothing that they name is imported, nothing that they request is called.
 
 A pickle is a program for a small stack machine. `Machine` carries out the part of it that builds
 containers, and knows by name the few functions of torch that put tensors together; it never looks a
@@ -64,7 +64,7 @@ class RefusedError(Exception):
 
 
 class UnfitError(ValueError):
-    """A file that makes sense, of something else than a network's weights: to fetch it again would not help."""
+    """A valid file that does not hold a network's weights: fetching it again would not help."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Machine:
         return True
 
     def _make(self, name: str) -> bool:
-        """Steps that stand for objects."""
+        """Steps that create objects."""
         if name == "STACK_GLOBAL":
             module, qualified = self._pop(2)
             self.stack.append(Global(f"{_checked(module, str)}.{_checked(qualified, str)}"))
@@ -235,7 +235,7 @@ class Machine:
         return taken
 
     def _outside(self, identity: tuple[object, ...]) -> object:
-        """What a persistent id stands for: a storage, or (legacy) a class along with its source text."""
+        """What a persistent id means: a storage, or (legacy) a class along with its source text."""
         match identity:
             case ("module", Global() as cls, _, _):
                 return cls
@@ -244,7 +244,7 @@ class Machine:
             case ("storage", Global(kind), str() as key, _, elements, view):
                 pass
             case _:
-                raise ValueError("refers to something that is no storage")
+                raise ValueError("refers to something that is not a storage")
         package, _, name = kind.rpartition(".")
         if package not in ("torch", "torch.cuda") or name not in STORAGE_TYPES:
             # Newer types than a storage class was made for share one.
@@ -260,7 +260,7 @@ class Machine:
 
 
 def _call(function: str, arguments: tuple[object, ...]) -> object:
-    """What a call that the file asks for gives, worked out here; the function itself is never touched."""
+    """The result of a call that the file requests, computed here; the function itself is never called."""
     if function in ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"):
         storage, offset, size, stride, *_ = arguments
         return _tensor(_checked(storage, Storage), _natural(offset), _naturals(size), _naturals(stride))
@@ -337,7 +337,7 @@ def _naturals(value: object) -> tuple[int, ...]:
 
 
 def shown(value: object) -> str:
-    """A value out of a file as it may stand in a message: short, on one line, without control characters."""
+    """A value from a file, made fit for a message: short, on one line, without control characters."""
     if isinstance(value, Global):
         value = value.name
     if isinstance(value, str | int) and not isinstance(value, bool):

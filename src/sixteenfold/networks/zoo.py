@@ -27,7 +27,7 @@ PREFERENCE = ("perceptual", "medium", "compact", "fidelity", "compact-fidelity")
 
 @dataclass(frozen=True)
 class Card:
-    """What one should know of a model before using it. Read from `NAME.json` beside the weights."""
+    """What to know about a model before using it. Read from `NAME.json` beside the weights."""
 
     name: str
     """As on the command line."""
@@ -46,14 +46,14 @@ class Card:
     hardware: str
     """What it was trained on and for how long."""
     figures: Mapping[str, float]
-    """Measured quality, each key saying on what and in which unit."""
+    """Measured quality; each key says on what and in which unit."""
     known_failures: tuple[str, ...]
     """What it does badly."""
     sha256: str | None = None
     """Of the weights, as `state.digest` gives and reports name it; checked where the model is loaded."""
     fidelity_partner: str | None = None
-    """Of a perceptual model: the shipped model, of its shape or smaller, that was trained for fidelity alone and from
-    which it went on (see `blend`)."""
+    """For a perceptual model: the shipped fidelity-only model, of its shape or smaller, from which its training
+    continued (see `blend`)."""
 
 
 def names() -> tuple[str, ...]:
@@ -69,33 +69,33 @@ def default() -> str:
         SixteenfoldError: If none is shipped.
     """
     if not names():
-        raise SixteenfoldError("no model is shipped with this installation; name a file of weights")
+        raise SixteenfoldError("no model is shipped with this installation; give a weights file")
     return names()[0]
 
 
 def load(name_or_path: str | Path) -> Generator:
-    """A generator with trained weights: float32, on the CPU, in eval mode.
+    """Load a generator with trained weights: float32, on the CPU, in eval mode.
 
     Args:
-        name_or_path: The name of a shipped model, or a file: ours, or any that `convert` reads.
+        name_or_path: The name of a shipped model, or a file that `convert` reads, ours included.
 
     Raises:
-        SixteenfoldError: If there is no such model (nearest names are offered) or file, or the file is
-            damaged or does not hold exactly a generator's tensors, or not those of a shipped model's card.
+        SixteenfoldError: If there is no such model (similar names are suggested) or file, the file is damaged or does
+            not hold exactly a generator's tensors, or a shipped model's weights do not match its card.
     """
     path = _weights(name_or_path)
     generator = build(read_checkpoint(path), path)
     if name_or_path in names() and card(str(name_or_path)).sha256 not in (None, digest(generator)):
-        raise SixteenfoldError(f"{path}: damaged, these are not the weights of its card; install sixteenfold again")
+        raise SixteenfoldError(f"{path}: damaged, its weights do not match its card; install sixteenfold again")
     return generator
 
 
 def blend(name: str, fidelity: float) -> Generator:
     """A model between a perceptual one and its fidelity partner, by interpolating their weights.
 
-    Source: Wang et al., "ESRGAN", ECCV workshops 2018, section 3.4. It works for a network that was trained on
-    from the other, as ours are: both then mean the same by the same channel. A smaller partner is first implanted into
-    the model, so that what the model has beyond it fades in.
+    Source: Wang et al., "ESRGAN", ECCV workshops 2018, section 3.4. It works if one network's training continued
+    from the other, as with ours: channels then keep their meaning. A smaller partner is first implanted into the
+    model, so that what the model has beyond it fades in.
 
     Args:
         name: A shipped model whose card names a `fidelity_partner`.
@@ -112,11 +112,11 @@ def blend(name: str, fidelity: float) -> Generator:
         able = ", ".join(one for one in names() if card(one).fidelity_partner is not None)
         raise SixteenfoldError(
             f"{name}: has no fidelity partner to mix its weights with; "
-            + (f"leave out fidelity, or take one of the models that have: {able}" if able else "leave out fidelity")
+            + (f"leave out fidelity, or use a model that has one: {able}" if able else "leave out fidelity")
         )
     perceptual, faithful = load(name), load(partner)
     if not fits_into(shape_of(faithful), shape_of(perceptual)):
-        raise SixteenfoldError(f"{name}: its fidelity partner {partner} does not fit in; install sixteenfold again")
+        raise SixteenfoldError(f"{name}: its fidelity partner {partner} does not fit it; install sixteenfold again")
     goal = copy.deepcopy(perceptual)
     implant(faithful, goal)
     with torch.no_grad():
@@ -175,7 +175,7 @@ def _unknown(name: str) -> SixteenfoldError:
     near = difflib.get_close_matches(name, shipped, n=2)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
     return SixteenfoldError(
-        f"{name}: no model of this name.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a file of weights"
+        f"{name}: is not a shipped model.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a weights file"
     )
 
 

@@ -1,1 +1,1 @@
-"""From a small picture to one sixteen times as large a side."""
+"""From a small picture to one sixteen times larger per side."""

@@ -1,4 +1,4 @@
-"""Many picture files: each enlarged into its own file, past those that cannot be."""
+"""Enlarge many picture files, each into its own file, and continue past failures."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,16 +20,16 @@ from sixteenfold.upscaling.upscaler import Upscaler
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of the pictures of a batch."""
+    """The outcome of a batch."""
 
     plan: Plan
-    """What was to be done, and which pictures were left out."""
+    """The planned jobs, and which pictures were left out."""
     written: tuple[Path, ...]
     """New results."""
     skipped: tuple[Path, ...]
     """Results that existed and were left alone."""
     failures: tuple[str, ...]
-    """A line for each input that gave no picture and each picture that could not be done."""
+    """A line for each input without pictures and each picture that failed."""
 
 
 def upscale_files(
@@ -49,43 +49,44 @@ def upscale_files(
 ) -> BatchReport:
     """Enlarge picture files sixteen times, or less.
 
-    While one picture is enlarged, the next is read and the one before is encoded. A picture whose
-    enlargement was interrupted or killed is gone on with, from the band of rows that it had come to.
+    While one picture is enlarged, the next is read and the previous one is encoded. A picture whose
+    enlargement was interrupted or killed is continued from the band of rows that it had reached.
 
     Args:
-        inputs: A file or a folder, or several; folders are walked. A picture in a folder that has the name of another's
-            result, whatever its size and format, is left out; a named one, only if it is what another becomes now.
+        inputs: A file or a folder, or several; folders are searched recursively. Pictures in folders that are named
+            like another's result, of any size and format, are left out; files given by name, only if this call
+            writes them as results.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
-        upscaler: What enlarges, or a function that makes it, called once the inputs and `out` are known to fit; by
-            default the best shipped model, on the best device here.
-        format: Suffix of the results without its dot; None takes what `out` says, else png.
-        overwrite: Replace results that exist; without it they are skipped.
+        upscaler: An Upscaler, or a function that makes one, called once the jobs are planned; by default the best
+            shipped model on the best device.
+        format: Suffix of the results without its dot; None uses the suffix of `out`, else png.
+        overwrite: Replace existing results; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
-        watch: Called with each event, in the order of their happening, not always in the same thread.
-        say: Called with the upscaler's description, as soon as one picture's result is begun.
-        scale: Reduce each result to so many times its picture's side, 2 to 16.
+        watch: Called with each event, in order, not always in the same thread.
+        say: Called with the upscaler's description, as soon as the first result is started.
+        scale: Reduce each result to this many times its picture's side, 2 to 16.
         size: Reduce each result to this (width, height).
-        pyramid: Put the results' halvings into their files too, which have to be TIFF.
-        allow_huge: Read pictures too that declare more pixels than is sane.
+        pyramid: Add the results' successive halvings to their files, which must be TIFF.
+        allow_huge: Read pictures of more than 178 megapixels too.
 
     Raises:
-        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made. An
-            input or picture that cannot be done is among the report's failures, the only one too.
+        SixteenfoldError: If the inputs, `out`, scale and size do not fit together, or the upscaler cannot be made.
+            Inputs and pictures that fail, even a single one, are listed in the report's failures instead.
     """
     wanted = Size(scale, size)
     inputs = [given(path, "inputs") for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
     out = None if out is None else given(out, "out")
     if not isinstance(upscaler, Upscaler) and not callable(upscaler):
-        raise SixteenfoldError(f"upscaler: {upscaler!r} is neither an Upscaler nor makes one; give Upscaler(...)")
+        raise SixteenfoldError(f"upscaler: {upscaler!r} is neither an Upscaler nor a function that makes one")
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
-        raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; ask for tif, or for dzi, which is one")
+        raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; use tif, or dzi, which is one itself")
     pending, skipped = plan.divided(overwrite=overwrite)
     enlarges = upscaler if isinstance(upscaler, Upscaler) else upscaler()
     with ExitStack() as stack:
-        # Said before anything else is told of the first result, so that who waits for that finds it said.
+        # First in the list, so that the description comes before any other report of the first result.
         watches: list[Watch] = [_once_begun(partial(say, enlarges.description))] if say else []
         if watch:
             watches.append(watch)
@@ -100,7 +101,7 @@ def upscale_files(
 
 
 def _once_begun(act: Callable[[], None]) -> Watch:
-    """Acts once, when the first result has its place on the disk: not where every picture is refused before."""
+    """Acts once, when the first result has its place on the disk; never if every picture is refused before."""
     begun = False
 
     def watch(event: Event) -> None:
@@ -113,7 +114,7 @@ def _once_begun(act: Callable[[], None]) -> Watch:
 
 
 class _Batch:
-    """The course of one batch: three threads beside the caller's, for reading, writing rows and encoding."""
+    """Runs one batch with three extra threads, for reading, writing rows and encoding."""
 
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches

@@ -98,7 +98,7 @@ class Engine:
 
 
 def make_engine(generator: Generator, device: str = "auto", precision: str = "auto") -> Engine:
-    """Make a generator fast.
+    """Optimise a generator for a device and precision.
 
     Args:
         generator: Its weights are copied; later changes to it do not reach the engine.
@@ -122,13 +122,13 @@ def make_engine(generator: Generator, device: str = "auto", precision: str = "au
 
 
 def check_precision(precision: str) -> None:
-    """Raise SixteenfoldError if the word is no precision."""
+    """Raise SixteenfoldError if the word is not a precision."""
     if precision not in ("auto", *PRECISIONS):
         raise SixteenfoldError(f"precision {precision}: not known; choose auto, {', '.join(PRECISIONS)}")
 
 
 def choose_device(device: str) -> torch.device:
-    """The device that a word means, or that a tensor says it is on ("mps:0").
+    """The device that a word means; also as tensors name theirs ("mps:0").
 
     Raises:
         SixteenfoldError: If the word is not a device, or the device is not there.

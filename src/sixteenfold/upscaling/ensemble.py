@@ -15,8 +15,8 @@ from sixteenfold.upscaling.engine import Parts
 class Ensemble:
     """Runs each of the generator's parts on eight orientations of its input, kept side by side as channels.
 
-    Features are turned back after each, so that a window of them is a window of the picture
-    and tiling goes on as for one. Costs eight times the work and the features' memory.
+    Features are turned back after each part, so that a window of them is a window of the picture
+    and tiling works as for one picture. Costs eight times the work and the features' memory.
     """
 
     def __init__(self, network: Parts) -> None:

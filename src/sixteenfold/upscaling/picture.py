@@ -1,4 +1,4 @@
-"""One picture through the upscaler into its file: colour, alpha, size, and going on where it stopped."""
+"""Enlarge one picture into its file: colour, alpha, size, and continuing a stopped one."""
 
 import hashlib
 import re
@@ -67,7 +67,7 @@ class Size:
         wanted_width, wanted_height = self.exact
         if wanted_width > SCALE * width or wanted_height > SCALE * height:
             raise SixteenfoldError(
-                f"{job.source}: its {width}x{height} pixels become at most {SCALE * width}x{SCALE * height}, "
+                f"{job.source}: its {width}x{height} pixels can become at most {SCALE * width}x{SCALE * height}, "
                 f"not {wanted_width}x{wanted_height}; ask for a smaller size"
             )
         return wanted_height, wanted_width
@@ -75,7 +75,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that was read, with what is to become of it."""
+    """A picture that was read, with the plan for its result."""
 
     job: Job
     image: Image
@@ -88,7 +88,7 @@ class Picture:
 
 
 def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool) -> Picture:
-    """Read a picture and see whether the target can hold its result.
+    """Read a picture and check that the target can hold its result.
 
     Raises:
         SixteenfoldError: If one of these fails.
@@ -103,7 +103,7 @@ def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: boo
 def enlarge(
     picture: Picture, upscaler: Upscaler, writing: Executor, written: Callable[[int, int], None]
 ) -> Callable[[], None]:
-    """Put all rows of a picture's result on the disk; those of a run that was stopped are not made again.
+    """Write all rows of a picture's result to disk; those left by a stopped run are not made again.
 
     Args:
         picture: What to enlarge.
@@ -112,10 +112,10 @@ def enlarge(
         written: Called in that thread with (rows there are, rows that are new).
 
     Returns:
-        What makes the file of the rows: to be called once, in any thread.
+        A function that makes the file from the rows: to be called once, in any thread.
 
     Raises:
-        SixteenfoldError: If the target cannot be written; calling what is returned may raise it too.
+        SixteenfoldError: If the target cannot be written; calling the returned function may raise it too.
     """
     image, (height, width) = picture.image, picture.size
     make_folder(picture.job.target)
@@ -182,7 +182,7 @@ def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Ten
 
 @contextmanager
 def _told_of(picture: Picture) -> Generator[None]:
-    """For work that knows no files: its errors, and memory that runs out in it, with the picture's name."""
+    """For work that does not know the file: adds the picture's name to its errors, running out of memory included."""
     try:
         with out_of_memory_told():
             yield
@@ -193,8 +193,8 @@ def _told_of(picture: Picture) -> Generator[None]:
 def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Tensor]:
     """Alpha enlarged by the network as a grey picture, for outlines as sharp as the colours'.
 
-    Nowhere does it leave what the small pixels around hold, so that the network puts no specks into
-    what is wholly opaque or transparent; where all is one value nothing is computed.
+    It stays within the range of the surrounding small pixels, so that the network puts no specks into fully
+    opaque or transparent areas; if all alpha is one value nothing is computed.
     """
     assert picture.image.alpha is not None
     alpha = to_tensor(picture.image.alpha[:, :, None])

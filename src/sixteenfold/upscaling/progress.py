@@ -1,4 +1,4 @@
-"""What happens in a batch, as events, and how they are shown: a bar, plain lines, or JSON for programs."""
+"""Events of a batch, and ways to show them: a bar, plain lines, or JSON for programs."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ LINE_EVERY = 30.0
 
 @dataclass(frozen=True)
 class Planned:
-    """What there is to do is known."""
+    """The jobs are known."""
 
     pictures: int
     skipped: tuple[Path, ...]
@@ -49,7 +49,7 @@ class Advanced:
     """How many there are now."""
     height: int
     megapixels: float
-    """How much the new rows are: nothing when they are those of a run that was stopped."""
+    """Megapixels of the new rows: 0 for rows left by a stopped run."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Failed:
-    """A picture could not be done, or an input gave none; the batch goes on."""
+    """A picture failed, or an input held none; the batch continues."""
 
     source: Path
     reason: str
@@ -105,7 +105,7 @@ def shown_on(console: Console) -> Generator[Watch]:
 
 
 class _Lines:
-    """A line for each result, and for a picture that takes long one every half minute."""
+    """A line for each result, and one every half minute for a picture that takes long."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -128,13 +128,13 @@ class _Lines:
             case Written():
                 _print(self._console, "; ".join((str(event.target), *event.notes)))
             case Planned() | Failed():
-                pass  # the command line tells these at the end
+                pass  # the command line reports these at the end
 
 
 class _Bar:
-    """One bar for the batch, in megapixels of results; those to come count as the mean of those known.
+    """One bar for the batch, in megapixels of results; those not yet known count as the mean of the known ones.
 
-    Of a picture that fails only what was made of it counts, and it says nothing of those to come.
+    Of a failed picture only the part that was made counts, and it does not enter that mean.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -146,7 +146,7 @@ class _Bar:
         """Megapixels to make of each picture that has begun and not failed."""
         self._made: defaultdict[Path, float] = defaultdict(float)
         self._in_vain = 0.0
-        """Megapixels made of pictures that failed then."""
+        """Megapixels made of pictures that failed later."""
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -167,14 +167,14 @@ class _Bar:
             case Written():
                 _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
             case Failed():
-                # What had begun was counted as such, and stays so.
+                # A picture that had started stays counted as started.
                 self._pictures -= event.source not in self._begun
                 self._in_vain += self._made.pop(event.source, 0.0)
                 self._wanted.pop(event.source, None)
                 self._progress.update(self._bar, total=self._expected())
 
     def _expected(self) -> float | None:
-        """Megapixels to make in all; None, which leaves the bar as it is, while no picture tells."""
+        """Total megapixels to make; None, which leaves the bar as it is, while no picture's size is known."""
         if not self._wanted:
             return None
         to_come = self._pictures - len(self._begun)

@@ -1,4 +1,4 @@
-"""Rows made when they are asked for, block by block, and forgotten when they are done with."""
+"""Rows made on request, block by block, and released when no longer needed."""
 
 from collections.abc import Callable, Sequence
 
@@ -48,7 +48,7 @@ class RowStream:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
     def forget(self, before: int) -> None:
-        """Let go of the rows above a row, and of their memory."""
+        """Release the rows above a row, and their memory."""
         self._forgotten = max(self._forgotten, before)
         for block in [block for block in self._held if block.start < self._forgotten]:
             rows = self._held.pop(block)

@@ -1,4 +1,4 @@
-"""Tiles through an engine, past the faults of devices: too little memory, infinite numbers."""
+"""Run tiles through an engine, coping with too little memory and infinite values."""
 
 import gc
 import math
@@ -83,11 +83,11 @@ class Runner:
             result = work(self._in_fp32)
             if _is_finite(result):
                 return result
-        raise SixteenfoldError("the model gives infinite values even in fp32: its weights are damaged, use another")
+        raise SixteenfoldError("the model gives infinite values even in fp32: its weights are damaged; use another")
 
 
 class Fitting:
-    """Cuts tiles smaller when memory runs out, goes on from there, and says so once per size.
+    """Makes tiles smaller when memory runs out, continues, and reports each size once.
 
     Args:
         margin: How much more of the picture a tile sees on each side.
@@ -119,13 +119,13 @@ class Fitting:
             if side <= SMALLEST_TILE:
                 raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use another --device")
             self._largest = max(SMALLEST_TILE, side // 2)
-            self._say(f"out of memory: going on with tiles of {self._largest} pixels")
+            self._say(f"out of memory: continuing with tiles of {self._largest} pixels")
             pending.append(piece)
 
 
 @contextmanager
 def out_of_memory_told() -> Generating[None]:
-    """For work beside the tiles, which smaller ones would not help: a SixteenfoldError where memory runs out in it."""
+    """For work outside the tiles, which smaller ones would not help: raises SixteenfoldError if memory runs out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -135,7 +135,7 @@ def out_of_memory_told() -> Generating[None]:
 
 
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
-    """The tile's result, or None when memory ran out, with what the attempt held let go."""
+    """The tile's result, or None if memory ran out, after freeing what the attempt held."""
     try:
         return work(tile)
     except (RuntimeError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Where a picture is cut: integer planning, no pixels and no torch.
+"""Where a picture is cut: integer arithmetic only, no pixels and no torch.
 
 All places are counted in pixels of the small picture, half-open. The second trunk sees a *window*
 around what is kept of it (the *inner* part); where the picture ends the window ends too, so the
@@ -71,7 +71,7 @@ def split(length: int, largest: int) -> tuple[Span, ...]:
 
 
 def windows(spans: tuple[Span, ...], margin: int) -> tuple[Span, ...]:
-    """A window around each span of a cut, `margin` longer on each side where the picture goes on.
+    """A window around each span of a cut, `margin` longer on each side inside the picture.
 
     All windows of a cut have one length, so that an engine that prepares itself for each shape
     does so once: at the picture's edges they reach further inwards instead of outwards.

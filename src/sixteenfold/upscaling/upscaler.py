@@ -1,4 +1,4 @@
-"""A picture in, a picture with sixteen times the side out, whole or band by band."""
+"""Enlarge a picture sixteen times per side, whole or band by band."""
 
 import hashlib
 import logging
@@ -21,32 +21,32 @@ from sixteenfold.upscaling.runner import Runner, Say, out_of_memory_told
 logger = logging.getLogger(__name__)
 
 CPU_TILE, ACCELERATOR_TILE = 56, 120
-"""Side of the second trunk's tiles, in pixels at x1: memory against the margin's share of the work."""
+"""Side of the second trunk's tiles, in pixels at x1: larger ones need more memory, smaller ones more margin work."""
 
 
 class Upscaler:
-    """Enlarges pictures sixteen times with one generator on one device.
+    """Enlarges pictures sixteen times per side with one generator on one device.
 
-    The first trunk runs over the whole picture (a very large one in very large tiles), the second
-    in tiles with a margin. Of the result only a few bands of rows are held at a time.
+    The first trunk runs over the whole picture (in very large tiles if it is very large), the second in tiles with a
+    margin. Only a few bands of rows of the result are held at a time.
 
     Args:
         model: A generator, the name of a shipped model, or a file of weights; None is the default model.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps"; or PyTorch's own.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps", or a torch.device.
         precision: "auto", "fp32", "bf16" or "fp16".
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
         consistency: Make the result downscale to its input.
         ensemble: Average the results of the eight flips and rotations, at eight times the work.
         fidelity: Mix the weights of a shipped perceptual model with those of its fidelity partner: 0 is the first
-            (texture drawn in), 1 the second (closer on average, smoother). None takes the model as it is.
-        say: Called with one line when something had to be done differently; by default it is logged.
+            (draws texture), 1 the second (closer on average, smoother). None uses the model unmixed.
+        say: Called with one line when tiles shrink or are recomputed; by default the line is logged.
 
     Attributes:
         description: One line that says which device and precision were chosen.
 
     Raises:
-        SixteenfoldError: If the model, device or precision cannot be had, tile is not positive, or fidelity
-            is not 0 to 1 or asked of a model that has no partner.
+        SixteenfoldError: If the model, device or precision is not available, tile is not positive, or fidelity
+            is not 0 to 1 or the model has no partner.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Upscaler:
             (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device.
 
         Raises:
-            SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if the
-                device's memory does not suffice, for the smallest tiles or beside them; or if the weights are damaged:
-                the network gives infinite values in fp32 too.
+            SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if memory runs
+                out even with the smallest tiles, or outside them; or if the weights are damaged: the network gives
+                infinite values in fp32 too.
         """
         if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
@@ -107,15 +107,15 @@ class Upscaler:
             lr: (1, 3, H, W) RGB or (1, 1, H, W) grey, floats in [0, 1].
             size: (height, width) to which the x16 result is reduced, by the exact antialiased bicubic;
                 None leaves it at (16H, 16W).
-            skip: How many bands at the top to leave out; those that follow are the same as without.
+            skip: How many bands at the top to skip; those that follow are the same as without it.
 
         Yields:
-            (1, 3 or 1, rows, width) in [0, 1], top to bottom, on the upscaler's device; the rows of
-            each as `band_rows` says.
+            (1, 3 or 1, rows, width) in [0, 1], top to bottom, on the upscaler's device; `band_rows` gives the
+            rows of each.
 
         Raises:
-            SixteenfoldError: If lr is not one picture with pixels, or the size is empty or too large; else as from a
-                call; also out of the iterator.
+            SixteenfoldError: If lr is not one non-empty picture, or the size is empty or too large; else as in a call;
+                also raised by the iterator.
         """
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
             raise SixteenfoldError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
@@ -130,7 +130,7 @@ class Upscaler:
             low, high = ends
             if high > 2:
                 raise SixteenfoldError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
-            raise SixteenfoldError(f"expected numbers in [0, 1], not from {low:g}; (x + 1) / 2 makes them of -1 to 1")
+            raise SixteenfoldError(f"expected numbers in [0, 1], not from {low:g}; convert -1 to 1 by (x + 1) / 2")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
@@ -140,12 +140,12 @@ class Upscaler:
 
     @staticmethod
     def band_rows(height: int, new_height: int | None = None) -> tuple[int, ...]:
-        """How many rows each band has that `bands` gives for a picture of this height, if reduced to new_height."""
+        """The number of rows in each band of `bands`, for a picture of this height, reduced to new_height if given."""
         return tuple(band.length for band in bands(height, new_height or SCALE * height))
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all but the picture that decides a result: weights, device, precision and settings."""
+        """A hash of all that decides a result, except the picture: weights, device, precision and settings."""
         if self._fingerprint is None:
             settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, *grid())
             decisive = (*settings, digest(self._runner.generator))
@@ -159,7 +159,7 @@ def _generator(model: Generator | str | Path | None, fidelity: float | None) -> 
             raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
         return model
     if model is not None and not isinstance(model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SixteenfoldError(f"model: {type(model).__name__} is no Generator, no name of a model and no file")
+        raise SixteenfoldError(f"model: {type(model).__name__} is not a Generator, a model name or a file")
     from sixteenfold.networks import zoo
 
     chosen = zoo.default() if model is None else model

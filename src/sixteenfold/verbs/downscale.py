@@ -13,16 +13,16 @@ from sixteenfold.words import Flag, Inputs
 
 @dataclass(frozen=True, kw_only=True)
 class Downscale:
-    """Make the exact x1/16 that training uses."""
+    """Shrink pictures by the exact x1/16 that training uses."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked."""
+    """Pictures, or folders to search recursively."""
     out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
-    """File for one input, else folder that mirrors the input's."""
+    """Output file for one picture, else folder that mirrors the input's."""
     overwrite: Flag = False
-    """Make results anew that exist already; without it they are skipped."""
+    """Replace existing results; without this they are skipped."""
     allow_huge: Flag = False
-    """Read pictures too that declare more than 178 megapixels."""
+    """Read pictures of more than 178 megapixels too."""
 
     def run(self) -> int:
         """Shrink, and return the exit status."""

@@ -1,4 +1,4 @@
-"""`evaluate`: results measured against their originals."""
+"""`evaluate`: measure results against their originals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from sixteenfold.verbs.telling import say, status
 from sixteenfold.words import Device, Flag, Model, Precision
 
 AGAIN = ("--baseline", "--also")
-"""The options that may be given again."""
+"""The options that may be repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Measure results against their originals; writes scores.json, scores.csv and a report.
 
-    One of --sr, --lr and --synthesize is needed: finished results, small pictures to enlarge, or originals to make
-    these from.
+    One of --sr, --lr and --synthesize is required: finished results, small pictures to enlarge, or originals to make
+    them from.
     """
 
     hr: Annotated[Path, arg(metavar="DIR")]
@@ -28,34 +28,34 @@ class Evaluate:
     sr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of finished results, paired by name."""
     lr: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder of small pictures to enlarge; or, with --sr, what the results were made from."""
+    """Folder of small pictures to enlarge or, with --sr, those that the results were made from."""
     synthesize: Flag = False
     """Make the small pictures from the originals, by the exact x1/16."""
     model: Model = None
-    """Shipped model's name or file of weights that enlarges; by default the first shipped."""
+    """Shipped model or weights file to enlarge with; by default the first shipped."""
     name: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
-    """What the report calls that model, or those results; by default as they are called."""
+    """Name of that model or those results in the report; by default the model's or folder's own."""
     protocol: Literal["full", "ntire2020"] = "full"
-    """What is compared: whole pictures, or their centre 1000x1000."""
+    """What to compare: whole pictures, or their centre 1000x1000."""
     metrics: Annotated[str | None, arg(metavar="a,b,c", help_behavior_hint="")] = None
-    """Which: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; or pyiqa:NAME;
-    by default psnr, ssim, lpips and, where there are small pictures, lr_psnr."""
+    """Any of: psnr, ssim, psnr_y, ssim_y, lpips, lpips_vgg, dists, niqe, lr_psnr; or pyiqa:NAME;
+    by default psnr, ssim, lpips and, if there are small pictures, lr_psnr."""
     baseline: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="bicubic|lanczos", help_behavior_hint="")] = ()
-    """A classical enlargement to score beside; may be given again."""
+    """Classical enlargement to score as well; may be repeated."""
     also: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=DIR", help_behavior_hint="")] = ()
-    """Folder of another tool's results to score beside, under this name; may be given again."""
+    """Folder of another tool's results to score as well, under this name; may be repeated."""
     out: Annotated[Path, arg(metavar="DIR")]
-    """Folder for the report."""
+    """Folder to write the report to."""
     overwrite: Flag = False
     """Replace an earlier report there."""
     allow_missing: Flag = False
-    """Score the pictures that are in every folder when some are not."""
+    """Score only the pictures that are in every folder, instead of failing if some are missing."""
     allow_huge: Flag = False
-    """Read pictures too that declare more than 178 megapixels."""
+    """Read pictures of more than 178 megapixels too."""
     device: Device = "auto"
-    """Where to compute."""
+    """Device to compute on."""
     precision: Precision = "auto"
-    """How exactly to compute."""
+    """Arithmetic precision."""
 
     def run(self) -> int:
         """Evaluate, print the means, and return the exit status."""
@@ -93,7 +93,7 @@ class Evaluate:
 
 
 def _named_folders(words: Sequence[str]) -> dict[str, Path]:
-    """What `--also NAME=DIR`, given any number of times, says: each folder by its name.
+    """Each folder by its name, from the values of every `--also NAME=DIR`.
 
     Raises:
         SixteenfoldError: If a word is not of this form, or two have one name.
@@ -104,6 +104,6 @@ def _named_folders(words: Sequence[str]) -> dict[str, Path]:
         if not (name and folder):
             raise SixteenfoldError(f"--also {word}: is not NAME=DIR, such as other=results/")
         if name in folders:
-            raise SixteenfoldError(f"--also {word}: the name {name!r} is taken; give each folder a name of its own")
+            raise SixteenfoldError(f"--also {word}: the name {name!r} is taken; give each folder its own name")
         folders[name] = Path(folder)
     return folders

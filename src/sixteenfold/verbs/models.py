@@ -18,7 +18,7 @@ class Models:
             print(f"  trained  {card.recipe}; {card.steps:,} steps; {card.hardware}")
             print(f"  data     {card.data}")
             if card.fidelity_partner is not None:
-                print(f"  mixes    --fidelity 0..1 goes to {card.fidelity_partner}")
+                print(f"  mixes    --fidelity 0..1 mixes in {card.fidelity_partner}")
             for title, lines in (("licence", card.licences), ("fails", card.known_failures)):
                 print(*(f"  {title:8} {line}" for line in lines), sep="\n")
             print(*(f"  figure   {what}: {value:g}" for what, value in card.figures.items()), sep="\n")

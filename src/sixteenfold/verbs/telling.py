@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """Print a line that is no result."""
+    """Print a line that is not a result, on stderr."""
     print(line, file=sys.stderr)
 
 
@@ -21,17 +21,17 @@ def say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     from sixteenfold.imaging.folders import passed_over, set_aside
     from sixteenfold.imaging.write import rows_left
 
-    # They may be the work of hours, and the same command but for --overwrite: told, and not removed.
+    # They may hold hours of work, which only --overwrite with the same options continues: reported, not removed.
     begun = [rows for target in skipped if (rows := rows_left(target))]
     for line in (
-        *set_aside(skipped, "skipped, existing already", "--overwrite makes results anew"),
+        *set_aside(skipped, "skipped, already existing", "use --overwrite to replace"),
         *set_aside(
             begun,
-            "begun anew in a run that was stopped",
-            "the same options and --overwrite go on, or delete .rows and .key",
+            "left unfinished by a stopped --overwrite run",
+            "repeat that command to continue, or delete its .rows and .key files",
         ),
-        *set_aside(plan.earlier, "left out, named like results of earlier runs", "name one itself to enlarge it"),
-        *set_aside(plan.made, "left out, being what this command makes of others", "name one without others to use it"),
+        *set_aside(plan.earlier, "left out, named like results of earlier runs", "give its own path to enlarge one"),
+        *set_aside(plan.made, "left out, because written by this command", "to use one as an input, give it alone"),
         *passed_over(plan.unread),
     ):
         say(one_line(line))

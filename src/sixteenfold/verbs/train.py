@@ -1,6 +1,6 @@
-"""`train`: a network trained by a recipe, whose values are options too.
+"""`train`: train a network by a recipe, whose values are options too.
 
-They are no fields of the verb's class: the words that set them are set apart, and change the recipe when it runs.
+These are not fields of the verb's class: the words that set them are split off, and change the recipe when it runs.
 """
 
 import os
@@ -30,39 +30,38 @@ RECIPE = (
 class Train:
     """Train a network on photographs.
 
-    Each value of the recipe is an option too, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3:
-    they bear the names that the run's config.json has, and `sixteenfold train PRESET --help` lists them with the
-    preset's values. --minutes 30 gives the run half an hour instead of a number of steps; --pixel None leaves the pixel
-    phase out, to train given weights (--init) on in the adversarial phase alone.
+    Each value of the recipe is also an option, for instance --pixel.steps 1000 --adversarial.lpips 0.5 --seed 3,
+    named as in the run's config.json; `sixteenfold train PRESET --help` lists them with the preset's
+    values. --minutes 30 gives the run half an hour instead of a number of steps; --pixel None skips the pixel phase,
+    to continue from given weights (--init) in the adversarial phase alone.
     """
 
     preset: Annotated[Positional[str | None], arg(metavar="PRESET", help_behavior_hint="")] = None
-    """A recipe by its name, before any option: ciplab, ciplab-released, vgg, strong, compact, medium, smoke; or give
-    --config."""
+    """Recipe name, before any option: ciplab, ciplab-released, vgg, strong, compact, medium, smoke; or --config."""
     config: Annotated[Path | None, arg(metavar="FILE", help_behavior_hint="")] = None
-    """A recipe as JSON, such as the config.json of an earlier run."""
+    """Recipe as JSON, such as the config.json of an earlier run."""
     hr: Annotated[tuple[Path, ...], arg(metavar="DIR...")]
-    """Folders of photographs, walked; results of upscale and samples of runs among them are left out."""
+    """Folders of photographs, searched recursively; results of upscale and samples of runs are left out."""
     val: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
-    """Folder of photographs to validate on; the best weights by it are kept."""
+    """Folder of photographs to validate on; the weights that score best on them are kept."""
     out: Annotated[Path, arg(metavar="RUN")]
     """Run folder: configuration, log, checkpoints, weights."""
     resume: Flag = False
-    """Go on from the run folder's newest checkpoint; weights to start from are not looked at again."""
+    """Continue from the run folder's newest checkpoint; --init and --init-discriminator are then ignored."""
     init: Model = None
-    """Start from a shipped model's weights or a file's instead of from random ones; a smaller network is grown."""
+    """Start from the weights of a shipped model or a file instead of random ones; a smaller network is grown."""
     init_discriminator: Model = None
     """Start from the discriminator of a shipped model or of an earlier run's file."""
     steps: Count = None
-    """Another number of steps than the recipe's, in its proportions; or give the time by --minutes M."""
+    """Total steps, shared between the phases as in the recipe; or set a time with --minutes M."""
     device: Device = "auto"
-    """Where to compute."""
+    """Device to compute on."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """bf16 computes in mixed precision; the weights stay fp32."""
     compile: Flag = False
-    """Compile the networks' blocks by torch.compile first: for a GPU, where it takes a minute or two."""
+    """Compile the networks' blocks with torch.compile first; for a GPU, where it takes a minute or two."""
     graph: Flag = False
-    """Replay the generator's step as one CUDA graph, sparing a GPU the start of each operation; one process only."""
+    """Replay the generator's forward and backward passes as one CUDA graph each, on a GPU; one process only."""
 
     def run(self, changes: Sequence[str] = ()) -> int:
         """Train, and return the exit status; `changes` are the words that set values of the recipe."""
@@ -99,28 +98,28 @@ class Train:
                 config = from_json(file)
             case None, None:
                 known = ", ".join(PRESETS)
-                raise SixteenfoldError(f"train: name either a preset ({known}), first of all, or a --config FILE")
+                raise SixteenfoldError(f"train: give a preset ({known}) before any option, or --config FILE")
             case _:
-                raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one of them")
+                raise SixteenfoldError(f"train: {self.preset} and --config are two recipes; leave out one")
         config, changes = without_parts(config, changes)
         for phase in ("pixel", "adversarial"):
             if getattr(config, phase) is None and (of_it := [one for one in changes if one.startswith(f"--{phase}.")]):
-                raise SixteenfoldError(f"{of_it[0]}: this recipe has no {phase} phase; leave out one of the two")
+                raise SixteenfoldError(f"{of_it[0]}: this recipe has no {phase} phase; leave this option out")
         if self.steps is not None:
             config = config.with_steps(self.steps)
         config = changed(config, changes, full_help(self.preset)) if changes else config
         if self.steps is not None and config.minutes is not None:
-            raise SixteenfoldError("train: --steps and minutes are two lengths of a run; leave out one of them")
+            raise SixteenfoldError("train: --steps and minutes both set the length of the run; leave out one")
         return config
 
 
 def preset_in(words: Sequence[str]) -> str | None:
-    """The preset that `train PRESET ...` names; None where an option stands in its place, or nothing."""
+    """The preset that `train PRESET ...` names; None if an option or nothing follows `train`."""
     return words[1] if words[1:] and words[1][0] != "-" else None
 
 
 def full_help(preset: str | None) -> str:
-    """The words whose --help lists all that `train` takes: where they name a preset, its recipe's values too."""
+    """The command whose --help lists all options of `train`; with a preset, its recipe's values too."""
     return f"sixteenfold train {preset or 'PRESET'}"
 
 
@@ -136,7 +135,7 @@ def explain_recipe(preset: str) -> int:
 
 
 def one_of_several() -> bool:
-    """Whether this process trains together with others; torchrun says of how many it is one."""
+    """Whether this is one of several training processes, as torchrun sets WORLD_SIZE."""
     return os.environ.get("WORLD_SIZE", "1") != "1"
 
 
@@ -146,4 +145,4 @@ def _preset(name: str) -> "TrainConfig":
     if name in PRESETS:
         return PRESETS[name]
     near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, PRESETS, n=1))
-    raise SixteenfoldError(f"{name}: no preset of this name among {', '.join(PRESETS)}{near}")
+    raise SixteenfoldError(f"{name}: is not a preset; choose from {', '.join(PRESETS)}{near}")

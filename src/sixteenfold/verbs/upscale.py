@@ -1,4 +1,4 @@
-"""`upscale`: pictures made sixteen times as large a side."""
+"""`upscale`: enlarge pictures sixteen times per side."""
 
 import sys
 from dataclasses import dataclass
@@ -13,43 +13,42 @@ from sixteenfold.words import Count, Device, Flag, Format, Inputs, Model, Number
 
 @dataclass(frozen=True)
 class Upscale:
-    """Make pictures sixteen times as large a side."""
+    """Enlarge pictures sixteen times per side."""
 
     inputs: Inputs
-    """Picture files, or folders, which are walked; results of earlier runs found there are left out."""
+    """Pictures, or folders to search recursively; results of earlier runs in folders are left out."""
     out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
-    """File for one input, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
+    """Output file for one picture, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
-    """A shipped model's name (see `sixteenfold models`) or a file of weights, any that `convert` reads; by default the
-    first shipped."""
+    """Shipped model (see `sixteenfold models`) or a weights file that `convert` reads; by default the first shipped."""
     device: Device = "auto"
-    """Where to compute."""
+    """Device to compute on."""
     precision: Precision = "auto"
-    """How exactly to compute; auto takes the fastest that the device does well."""
+    """Arithmetic precision; auto takes the fastest that the device does well."""
     tile: Count = None
-    """Side of a tile in input pixels; smaller needs less memory and more time."""
+    """Tile side in input pixels; smaller tiles need less memory and more time."""
     format: Format = None
-    """Format of the results; by default what OUT's name says, else png."""
+    """Format of the results; by default from OUT's suffix, else png."""
     pyramid: Flag = False
-    """Into TIFF results, put smaller copies too, for viewers of large pictures."""
+    """Add smaller copies to TIFF results, for viewers of large pictures."""
     scale: Number = None
-    """Times the side, 2 to 16: the x16 result is reduced to it; by default 16."""
+    """Scale factor, 2 to 16; the x16 result is reduced to it; by default 16."""
     size: WidthAndHeight = None
     """Reduce the x16 result to exactly this size instead."""
     fidelity: Number = None
-    """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default as the model is."""
+    """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default unmixed."""
     ensemble: Flag = False
     """Average over the eight flips and rotations: eight times the work."""
-    consistency: Flag = True
-    """Leave the result as the network gives it, instead of making it downscale to its input."""
+    no_consistency: Flag = False
+    """Leave the network's output as it is, instead of making it downscale to its input."""
     overwrite: Flag = False
-    """Make results anew that exist already; without it they are skipped, with whatever options they were made."""
+    """Replace existing results; without this they are skipped, even if made with other options."""
     allow_huge: Flag = False
-    """Read pictures too that declare more than 178 megapixels."""
+    """Read pictures of more than 178 megapixels too."""
     quiet: Flag = False
-    """Say nothing but what goes wrong."""
+    """Print only warnings and errors."""
     json: Flag = False
-    """Tell the course as lines of JSON on stdout, for programs."""
+    """Report progress as JSON lines on stdout, for programs."""
 
     def run(self) -> int:
         """Upscale, and return the exit status."""
@@ -65,7 +64,7 @@ class Upscale:
                 device=self.device,
                 precision=self.precision,
                 tile=self.tile,
-                consistency=self.consistency,
+                consistency=not self.no_consistency,
                 ensemble=self.ensemble,
                 fidelity=self.fidelity,
                 say=say,
