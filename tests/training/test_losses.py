@@ -39,12 +39,12 @@ def test_adversarial_loss_of_the_discriminator() -> None:
 
 
 def test_feature_matching_means_over_stages_and_spares_the_original() -> None:
-    made = (torch.ones(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 3.0))
+    fake = (torch.ones(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 3.0))
     real = (torch.zeros(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 1.0))
-    loss = losses.feature_matching_loss(made, real, "mse")
+    loss = losses.feature_matching_loss(fake, real, "mse")
     assert loss.item() == pytest.approx((1 + 4) / 2)
     loss.backward()
-    assert made[0].grad is not None and real[0].grad is None
+    assert fake[0].grad is not None and real[0].grad is None
 
 
 def test_cutmix_is_free_when_the_output_mixes_too() -> None:

@@ -230,8 +230,13 @@ def _loop(run: Run, training: Training) -> None:
         if record is not None and training.step == 0 and "init" in training.started_from and run.validation.pictures:
             _validate(run, training, record)  # so that what is learned has to be better than what was given
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, training.step))
+        told = len(run.photographs.skipped)
         for rows, stop, ends in steps_left(run, training):
             read = time.monotonic()
+            # Of a set larger than memory known only now; the first process speaks for all, whose windows are the same.
+            for line in run.photographs.skipped[told:]:
+                _say(f"1 picture skipped: {line}")
+            told = len(run.photographs.skipped)
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
                 means = _means(training.recent)
