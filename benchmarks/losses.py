@@ -191,12 +191,10 @@ def write(files: Sequence[Path], val: Path, work: Path, out: Path, words: str) -
     lines += ["| --- | ---: | ---: | ---: | ---: | ---: | --- | --- |"]
     for file in files:
         phase, data = ARMS[file.stem]
-        critic = "U-net" if phase.decoder else "encoder"
+        kind = "U-net" if phase.decoder else "encoder"
         other = _other(phase, data)
         weights = (phase.pixel, phase.lpips, phase.vgg, phase.adversarial, phase.feature_matching)
-        lines += [
-            f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {critic} | {', '.join(other)} |"
-        ]
+        lines += [f"| {file.stem} | {' | '.join(f'{weight:g}' for weight in weights)} | {kind} | {', '.join(other)} |"]
     lines += measured(make_results(val, models, work / "scored"), METRICS, ["ntire2020"])
     shown = make_results(make_photos(work / "photos"), models, work / "shown")
     lines += gallery(shown, list(shown.sr), out)

@@ -43,7 +43,7 @@ from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
 from sixteenfold.training.processes import make_fabric
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter
-from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
+from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, pixel_step
 
 Step = Callable[[int], object]
 COMPILED = ExitStack()
@@ -213,17 +213,17 @@ def our_step(
     name = "pixel" if isinstance(phase, PixelPhase) else "adversarial"
     training = enter(name, config.generator.build(), config, fabric.device, step=0)
     if compiling:
-        opponent = None if training.opponent is None else training.opponent.network
-        COMPILED.enter_context(compiled(training.generator, opponent))
-    generator = Player(*fabric.setup(training.generator, training.optimizer))
+        COMPILED.enter_context(compiled(training.generator, training.discriminator))
+    generator = Learner(*fabric.setup(training.generator, training.optimizer))
     if graphing:
         generator = graph(generator, phase, fabric)
     if isinstance(phase, AdversarialPhase):
-        judges, opponent = Judges.of(phase, fabric.device), training.opponent
-        critic = None if opponent is None else Player(*fabric.setup(opponent.network, opponent.optimizer))
+        perceptual, discriminator = PerceptualNetworks.of(phase, fabric.device), None
+        if training.discriminator is not None and training.discriminator_optimizer is not None:
+            discriminator = Learner(*fabric.setup(training.discriminator, training.discriminator_optimizer))
 
         def step(parts: list[Batch]) -> None:
-            adversarial_step(fabric, generator, critic, judges, parts, phase, None)
+            adversarial_step(fabric, generator, discriminator, perceptual, parts, phase, None)
             if training.average is not None:
                 training.average.update_parameters(training.generator)
 
@@ -255,28 +255,28 @@ def straightforward_step(config: TrainConfig, phase: Phase, device: torch.device
 
     if not isinstance(phase, AdversarialPhase):
         return pixel
-    critic, lpips = UNetDiscriminator(phase.discriminator).to(device), LPIPS().to(device)
-    critic_optimizer = torch.optim.Adam(critic.parameters(), phase.discriminator_learning_rate)
+    discriminator, lpips = UNetDiscriminator(phase.discriminator).to(device), LPIPS().to(device)
+    discriminator_optimizer = torch.optim.Adam(discriminator.parameters(), phase.discriminator_learning_rate)
 
     def adversarial(batch: Batch) -> None:
         sr = generator(batch.lr)
-        made, real = critic(sr), critic(batch.hr)
-        matching = sum(nn.functional.mse_loss(a, b) for a, b in zip(made.features, real.features, strict=True)) / 12
+        fake, real = discriminator(sr), discriminator(batch.hr)
+        matching = sum(nn.functional.mse_loss(a, b) for a, b in zip(fake.features, real.features, strict=True)) / 12
         loss: Tensor = (
             phase.pixel * pixel_loss(sr, batch.hr, phase.pixel_loss)
             + phase.lpips * lpips(sr, batch.hr).mean()
             + phase.feature_matching * matching
-            - phase.adversarial * (made.encoder.mean() + made.decoder.mean()) / 2
+            - phase.adversarial * (fake.encoder.mean() + fake.decoder.mean()) / 2
         )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        made, real = critic(sr.detach()), critic(batch.hr)
-        judged = [(1 - real.encoder, 1 + made.encoder), (1 - real.decoder, 1 + made.decoder)]
-        loss = sum((a.relu().mean() + b.relu().mean() for a, b in judged), torch.zeros((), device=device)) / 2
-        critic_optimizer.zero_grad()
+        fake, real = discriminator(sr.detach()), discriminator(batch.hr)
+        heads = [(1 - real.encoder, 1 + fake.encoder), (1 - real.decoder, 1 + fake.decoder)]
+        loss = sum((a.relu().mean() + b.relu().mean() for a, b in heads), torch.zeros((), device=device)) / 2
+        discriminator_optimizer.zero_grad()
         loss.backward()
-        critic_optimizer.step()
+        discriminator_optimizer.step()
 
     return adversarial
 

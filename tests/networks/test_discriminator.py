@@ -15,17 +15,17 @@ def test_the_factsheet_s_size() -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     torch.manual_seed(0)
     network = UNetDiscriminator()
-    judgement = network(torch.rand(2, 3, 64, 64))
-    (judgement.encoder.square().sum() + judgement.decoder.square().sum()).backward()
+    output = network(torch.rand(2, 3, 64, 64))
+    (output.encoder.square().sum() + output.decoder.square().sum()).backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 1e-7]
     assert silent == []
 
 
 def test_shapes() -> None:
-    judgement = UNetDiscriminator(TINY)(torch.rand(2, 3, 64, 128))
-    assert judgement.encoder.shape == (2, 1, 1, 2)
-    assert judgement.decoder.shape == (2, 1, 64, 128)
-    assert [tuple(f.shape[1:]) for f in judgement.features] == [
+    output = UNetDiscriminator(TINY)(torch.rand(2, 3, 64, 128))
+    assert output.encoder.shape == (2, 1, 1, 2)
+    assert output.decoder.shape == (2, 1, 64, 128)
+    assert [tuple(f.shape[1:]) for f in output.features] == [
         (4, 32, 64),
         (4, 16, 32),
         (6, 8, 16),
@@ -72,11 +72,11 @@ def test_without_decoder_it_is_the_same_encoder() -> None:
     assert set(encoder.state_dict()) == names
     encoder.load_state_dict({name: whole.state_dict()[name] for name in names})
     picture = torch.rand(1, 3, 64, 128)
-    expected, judgement = whole(picture), encoder(picture)
-    assert judgement.decoder is None
-    assert [head.shape for head in judgement.heads] == [(1, 1, 1, 2)]
-    assert torch.equal(judgement.encoder, expected.encoder)
-    assert all(torch.equal(a, b) for a, b in zip(judgement.features, expected.features[:6], strict=True))
+    expected, output = whole(picture), encoder(picture)
+    assert output.decoder is None
+    assert [head.shape for head in output.logits] == [(1, 1, 1, 2)]
+    assert torch.equal(output.encoder, expected.encoder)
+    assert all(torch.equal(a, b) for a, b in zip(output.features, expected.features[:6], strict=True))
 
 
 def test_sides_that_do_not_halve() -> None:

@@ -14,7 +14,7 @@ from sixteenfold.networks.generator import RRDB, Generator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase
 from sixteenfold.training.data import Batch
 from sixteenfold.training.speedup import compiled, graph
-from sixteenfold.training.steps import Judges, Player, adversarial_step, pixel_step
+from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, pixel_step
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
@@ -54,38 +54,38 @@ def batches(fabric: Fabric) -> list[Batch]:
     return made
 
 
-def player(fabric: Fabric, network: torch.nn.Module) -> Player:
-    return Player(*fabric.setup(network, torch.optim.SGD(network.parameters(), 0.05)))
+def learner(fabric: Fabric, network: torch.nn.Module) -> Learner:
+    return Learner(*fabric.setup(network, torch.optim.SGD(network.parameters(), 0.05)))
 
 
-def weights_after(fabric: Fabric, network: Generator, speedup: Callable[[Player], Player]) -> torch.Tensor:
+def weights_after(fabric: Fabric, network: Generator, speedup: Callable[[Learner], Learner]) -> torch.Tensor:
     """All weights in a row, as some pixel steps leave them."""
-    learner = speedup(player(fabric, network))
+    generator = speedup(learner(fabric, network))
     for batch in batches(fabric):
-        pixel_step(fabric, learner, [batch], PIXEL)
+        pixel_step(fabric, generator, [batch], PIXEL)
     return parameters_to_vector(network.parameters()).detach().cpu()
 
 
 def test_a_graphed_step_is_the_step(fabric: Fabric, generator: Generator) -> None:
     start, twin = parameters_to_vector(generator.parameters()).detach(), copy.deepcopy(generator)
-    plain = weights_after(fabric, generator, lambda learner: learner)
-    fast = weights_after(fabric, twin, lambda learner: graph(learner, PIXEL, fabric))
+    plain = weights_after(fabric, generator, lambda generator: generator)
+    fast = weights_after(fabric, twin, lambda generator: graph(generator, PIXEL, fabric))
     assert (plain - fast).norm() < 0.01 * (plain - start).norm()
 
 
 def test_compiled_networks_learn_the_same(fabric: Fabric, generator: Generator) -> None:
     """Compiled in earnest, where the test on a CPU only traces."""
-    critic = UNetDiscriminator((4,) * 6)
+    discriminator = UNetDiscriminator((4,) * 6)
     seen: list[list[dict[str, float]]] = []
     for fast in (False, True):
-        made, judge = copy.deepcopy(generator), copy.deepcopy(critic)
-        with compiled(made, judge) if fast else nullcontext():
-            first, second = player(fabric, made), player(fabric, judge)
+        networks = copy.deepcopy(generator), copy.deepcopy(discriminator)
+        with compiled(*networks) if fast else nullcontext():
+            first, second = (learner(fabric, network) for network in networks)
             steps = [
-                adversarial_step(fabric, first, second, Judges(), [batch], ADVERSARIAL, None)
+                adversarial_step(fabric, first, second, PerceptualNetworks(), [batch], ADVERSARIAL, None)
                 for batch in batches(fabric)
             ]
         seen.append([{name: value.item() for name, value in step.items()} for step in steps])
-        assert all(block._compiled_call_impl is None for block in made.modules() if isinstance(block, RRDB))
+        assert all(block._compiled_call_impl is None for block in networks[0].modules() if isinstance(block, RRDB))
     for plain, fast in zip(*seen, strict=True):
         assert plain == pytest.approx(fast, rel=0.01)

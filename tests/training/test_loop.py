@@ -95,7 +95,7 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
     seen: list[weakref.ref[object]] = []
     alive: list[bool] = []
 
-    def watched(fabric: object, generator: steps.Player, *others: Any) -> steps.Losses:
+    def watched(fabric: object, generator: steps.Learner, *others: Any) -> steps.Losses:
         seen[:] = [weakref.ref(generator.module), weakref.ref(generator.optimizer.optimizer)]  # pyright: ignore
         return steps.pixel_step(fabric, generator, *others)  # pyright: ignore[reportArgumentType]
 

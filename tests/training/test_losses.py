@@ -5,12 +5,12 @@ import torch
 
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.discriminator import Judgement
+from sixteenfold.networks.discriminator import DiscriminatorOutput
 from sixteenfold.training import losses
 
 
-def judgement(encoder: float, *decoder: float, features: tuple[torch.Tensor, ...] = ()) -> Judgement:
-    return Judgement(torch.full((1, 1, 1, 1), encoder), torch.tensor(decoder).view(1, 1, 1, -1), features)
+def output(encoder: float, *decoder: float, features: tuple[torch.Tensor, ...] = ()) -> DiscriminatorOutput:
+    return DiscriminatorOutput(torch.full((1, 1, 1, 1), encoder), torch.tensor(decoder).view(1, 1, 1, -1), features)
 
 
 @pytest.mark.parametrize(
@@ -29,29 +29,29 @@ def test_pixel_loss(kind: losses.Distance, expected: float) -> None:
 
 def test_adversarial_loss_of_the_generator() -> None:
     # Heads: -0.5 and -(2 + 4) / 2 = -3.
-    assert losses.adversarial_loss(judgement(0.5, 2.0, 4.0)).item() == pytest.approx(-1.75)
+    assert losses.adversarial_loss(output(0.5, 2.0, 4.0)).item() == pytest.approx(-1.75)
 
 
 def test_adversarial_loss_of_the_discriminator() -> None:
-    real, made = judgement(0.25, 3.0, -1.0), judgement(-4.0, -0.5, 1.0)
+    real, fake = output(0.25, 3.0, -1.0), output(-4.0, -0.5, 1.0)
     # Encoder: 0.75 + 0.  Decoder: (0 + 2) / 2 + (0.5 + 2) / 2.
-    assert losses.discriminator_loss(real, made).item() == pytest.approx((0.75 + 1 + 1.25) / 2)
+    assert losses.discriminator_loss(real, fake).item() == pytest.approx((0.75 + 1 + 1.25) / 2)
 
 
 def test_feature_matching_means_over_stages_and_spares_the_original() -> None:
-    made = (torch.ones(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 3.0))
+    fake = (torch.ones(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 3.0))
     real = (torch.zeros(1, 2, 2, 2, requires_grad=True), torch.full((1, 1, 1, 1), 1.0))
-    loss = losses.feature_matching_loss(made, real, "mse")
+    loss = losses.feature_matching_loss(fake, real, "mse")
     assert loss.item() == pytest.approx((1 + 4) / 2)
     loss.backward()
-    assert made[0].grad is not None and real[0].grad is None
+    assert fake[0].grad is not None and real[0].grad is None
 
 
-def test_cutmix_is_free_when_the_judgement_mixes_too() -> None:
-    real, made = judgement(0, 1.0, 2.0, 3.0), judgement(0, -1.0, -2.0, -3.0)
+def test_cutmix_is_free_when_the_output_mixes_too() -> None:
+    real, fake = output(0, 1.0, 2.0, 3.0), output(0, -1.0, -2.0, -3.0)
     mask = torch.tensor([True, False, True]).view(1, 1, 1, 3)
-    assert losses.cutmix_loss(judgement(9, 1.0, -2.0, 3.0), real, made, mask).item() == 0
-    assert losses.cutmix_loss(judgement(9, 1.0, 1.0, 3.0), real, made, mask).item() == pytest.approx(9 / 3)
+    assert losses.cutmix_loss(output(9, 1.0, -2.0, 3.0), real, fake, mask).item() == 0
+    assert losses.cutmix_loss(output(9, 1.0, 1.0, 3.0), real, fake, mask).item() == pytest.approx(9 / 3)
 
 
 def test_cutmix_masks_are_boxes_of_every_size() -> None:

@@ -1,6 +1,7 @@
 """What a run says while it goes on: on stderr, to be read."""
 
 import dataclasses
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import pyvips
 
 from sixteenfold.training import loop, record
+from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
 
 from .conftest import CONFIG, PIXEL, rows
@@ -53,6 +55,24 @@ def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.Captu
     assert "\n1 photograph, 0 for" in "\n" + capfd.readouterr().err
     for minutes, said in ((1.0, "1 minute in all"), (1.5, "1.5 minutes in all")):
         assert loop._ahead(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
+
+
+@pytest.mark.parametrize(("memory", "said"), [(4.4e-4, "1 picture skipped: "), (8.0, "1 picture skipped:\n  ")])
+def test_a_damaged_photograph_is_told_once(
+    memory: float, said: str, photographs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At the start where all are decoded there; of a set larger than memory when the window first comes to it."""
+    folder = tmp_path / "set"
+    for copy in ("a", "b"):
+        shutil.copytree(photographs, folder / copy)
+    whole = (photographs / "0.png").read_bytes()
+    (folder / "damaged.png").write_bytes(whole[: len(whole) // 2])
+    # Three of the seven at a time, two more each step: the damaged one comes again and again.
+    config = dataclasses.replace(CONFIG, data=DataConfig(memory=memory, crops=1))
+    train(config, hr=[folder], out=tmp_path / "run", device="cpu")
+    heard = capfd.readouterr().err
+    assert f"{said}{folder / 'damaged.png'}: " in heard and heard.count("damaged.png") == 1
+    assert (heard.index("damaged.png") < heard.index("steps 0 to 8")) == (memory == 8.0)
 
 
 def test_what_flatters_or_changes_a_run_is_said(

@@ -13,18 +13,19 @@ from sixteenfold.networks.generator import RRDB, Generator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig
 from sixteenfold.training.data import Batch
 from sixteenfold.training.speedup import check_graph, compiled
-from sixteenfold.training.steps import Judges, Player, adversarial_step
+from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step
 
 PHASE = AdversarialPhase(patch=64, lpips=0.0, adversarial=0.1, discriminator=(4,) * 6)
 
 
-def losses(fabric: Fabric, generator: Generator, critic: UNetDiscriminator) -> list[dict[str, float]]:
+def losses(fabric: Fabric, generator: Generator, discriminator: UNetDiscriminator) -> list[dict[str, float]]:
     first, second = (
-        Player(*fabric.setup(network, torch.optim.SGD(network.parameters(), 1e-2))) for network in (generator, critic)
+        Learner(*fabric.setup(network, torch.optim.SGD(network.parameters(), 1e-2)))
+        for network in (generator, discriminator)
     )
     random = torch.Generator().manual_seed(5)
     batch = Batch(torch.rand(2, 3, 4, 4, generator=random), torch.rand(2, 3, 64, 64, generator=random))
-    steps = [adversarial_step(fabric, first, second, Judges(), [batch], PHASE, None) for _ in range(2)]
+    steps = [adversarial_step(fabric, first, second, PerceptualNetworks(), [batch], PHASE, None) for _ in range(2)]
     return [{name: value.item() for name, value in step.items()} for step in steps]
 
 
@@ -36,7 +37,7 @@ def test_compiled_networks_learn_the_same() -> None:
     fabric = Fabric(accelerator="cpu", devices=1)
     torch.manual_seed(0)
     networks = Generator((4, 4, 4), (4, 4), (2, 1)), UNetDiscriminator((4,) * 6)
-    generator, critic = copy.deepcopy(networks)
+    generator, discriminator = copy.deepcopy(networks)
     plain = losses(fabric, *networks)
     traced: list[torch.fx.GraphModule] = []
 
@@ -44,8 +45,8 @@ def test_compiled_networks_learn_the_same() -> None:
         traced.append(graph)
         return graph
 
-    with compiled(generator, critic, backend=backend):
-        fast = losses(fabric, generator, critic)
+    with compiled(generator, discriminator, backend=backend):
+        fast = losses(fabric, generator, discriminator)
     # The blocks of a trunk share a program: one for each trunk, and those of the discriminator.
     convolutions = [sum(node.op == "call_function" for node in graph.graph.nodes) for graph in traced]
     assert 3 <= len(convolutions) <= 6

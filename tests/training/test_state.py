@@ -27,8 +27,8 @@ def test_the_discriminator_may_have_betas_of_its_own() -> None:
             smoke, adversarial=dataclasses.replace(smoke.adversarial, discriminator_betas=betas)
         )
         training = state.enter("adversarial", config.generator.build(), config, torch.device("cpu"), step=0)
-        assert training.opponent is not None
-        assert training.opponent.optimizer.param_groups[0]["betas"] == expected
+        assert training.discriminator_optimizer is not None
+        assert training.discriminator_optimizer.param_groups[0]["betas"] == expected
         assert training.optimizer.param_groups[0]["betas"] == smoke.adversarial.betas
 
 
@@ -73,20 +73,20 @@ def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: p
 def test_given_weights_stay_the_result_until_something_is_better(
     photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given, opponent = whole / "pixel.safetensors", whole / "discriminator.safetensors"
+    generator, discriminator = whole / "pixel.safetensors", whole / "discriminator.safetensors"
     # Such steps spoil any network.
     phase = dataclasses.replace(ADVERSARIAL, steps=4, learning_rate=0.03, final_learning_rate=0.03)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase)
     run = tmp_path / "run"
-    begin = partial(train, config, device="cpu", init=given, init_discriminator=opponent)
+    begin = partial(train, config, device="cpu", init=generator, init_discriminator=discriminator)
     begin(hr=str(photographs), val=str(photographs), out=str(run))
-    assert same(weights(run), load_file(given))
+    assert same(weights(run), load_file(generator))
     scores = [row for row in rows(run) if "lpips" in row and "psnr" in row]
     assert [row["step"] for row in scores] == [0, 4] and scores[0]["lpips"] < scores[1]["lpips"]
     assert (run / "samples" / "00000000.png").exists()
     start = json.loads((run / "starts.jsonl").read_text())
-    assert start["init"] == f"{given}, sha256 {digest(zoo.load(given))} of its weights"
-    assert start["init_discriminator"] == str(opponent)
+    assert start["init"] == f"{generator}, sha256 {digest(zoo.load(generator))} of its weights"
+    assert start["init_discriminator"] == str(discriminator)
     assert "pixel phase" not in capsys.readouterr().err
 
 

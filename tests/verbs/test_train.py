@@ -138,9 +138,9 @@ def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[s
         ),
         (["--adversarial.discriminator-betas", "0", "x"], "it cannot be '0', 'x'; separate several values"),
         (["--adversarial.discriminator-betas", "0"], "betas: it cannot be '0'; separate several values"),
-        (["--pixel.steps", "9" * 400], "steps must lie between 1 and 10000000,"),
+        (["--pixel.steps", "9" * 400], "pixel.steps must lie between 1 and 10000000, not 9999"),
         (["--pixel.betas", "0", "x"], "it cannot be '0', 'x'; separate several values"),
-        (["--adversarial.patch", "100"], "multiple of 16"),
+        (["--adversarial.patch", "100"], "adversarial.patch must be a multiple of 16, not 100"),
     ],
 )
 def test_wrong_values_of_the_recipe(

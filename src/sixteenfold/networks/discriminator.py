@@ -1,4 +1,4 @@
-"""The U-net discriminator: it judges the picture as a whole and every pixel.
+"""The U-net discriminator: logits for the whole picture and for every pixel.
 
 Source: CIPLAB's NTIRE 2020 factsheet, figure 2; Schoenfeld, Schiele and Khoreva, "A U-Net Based
 Discriminator for Generative Adversarial Networks", CVPR 2020, section 3.1 and its residual blocks.
@@ -17,7 +17,7 @@ GROUP = 16
 """Channels per group of the group normalisation."""
 
 
-class Judgement(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """The discriminator's output for a batch; a positive logit means real.
 
     A tuple, because what spreads training over processes looks for tensors inside tuples only.
@@ -31,9 +31,9 @@ class Judgement(NamedTuple):
     """Each stage's output: going down at 1/2 to 1/64 of the size, then, with a decoder, going up at 1/32 to 1/1."""
 
     @property
-    def heads(self) -> list[Tensor]:
+    def logits(self) -> list[Tensor]:
         """The logits of each head that exists."""
-        return [head for head in (self.encoder, self.decoder) if head is not None]
+        return [logits for logits in (self.encoder, self.decoder) if logits is not None]
 
 
 class Stage(nn.Module):
@@ -86,8 +86,8 @@ class UNetDiscriminator(nn.Module):
         self.encoder_head = nn.Conv2d(widths[-1], 1, kernel_size=1)
         self.decoder_head = nn.Conv2d(widths[0] // 2, 1, kernel_size=1) if decoder else None
 
-    def forward(self, image: Tensor) -> Judgement:
-        """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (2 to the power of the number of stages) -> `Judgement`.
+    def forward(self, image: Tensor) -> DiscriminatorOutput:
+        """(N, 3, H, W) RGB in [0, 1], sides divisible by 64 (2 to the power of the number of stages) -> its output.
 
         Raises:
             ValueError: If a side is not divisible.
@@ -102,11 +102,11 @@ class UNetDiscriminator(nn.Module):
             going_down.append(x)
         bottleneck = x
         if self.decoder_head is None:
-            return Judgement(self.encoder_head(bottleneck), None, tuple(going_down))
+            return DiscriminatorOutput(self.encoder_head(bottleneck), None, tuple(going_down))
         going_up: list[Tensor] = []
         # The bottleneck is the first stage's only input; the others also read the way down, in reverse order.
         skips = [None, *reversed(going_down[:-1])]
         for stage, skip in zip(self.up, skips, strict=True):
             x = stage(double(x if skip is None else torch.cat((x, skip), dim=1)))
             going_up.append(x)
-        return Judgement(self.encoder_head(bottleneck), self.decoder_head(x), (*going_down, *going_up))
+        return DiscriminatorOutput(self.encoder_head(bottleneck), self.decoder_head(x), (*going_down, *going_up))

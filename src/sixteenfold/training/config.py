@@ -16,7 +16,15 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
-from sixteenfold.training.phases import AdversarialPhase, DataConfig, Phase, PixelPhase, check_steps, require
+from sixteenfold.training.phases import (
+    AdversarialPhase,
+    DataConfig,
+    Phase,
+    PixelPhase,
+    check_steps,
+    require,
+    require_of,
+)
 
 __all__ = [
     "PRESETS",
@@ -69,22 +77,19 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require(self.pixel is not None or self.adversarial is not None, "pixel and adversarial are both null")
-        require(
-            min(self.validate_every, self.save_every, self.log_every) >= 1,
-            "validate_every, save_every and log_every must be at least 1",
-        )
-        require(0 <= self.seed < 2**63, f"seed must lie between 0 and 2^63 - 1, not {self.seed}")
-        sizes, blocks = (*self.generator.features, *self.generator.growth), self.generator.blocks
-        fits = 1 <= min(sizes) <= max(sizes) <= MOST_CHANNELS and 0 <= min(blocks) <= max(blocks) <= MOST_BLOCKS
-        require(fits, f"no network has the sizes {self.generator}")
-        require(
-            self.minutes is None or 0 < self.minutes < math.inf,
-            f"minutes must be positive and finite, not {self.minutes}",
-        )
-        require(
-            self.validation_crop >= 32 and self.validation_crop % SCALE == 0,
-            f"validation_crop must be a multiple of {SCALE} and at least 32, not {self.validation_crop}",
-        )
+        for name in ("validate_every", "save_every", "log_every"):
+            require_of(self, name, getattr(self, name) >= 1, "be at least 1")
+        require_of(self, "seed", 0 <= self.seed < 2**63, "lie between 0 and 2^63 - 1")
+        for name, least, most in (
+            ("features", 1, MOST_CHANNELS),
+            ("growth", 1, MOST_CHANNELS),
+            ("blocks", 0, MOST_BLOCKS),
+        ):
+            fits = all(least <= size <= most for size in getattr(self.generator, name))
+            require_of(self.generator, name, fits, f"each lie between {least} and {most}")
+        require_of(self, "minutes", self.minutes is None or 0 < self.minutes < math.inf, "be positive and finite")
+        fits = self.validation_crop >= 32 and self.validation_crop % SCALE == 0
+        require_of(self, "validation_crop", fits, f"be a multiple of {SCALE} and at least 32")
 
     @property
     def steps(self) -> int:

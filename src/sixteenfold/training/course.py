@@ -21,7 +21,14 @@ from sixteenfold.training.photographs import Photographs
 from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges, Losses, Player, adversarial_step, head_start_step, pixel_step
+from sixteenfold.training.steps import (
+    Learner,
+    Losses,
+    PerceptualNetworks,
+    adversarial_step,
+    head_start_step,
+    pixel_step,
+)
 from sixteenfold.training.validation import ValidationSet
 from sixteenfold.training.views import draw_views
 
@@ -38,7 +45,8 @@ class Run:
     """Empty without validation, and in all processes but the first."""
     metric: LPIPS | None
     """What the adversarial phase is validated by, where it is."""
-    judges: Judges | None
+    perceptual: PerceptualNetworks | None
+    """None without an adversarial phase."""
     stopped: threading.Event
     compiled: bool
     graph: bool
@@ -65,7 +73,7 @@ def steps_left(run: Run, training: Training) -> Iterator[Seen]:
                 config,
                 run.fabric.device,
                 step=training.step,
-                discriminator=training.discriminator,
+                initial_discriminator=training.initial_discriminator,
             )
         )
     yield from _phase(run, training)
@@ -76,8 +84,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
     readings = Readings(run.fabric)
     with ExitStack() as stack:
         if run.compiled:
-            critic = None if training.opponent is None else training.opponent.network
-            stack.enter_context(compiled(training.generator, critic))
+            stack.enter_context(compiled(training.generator, training.discriminator))
         step = _pixel(run, training) if training.phase == "pixel" else _adversarial(run, training)
         pace = pace_of(run.config, training)
         prepared: set[bool] = set()
@@ -95,7 +102,7 @@ Step = Callable[[Pace], Losses]
 
 
 def _pixel(run: Run, training: Training) -> Step:
-    """What one step of the pixel phase is."""
+    """What one step of the pixel phase is; it changes the generator, its learning rate too, and no count."""
     phase = run.config.pixel
     assert phase is not None
     generator = _generator(run, training, phase)
@@ -108,29 +115,37 @@ def _pixel(run: Run, training: Training) -> Step:
 
 
 def _adversarial(run: Run, training: Training) -> Step:
-    """What one step of the adversarial phase is."""
+    """What one step of the adversarial phase is; it changes both networks, their learning rates too, and no count."""
     phase, before = run.config.adversarial, run.config.pixel
     assert phase is not None
     crops = 0 if before is None else training.begun * before.batch
-    generator, opponent = _generator(run, training, phase), training.opponent
-    critic = None if opponent is None else Player(*run.fabric.setup(opponent.network, opponent.optimizer))
+    generator, discriminator = _generator(run, training, phase), _discriminator(run, training)
+    learners = [generator] if discriminator is None else [generator, discriminator]
 
     def step(pace: Pace) -> Losses:
-        assert run.judges is not None
-        _set_learning_rates(pace.factor, generator, *([] if critic is None else [critic]))
+        assert run.perceptual is not None
+        _set_learning_rates(pace.factor, *learners)
         parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
-        if critic is not None and pace.waiting:
-            return head_start_step(run.fabric, generator, critic, parts, phase)
+        if discriminator is not None and pace.waiting:
+            return head_start_step(run.fabric, generator, discriminator, parts, phase)
         mask = _mask(run, training.step, pace.place, phase)
         views = draw_views(address(run.config.seed, training.step, "lpips"), phase)
-        return adversarial_step(run.fabric, generator, critic, run.judges, parts, phase, mask, views)
+        return adversarial_step(run.fabric, generator, discriminator, run.perceptual, parts, phase, mask, views)
 
     return step
 
 
-def _generator(run: Run, training: Training, phase: Phase) -> Player:
-    player = Player(*run.fabric.setup(training.generator, training.optimizer))
-    return graph(player, phase, run.fabric) if run.graph else player
+def _generator(run: Run, training: Training, phase: Phase) -> Learner:
+    """The training's generator, set up by Fabric and, where it is asked for, as a CUDA graph."""
+    generator = Learner(*run.fabric.setup(training.generator, training.optimizer))
+    return graph(generator, phase, run.fabric) if run.graph else generator
+
+
+def _discriminator(run: Run, training: Training) -> Learner | None:
+    """The training's discriminator, set up by Fabric; None where it has none."""
+    if training.discriminator is None or training.discriminator_optimizer is None:
+        return None
+    return Learner(*run.fabric.setup(training.discriminator, training.discriminator_optimizer))
 
 
 def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
@@ -154,7 +169,10 @@ def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
 
 
 def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
-    """Count the step and average the weights; read the losses where that is due."""
+    """Count the step and average the weights; read the losses where that is due, and with them the time spent.
+
+    Changes the training's count, average and time.
+    """
     training, config = pace.training, run.config
     if training.average is not None:
         training.average.update_parameters(training.generator)
@@ -167,9 +185,10 @@ def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
     return rows, stop > 0, pace.over
 
 
-def _set_learning_rates(factor: float, *players: Player) -> None:
-    for player in players:
-        for group in player.optimizer.param_groups:
+def _set_learning_rates(factor: float, *learners: Learner) -> None:
+    """Change each learner's rate to a share of its highest."""
+    for learner in learners:
+        for group in learner.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
 
 

@@ -258,9 +258,9 @@ def write_model(training: Training, out: Path) -> None:
         SixteenfoldError: If a file cannot be written; the one before stays.
     """
     _save(training, out / MODEL)
-    if training.opponent is None:
+    if training.discriminator is None:
         return
-    state = {name: value.cpu().contiguous() for name, value in training.opponent.network.state_dict().items()}
+    state = {name: value.cpu().contiguous() for name, value in training.discriminator.state_dict().items()}
     try:
         write_whole(out / "discriminator.safetensors", safetensors.torch.save(state))
     except OSError as error:

@@ -26,7 +26,7 @@ from sixteenfold.training.processes import check_share, lost_process, make_fabri
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import Judges
+from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.training.validation import ValidationSet, read_validation, validate
 
 console = Console(stderr=True, markup=False, highlight=False)  # names of files may look like markup
@@ -88,12 +88,12 @@ def train(
         begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
         if begins and resume:
             _say(f"{out}: the run was killed before its first checkpoint, so it begins now")
-    judges = None if config.adversarial is None else Judges.of(config.adversarial, fabric.device)
+    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
     validation, metric = ValidationSet(), None
     if val is not None and fabric.is_global_zero:
         validation = read_validation(val, config.validation_crop)
         # Now, for it would be a pity to miss its weights only when the pixel phase is over.
-        metric = None if judges is None else judges.lpips or LPIPS().to(fabric.device)
+        metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
@@ -104,7 +104,7 @@ def train(
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
-        run = Run(config, out, fabric, photographs, validation, metric, judges, stopped, compiled, graph)
+        run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph)
         training = _start(run, index)
         _loop(run, training)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
@@ -159,10 +159,10 @@ def _run_folder(
 def _begin(
     config: TrainConfig, init: Path | str | None, init_discriminator: Path | str | None, device: torch.device
 ) -> Training:
-    generator = None if init is None else state.given_weights(init, config)
-    given: dict[str, str] = {}
+    generator = None if init is None else state.load_initial_generator(init, config)
+    started_from: dict[str, str] = {}
     if generator is not None:
-        given["init"] = f"{init}, sha256 {digest(generator)} of its weights"
+        started_from["init"] = f"{init}, sha256 {digest(generator)} of its weights"
         if shape_of(generator) != config.generator:
             _say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
         if config.pixel is not None and config.adversarial is not None:
@@ -170,9 +170,9 @@ def _begin(
     elif config.pixel is None:
         _say("without a pixel phase and --init, the adversarial phase begins with random weights")
     if init_discriminator is not None:
-        given["init_discriminator"] = str(init_discriminator)
+        started_from["init_discriminator"] = str(init_discriminator)
     training = state.begin(config, generator, init_discriminator, device)
-    training.given = given
+    training.started_from = started_from
     return training
 
 
@@ -195,7 +195,7 @@ def _start(run: Run, index: Index) -> Training:
             _say(f"  {line}")
     for line in run.validation.left_out:
         _say(f"validation: {line}")
-    if run.validation.pictures and _judged_on_others(run, training):
+    if run.validation.pictures and _validated_on_others(run, training):
         _say("other validation pictures than before: the next validation replaces the best weights so far")
     seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
     for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
@@ -211,7 +211,12 @@ def _start(run: Run, index: Index) -> Training:
         if before not in (None, precision):
             _say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
         facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
-        facts |= {"compile": run.compiled, "graph": run.graph, "validation": run.validation.digest, **training.given}
+        facts |= {
+            "compile": run.compiled,
+            "graph": run.graph,
+            "validation": run.validation.digest,
+            **training.started_from,
+        }
         folder.record_start(run.out, precision=precision, **facts)
     return training
 
@@ -222,11 +227,16 @@ def _loop(run: Run, training: Training) -> None:
     with ExitStack() as stack:
         # Of step 0 there is nothing to keep: what is noted of it is noted again.
         record = stack.enter_context(Record(run.out, training.step or -1)) if run.fabric.is_global_zero else None
-        if record is not None and training.step == 0 and "init" in training.given and run.validation.pictures:
+        if record is not None and training.step == 0 and "init" in training.started_from and run.validation.pictures:
             _validate(run, training, record)  # so that what is learned has to be better than what was given
         tell = stack.enter_context(teller(console, None if config.minutes else config.steps, training.step))
+        told = len(run.photographs.skipped)
         for rows, stop, ends in steps_left(run, training):
             read = time.monotonic()
+            # Of a set larger than memory known only now; the first process speaks for all, whose windows are the same.
+            for line in run.photographs.skipped[told:]:
+                _say(f"1 picture skipped: {line}")
+            told = len(run.photographs.skipped)
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
                 means = _means(training.recent)
@@ -258,9 +268,9 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
-    if _judged_on_others(run, training):
+    if _validated_on_others(run, training):
         training.best = -math.inf
-    training.judged_on = run.validation.digest
+    training.validated_on = run.validation.digest
     if score > training.best or not (run.out / folder.MODEL).exists():
         training.best = score
         folder.write_model(training, run.out)
@@ -270,9 +280,9 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     _say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
 
 
-def _judged_on_others(run: Run, training: Training) -> bool:
+def _validated_on_others(run: Run, training: Training) -> bool:
     """Whether the best score so far is of other validation pictures than the run's."""
-    return training.judged_on not in (None, run.validation.digest)
+    return training.validated_on not in (None, run.validation.digest)
 
 
 def _last_phase(config: TrainConfig) -> str:

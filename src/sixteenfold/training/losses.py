@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.discriminator import Judgement
+from sixteenfold.networks.discriminator import DiscriminatorOutput
 
 Distance = Literal["mse", "l1", "charbonnier", "huber"]
 
@@ -39,50 +39,50 @@ def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
     return ((sr - hr).square() + 1e-6).sqrt().mean()
 
 
-def adversarial_loss(made: Judgement) -> Tensor:
-    """What the generator is punished for when its pictures are seen through.
+def adversarial_loss(fake: DiscriminatorOutput) -> Tensor:
+    """What the generator is punished for when its pictures are told from originals.
 
     - mean D(sr), averaged over the heads. Source: Lim and Ye, "Geometric GAN",
     2017, equation 20 (hinge loss); over both heads as Schoenfeld et al., CVPR 2020, equation 4.
 
     Args:
-        made: Judgement of results, of any size; a head's values are logits, positive for real.
+        fake: Output for results, of any size; logits are positive for real.
 
     Returns:
         A scalar, of any sign and size.
     """
-    return -torch.stack([head.float().mean() for head in made.heads]).mean()
+    return -torch.stack([logits.float().mean() for logits in fake.logits]).mean()
 
 
-def discriminator_loss(real: Judgement, made: Judgement) -> Tensor:
+def discriminator_loss(real: DiscriminatorOutput, fake: DiscriminatorOutput) -> Tensor:
     """What the discriminator is punished for.
 
     mean max(0, 1 - D(hr)) + mean max(0, 1 + D(sr)), averaged over the heads.
     Sources as for `adversarial_loss`.
 
     Args:
-        real: Judgement of originals.
-        made: Judgement of results, by the same discriminator.
+        real: Output for originals.
+        fake: Output for results, of the same discriminator.
 
     Returns:
         A scalar: 0 where all is told apart, 2 where all logits are 0.
     """
-    pairs = zip(real.heads, made.heads, strict=True)
-    return torch.stack([F.relu(1 - yes.float()).mean() + F.relu(1 + no.float()).mean() for yes, no in pairs]).mean()
+    pairs = zip(real.logits, fake.logits, strict=True)
+    return torch.stack([F.relu(1 - r.float()).mean() + F.relu(1 + f.float()).mean() for r, f in pairs]).mean()
 
 
-def feature_matching_loss(made: Sequence[Tensor], real: Sequence[Tensor], kind: Distance) -> Tensor:
+def feature_matching_loss(fake: Sequence[Tensor], real: Sequence[Tensor], kind: Distance) -> Tensor:
     """Mean over the discriminator's stages of the distance between their features of sr and hr.
 
     Source: Wang et al., "High-Resolution Image Synthesis with Conditional GANs", CVPR 2018, equation 4
     (there with L1); over all twelve stages of the U-net as the authors' code.
 
     Args:
-        made: Features of the results, one tensor a stage.
+        fake: Features of the results, one tensor a stage.
         real: Features of the originals, of the same shapes; no gradient goes into them.
         kind: As for `pixel_loss`.
     """
-    distances = [pixel_loss(a.float(), b.detach().float(), kind) for a, b in zip(made, real, strict=True)]
+    distances = [pixel_loss(a.float(), b.detach().float(), kind) for a, b in zip(fake, real, strict=True)]
     return torch.stack(distances).mean()
 
 
@@ -170,19 +170,21 @@ def cutmix_mask(height: int, width: int, random: torch.Generator, device: torch.
     return mask
 
 
-def cutmix_loss(mixed: Judgement, real: Judgement, made: Judgement, mask: Tensor) -> Tensor:
-    """How far the judgement of a mixed picture is from the mixture of the judgements.
+def cutmix_loss(
+    mixed: DiscriminatorOutput, real: DiscriminatorOutput, fake: DiscriminatorOutput, mask: Tensor
+) -> Tensor:
+    """How far the output for a mixed picture is from the mixture of the outputs.
 
     mean (D(mix(hr, sr)) - mix(D(hr), D(sr)))^2 over the decoder head, so that a pixel is judged by its
     surroundings' content, not by the cut. Source: Schoenfeld et al., CVPR 2020, equation 7.
 
     Args:
-        mixed: Judgement of the pictures that are hr where the mask is true and sr elsewhere.
-        real: Judgement of hr.
-        made: Judgement of sr.
+        mixed: Output for the pictures that are hr where the mask is true and sr elsewhere.
+        real: Output for hr.
+        fake: Output for sr.
         mask: (1, 1, H, W) bool.
 
-    All judgements are of a discriminator with decoder.
+    All outputs are of a discriminator with decoder.
     """
-    assert mixed.decoder is not None and real.decoder is not None and made.decoder is not None
-    return F.mse_loss(mixed.decoder, torch.where(mask, real.decoder, made.decoder))
+    assert mixed.decoder is not None and real.decoder is not None and fake.decoder is not None
+    return F.mse_loss(mixed.decoder, torch.where(mask, real.decoder, fake.decoder))

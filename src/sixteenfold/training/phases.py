@@ -1,6 +1,7 @@
 """The parts of a training configuration: frozen, checked when made."""
 
 import math
+import reprlib
 from dataclasses import dataclass
 
 from sixteenfold.errors import SixteenfoldError
@@ -19,15 +20,45 @@ GENERATOR_LOSSES = ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_ma
 """Of the adversarial phase; each has its weight there under the same name."""
 
 
+BETAS = "each be at least 0 and less than 1"
+"""What Adam's decay rates must."""
+
+
 def require(condition: bool, message: str, where: str = "training configuration") -> None:
     """Raise a SixteenfoldError with the message, and where it is about, unless the condition holds."""
     if not condition:
         raise SixteenfoldError(f"{where}: {message}")
 
 
-def check_steps(steps: int) -> None:
-    """Raise a SixteenfoldError unless a phase, or a run, can have so many steps."""
-    require(1 <= steps <= MOST_STEPS, f"steps must lie between 1 and {MOST_STEPS}, not {steps}")
+def option(part: object, field: str) -> str:
+    """A field's name as its option has it: "pixel.patch"."""
+    kinds = {
+        "GeneratorShape": "generator",
+        "PixelPhase": "pixel",
+        "AdversarialPhase": "adversarial",
+        "DataConfig": "data",
+    }
+    prefix = kinds.get(type(part).__name__)
+    return field if prefix is None else f"{prefix}.{field}"
+
+
+def named(part: object, field: str) -> str:
+    """A field with its value: "pixel.patch, 96"."""
+    return f"{option(part, field)}, {reprlib.repr(getattr(part, field))}"
+
+
+def require_of(part: object, field: str, condition: bool, must: str) -> None:
+    """Raise a SixteenfoldError that says what the part's field must be, and what it is, unless the condition holds."""
+    require(condition, f"{option(part, field)} must {must}, not {reprlib.repr(getattr(part, field))}")
+
+
+def check_steps(steps: int, name: str = "steps") -> None:
+    """Raise a SixteenfoldError unless a phase, or a run, can have so many steps; `name` is their option."""
+    require(1 <= steps <= MOST_STEPS, f"{name} must lie between 1 and {MOST_STEPS}, not {reprlib.repr(steps)}")
+
+
+def _are_betas(betas: tuple[float, ...]) -> bool:
+    return all(0 <= beta < 1 for beta in betas)
 
 
 @dataclass(frozen=True)
@@ -60,21 +91,17 @@ class Phase:
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
 
     def __post_init__(self) -> None:
-        check_steps(self.steps)
-        require(1 <= self.batch <= MOST_CROPS, f"batch must lie between 1 and {MOST_CROPS}, not {self.batch}")
-        require(1 <= self.parts <= self.batch, "parts must lie between 1 and batch")
+        check_steps(self.steps, option(self, "steps"))
+        require_of(self, "batch", 1 <= self.batch <= MOST_CROPS, f"lie between 1 and {MOST_CROPS}")
+        require_of(self, "parts", 1 <= self.parts <= self.batch, f"lie between 1 and {named(self, 'batch')}")
         fits = self.patch >= SCALE and self.patch % SCALE == 0
-        require(fits, f"patch must be a multiple of {SCALE}, not {self.patch}")
-        rates = (self.learning_rate, self.final_learning_rate)
-        require(rates[0] > 0 and rates[1] >= 0 and math.isfinite(sum(rates)), "learning rates must be positive, finite")
-        name = type(self).__name__.removesuffix("Phase").lower()
-        require(
-            0 <= self.warmup <= self.steps,
-            f"{name}.warmup must lie between 0 and {name}.steps, {self.steps}, not {self.warmup}",
-        )
-        require(all(0 <= beta < 1 for beta in self.betas), "betas must lie between 0 and 1")
-        require(self.gradient_clip is None or self.gradient_clip > 0, "gradient_clip must be positive")
-        require(self.average is None or 0 < self.average < 1, "average must lie between 0 and 1")
+        require_of(self, "patch", fits, f"be a multiple of {SCALE}")
+        require_of(self, "learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
+        require_of(self, "final_learning_rate", 0 <= self.final_learning_rate < math.inf, "be 0 or more, and finite")
+        require_of(self, "warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and {named(self, 'steps')}")
+        require_of(self, "betas", _are_betas(self.betas), BETAS)
+        require_of(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "be positive")
+        require_of(self, "average", self.average is None or 0 < self.average < 1, "lie between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -149,63 +176,60 @@ class AdversarialPhase(Phase):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in (*GENERATOR_LOSSES, "cutmix"):
-            weight = getattr(self, name)
-            require(0 <= weight < math.inf, f"adversarial.{name} must be 0 or more, and finite, not {weight}")
-        weighted = any(getattr(self, name) > 0 for name in GENERATOR_LOSSES)
-        require(weighted, "some weight of the generator's losses must be positive")
+            require_of(self, name, 0 <= getattr(self, name) < math.inf, "be 0 or more, and finite")
+        weights = ", ".join(option(self, name) for name in GENERATOR_LOSSES)
+        require(any(getattr(self, name) > 0 for name in GENERATOR_LOSSES), f"one of {weights} must be positive")
+        self._check_discriminator()
+        self._check_views()
+
+    def _check_discriminator(self) -> None:
         rate = self.discriminator_learning_rate
-        require(0 < rate < math.inf, "discriminator_learning_rate must be positive and finite")
-        betas = self.discriminator_betas or ()
-        require(all(0 <= beta < 1 for beta in betas), "discriminator_betas must lie between 0 and 1")
-        require(0 <= self.cutmix_probability <= 1, "cutmix_probability must lie between 0 and 1")
-        require(self.cutmix_ramp >= 1, "cutmix_ramp must be at least 1")
+        require_of(self, "discriminator_learning_rate", 0 < rate < math.inf, "be positive and finite")
+        require_of(self, "discriminator_betas", _are_betas(self.discriminator_betas or ()), BETAS)
+        require_of(self, "cutmix_probability", 0 <= self.cutmix_probability <= 1, "lie between 0 and 1")
+        require_of(self, "cutmix_ramp", self.cutmix_ramp >= 1, "be at least 1")
         require(
             self.cutmix == 0 or self.decoder,
-            "cutmix needs the discriminator's decoder; without it set adversarial.cutmix to 0",
+            f"{named(self, 'cutmix')}, needs the discriminator's decoder; without it set adversarial.cutmix to 0",
         )
-        require(len(self.discriminator) > 0 and min(self.discriminator) >= 2, "discriminator widths must be at least 2")
-        divisor = 2 ** len(self.discriminator)
-        require(
-            not self.has_discriminator or self.patch % divisor == 0,
-            f"patch must be a multiple of {divisor} for the discriminator, not {self.patch}",
-        )
+        widths = self.discriminator
+        require_of(self, "discriminator", len(widths) > 0 and min(widths) >= 2, "hold widths of at least 2")
+        divisor = 2 ** len(widths)
+        divides = not self.has_discriminator or self.patch % divisor == 0
+        require_of(self, "patch", divides, f"be a multiple of {divisor} for the discriminator")
         idle = [name for name in ("cutmix", "head_start") if getattr(self, name) > 0]
+        need = ", and ".join(named(self, name) for name in idle)
         require(
             self.has_discriminator or not idle,
-            "there is no discriminator where adversarial.adversarial and adversarial.feature_matching are 0; "
-            f"give one of them a weight, or set {' and '.join(f'adversarial.{name}' for name in idle)} to 0",
+            f"{need}: there is no discriminator where adversarial.adversarial and adversarial.feature_matching are 0; "
+            f"give one of them a weight, or set {' and '.join(option(self, name) for name in idle)} to 0",
         )
+        last = f"adversarial.steps - 1, {self.steps - 1}"
+        require_of(self, "head_start", 0 <= self.head_start < self.steps, f"lie between 0 and {last}")
         require(
-            0 <= self.head_start < self.steps,
-            f"head_start must lie between 0 and steps - 1, not {self.head_start}",
+            self.head_start + self.warmup <= self.steps,
+            f"{named(self, 'head_start')}, and {named(self, 'warmup')}, together must not exceed "
+            f"{named(self, 'steps')}",
         )
-        require(self.head_start + self.warmup <= self.steps, "head_start and warmup together must not exceed steps")
-        require(self.lpips == 0 or self.patch >= 32, "patch must be at least 32 for LPIPS")
-        require(
-            0 <= self.lpips_shift <= max(0, self.patch - 31),
-            f"lpips_shift must lie between 0 and patch - 31, not {self.lpips_shift}",
-        )
+
+    def _check_views(self) -> None:
+        require_of(self, "patch", self.lpips == 0 or self.patch >= 32, "be at least 32 for LPIPS")
+        most = max(0, self.patch - 31)
+        fits = 0 <= self.lpips_shift <= most
+        require_of(self, "lpips_shift", fits, f"lie between 0 and adversarial.patch - 31, {most}")
         require(
             self.vgg_patch is None or self.vgg > 0 or self.dists > 0,
-            "vgg_patch is of VGG and DISTS, which have no weight; give adversarial.vgg or adversarial.dists one, or "
-            "leave vgg_patch out",
+            f"{named(self, 'vgg_patch')}, is of VGG and DISTS, which have no weight; give adversarial.vgg or "
+            "adversarial.dists one, or leave adversarial.vgg_patch out",
         )
-        require(
-            self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch,
-            f"vgg_patch must lie between 16 and patch, not {self.vgg_patch}",
-        )
-        require(
-            1 <= self.lpips_views <= MOST_VIEWS,
-            f"lpips_views must lie between 1 and {MOST_VIEWS}, not {self.lpips_views}",
-        )
-        require(len(self.lpips_scales) > 0, "lpips_scales must not be empty")
-        for scale in self.lpips_scales:
-            side = self.patch - max(0, self.lpips_shift - 1)
-            # What is no number at all is not rounded.
-            require(
-                0 < scale <= 1 and (self.lpips == 0 or round(scale * side) >= 31),
-                f"lpips_scales must be at most 1 and leave LPIPS at least 31 pixels, not {scale:g}",
-            )
+        fits = self.vgg_patch is None or 16 <= self.vgg_patch <= self.patch
+        require_of(self, "vgg_patch", fits, f"lie between 16 and {named(self, 'patch')}")
+        require_of(self, "lpips_views", 1 <= self.lpips_views <= MOST_VIEWS, f"lie between 1 and {MOST_VIEWS}")
+        require_of(self, "lpips_scales", len(self.lpips_scales) > 0, "hold at least one")
+        side = self.patch - max(0, self.lpips_shift - 1)
+        # What is no number at all is not rounded.
+        fits = all(0 < scale <= 1 and (self.lpips == 0 or round(scale * side) >= 31) for scale in self.lpips_scales)
+        require_of(self, "lpips_scales", fits, "each be at most 1 and leave LPIPS at least 31 pixels")
 
     @property
     def has_discriminator(self) -> bool:
@@ -232,11 +256,10 @@ class DataConfig:
     things, as small pictures do."""
 
     def __post_init__(self) -> None:
-        require(self.memory > 0, "data.memory must be positive")
-        require(self.window >= 1 and self.crops >= 1, "data.window and data.crops must be at least 1")
-        require(self.detail >= 0, "data.detail must not be negative")
-        require(len(self.scales) > 0, "data.scales must not be empty")
-        require(
-            all(LEAST_SCALE <= scale <= 1 for scale in self.scales),
-            f"data.scales must lie between {LEAST_SCALE:g} and 1",
-        )
+        require_of(self, "memory", self.memory > 0, "be positive")
+        require_of(self, "window", self.window >= 1, "be at least 1")
+        require_of(self, "crops", self.crops >= 1, "be at least 1")
+        require_of(self, "detail", self.detail >= 0, "be 0 or more")
+        require_of(self, "scales", len(self.scales) > 0, "hold at least one")
+        fits = all(LEAST_SCALE <= scale <= 1 for scale in self.scales)
+        require_of(self, "scales", fits, f"each lie between {LEAST_SCALE:g} and 1")

@@ -26,7 +26,8 @@ class Photographs(Protocol):
     """Where crops are cut."""
 
     skipped: list[str]
-    """A line for each photograph that could not be decoded."""
+    """A line for each photograph that could not be decoded; longer as more are opened. In all processes the same, where
+    all read the same files."""
 
     def at(self, crops: int) -> Sequence[Tensor]:
         """The photographs, each (3, H, W) uint8, open to a step before which this many crops were cut."""

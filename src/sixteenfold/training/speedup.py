@@ -16,7 +16,7 @@ from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import RRDB, Generator
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.phases import Phase
-from sixteenfold.training.steps import Player
+from sixteenfold.training.steps import Learner
 
 VARIANTS = 32
 """Versions of one function that are compiled at most: each size, and with or without gradients."""
@@ -35,7 +35,7 @@ def check_graph(fabric: Fabric, config: TrainConfig) -> None:
 
 @contextmanager
 def compiled(
-    generator: Generator, critic: UNetDiscriminator | None, backend: str | Callable[..., Any] = "inductor"
+    generator: Generator, discriminator: UNetDiscriminator | None, backend: str | Callable[..., Any] = "inductor"
 ) -> Generating[None]:
     """Compile each residual block of the generator and the whole discriminator, where they stand.
 
@@ -44,14 +44,14 @@ def compiled(
 
     Args:
         generator: Its second to last blocks reuse what was compiled for the first.
-        critic: None where there is none.
+        discriminator: None where there is none.
         backend: As of torch.compile.
     """
     modules: list[nn.Module] = [module for module in generator.modules() if isinstance(module, RRDB)]
-    modules += [] if critic is None else [critic]
+    modules += [] if discriminator is None else [discriminator]
     with (
         torch._dynamo.config.patch(recompile_limit=VARIANTS),  # pyright: ignore[reportPrivateUsage]
-        # A step goes backward through a judgement twice: the first pass must leave what the second needs.
+        # A step goes backward through the discriminator twice: the first pass must leave what the second needs.
         functorch_config.patch(donated_buffer=False),
     ):
         for module in modules:
@@ -95,14 +95,14 @@ class Fresh(nn.Module):
         return result.clone()
 
 
-def graph(player: Player, phase: Phase, fabric: Fabric) -> Player:
-    """The same player with its network captured for batches of the phase's size."""
+def graph(generator: Learner, phase: Phase, fabric: Fabric) -> Learner:
+    """The same with its network captured for batches of the phase's size."""
     side = phase.patch // SCALE
     sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
     sample = sample.contiguous(memory_format=torch.channels_last)
     # The phase before may have left a graph in a cycle of references: its memory is wanted, and it must not be
     # collected while another is captured.
     gc.collect()
-    graphed = torch.cuda.make_graphed_callables(Graphed(player.module, fabric), (sample,))
-    player.optimizer.zero_grad()
-    return Player(Fresh(graphed, player.module), player.optimizer)
+    graphed = torch.cuda.make_graphed_callables(Graphed(generator.module, fabric), (sample,))
+    generator.optimizer.zero_grad()
+    return Learner(Fresh(graphed, generator.module), generator.optimizer)

@@ -26,14 +26,6 @@ PhaseName = Literal["pixel", "adversarial"]
 
 
 @dataclass
-class Opponent:
-    """The discriminator and what moves it."""
-
-    network: UNetDiscriminator
-    optimizer: Optimizer
-
-
-@dataclass
 class Training:
     """Networks, optimizers and counts of a run."""
 
@@ -41,14 +33,16 @@ class Training:
     generator: Generator
     optimizer: Optimizer
     average: "MovingAverage | None"
-    opponent: Opponent | None
-    discriminator: dict[str, Tensor] | None = None
+    discriminator: UNetDiscriminator | None = None
+    discriminator_optimizer: Optimizer | None = None
+    """Both None in a phase without one."""
+    initial_discriminator: dict[str, Tensor] | None = None
     """In the pixel phase the weights that the discriminator will begin with; None takes fresh ones."""
     step: int = 0
     """Steps done, of both phases."""
     best: float = float("-inf")
     """Highest validation score of the phase so far: PSNR in dB, or LPIPS with a minus."""
-    judged_on: str | None = None
+    validated_on: str | None = None
     """Digest of the validation pictures that this score is of."""
     begun: int = 0
     """Steps done when the phase began."""
@@ -56,7 +50,7 @@ class Training:
     """Time that the phase has taken so far, validations included."""
     recent: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
     """Losses of the steps since the last line of the log, whose mean the next line is."""
-    given: dict[str, str] = field(default_factory=dict[str, str])
+    started_from: dict[str, str] = field(default_factory=dict[str, str])
     """Which weights the run began with: how `init` and `init_discriminator` named them; of the first the digest too."""
 
     @property
@@ -68,21 +62,21 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """A checkpoint's content."""
-        opponent = self.opponent
+        discriminator, optimizer = self.discriminator, self.discriminator_optimizer
         return {
             "phase": self.phase,
             "generator": self.generator.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "discriminator": self.discriminator if opponent is None else opponent.network.state_dict(),
-            "discriminator_optimizer": None if opponent is None else opponent.optimizer.state_dict(),
+            "discriminator": self.initial_discriminator if discriminator is None else discriminator.state_dict(),
+            "discriminator_optimizer": None if optimizer is None else optimizer.state_dict(),
             "step": self.step,
             "best": self.best,
-            "judged_on": self.judged_on,
+            "judged_on": self.validated_on,
             "begun": self.begun,
             "seconds": self.seconds,
             "recent": self.recent,
-            "given": self.given,
+            "given": self.started_from,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -91,23 +85,23 @@ class Training:
         _restore(self.optimizer, state["optimizer"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        if self.opponent is None:
-            self.discriminator = state["discriminator"]
+        if self.discriminator is None or self.discriminator_optimizer is None:
+            self.initial_discriminator = state["discriminator"]
         else:
-            self.opponent.network.load_state_dict(state["discriminator"])
-            _restore(self.opponent.optimizer, state["discriminator_optimizer"])
+            self.discriminator.load_state_dict(state["discriminator"])
+            _restore(self.discriminator_optimizer, state["discriminator_optimizer"])
         self.step, self.best = state["step"], state["best"]
         # Checkpoints of earlier versions lack these.
-        self.judged_on = state.get("judged_on")
+        self.validated_on = state.get("judged_on")
         self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
-        self.recent, self.given = state.get("recent", []), state.get("given", {})
+        self.recent, self.started_from = state.get("recent", []), state.get("given", {})
 
     def become(self, other: "Training") -> None:
         """Become the other, of the same run, for all who hold this one; what only this one had is let go of."""
-        vars(self).update(vars(other) | {"given": self.given})
+        vars(self).update(vars(other) | {"started_from": self.started_from})
 
 
-def given_weights(init: Path | str, config: TrainConfig) -> Generator:
+def load_initial_generator(init: Path | str, config: TrainConfig) -> Generator:
     """The network that a run is to start from, in its own shape.
 
     Args:
@@ -127,13 +121,16 @@ def given_weights(init: Path | str, config: TrainConfig) -> Generator:
 
 
 def begin(
-    config: TrainConfig, given: Generator | None, init_discriminator: Path | str | None, device: torch.device
+    config: TrainConfig,
+    initial_generator: Generator | None,
+    init_discriminator: Path | str | None,
+    device: torch.device,
 ) -> Training:
     """The start of the first phase. Writes nothing.
 
     Args:
         config: What is to be done.
-        given: What to start from, grown where it is smaller; None takes fresh weights, drawn by the seed.
+        initial_generator: What to start from, grown where it is smaller; None takes fresh weights, drawn by the seed.
         init_discriminator: Weights of the discriminator, of a shipped model by its name or in an earlier run's file;
             None takes fresh ones.
         device: Where the networks are to be.
@@ -143,14 +140,14 @@ def begin(
             that has none.
     """
     torch.manual_seed(config.seed)
-    generator = config.generator.build() if given is None else given
+    generator = config.generator.build() if initial_generator is None else initial_generator
     if shape_of(generator) != config.generator:
         generator = grow(generator, config.generator)
     discriminator = None
     if init_discriminator is not None:
-        discriminator = _read_discriminator(zoo.discriminator(init_discriminator), config)
+        discriminator = _load_initial_discriminator(zoo.discriminator(init_discriminator), config)
     name = "pixel" if config.pixel is not None else "adversarial"
-    return enter(name, generator, config, device, step=0, discriminator=discriminator)
+    return enter(name, generator, config, device, step=0, initial_discriminator=discriminator)
 
 
 def enter(
@@ -160,7 +157,7 @@ def enter(
     device: torch.device,
     *,
     step: int,
-    discriminator: dict[str, Tensor] | None = None,
+    initial_discriminator: dict[str, Tensor] | None = None,
 ) -> Training:
     """The start of a phase on a device: the generator as it is, a discriminator, new optimizers and average.
 
@@ -170,26 +167,28 @@ def enter(
         config: What is to be done.
         device: Where the networks are to be.
         step: Steps done before.
-        discriminator: Weights that it begins with, now or in a later phase; None takes fresh ones.
+        initial_discriminator: Weights that it begins with, now or in a later phase; None takes fresh ones.
     """
     phase = config.pixel if name == "pixel" else config.adversarial
     assert phase is not None
     generator = generator.requires_grad_(True).train()
     place(generator, device)
     average = None if phase.average is None else MovingAverage(generator, phase.average)
-    opponent = None
+    optimizer = _adam(generator, phase.learning_rate, phase.betas)
+    training = Training(name, generator, optimizer, average, step=step, begun=step)
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
         torch.manual_seed(config.seed + 1)
-        network = _discriminator(config.adversarial)
-        if discriminator is not None:
-            network.load_state_dict(discriminator)
-        place(network, device)
-        rate = config.adversarial.discriminator_learning_rate
-        opponent = Opponent(network, _adam(network, rate, config.adversarial.discriminator_betas or phase.betas))
-    optimizer = _adam(generator, phase.learning_rate, phase.betas)
-    waiting = discriminator if opponent is None else None  # what has begun is in the opponent
-    return Training(name, generator, optimizer, average, opponent, waiting, step, begun=step)
+        discriminator = _discriminator(config.adversarial)
+        if initial_discriminator is not None:
+            discriminator.load_state_dict(initial_discriminator)
+        place(discriminator, device)
+        rate, betas = config.adversarial.discriminator_learning_rate, config.adversarial.discriminator_betas
+        training.discriminator = discriminator
+        training.discriminator_optimizer = _adam(discriminator, rate, betas or phase.betas)
+    else:
+        training.initial_discriminator = initial_discriminator
+    return training
 
 
 def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
@@ -206,7 +205,7 @@ def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> 
     return training
 
 
-def _read_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
+def _load_initial_discriminator(path: Path, config: TrainConfig) -> dict[str, Tensor]:
     """The weights that an earlier run's discriminator has in the file."""
     if config.adversarial is None or not config.adversarial.has_discriminator:
         raise SixteenfoldError(f"{path}: this run has no discriminator; leave it out")

@@ -43,7 +43,7 @@ WHOLE = View()
 
 
 class Views(NamedTuple):
-    """What each judge is shown in one step."""
+    """What each perceptual network is shown in one step."""
 
     lpips: Sequence[View] = (WHOLE,)
     """The mean of LPIPS over them counts."""
