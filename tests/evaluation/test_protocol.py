@@ -90,7 +90,7 @@ def test_folders_that_cannot_be_read(save: Save, public: Path, as_nobody: Abstra
         for path, words in (
             ("half", "half: nothing in it is used, because .*half/shut cannot be listed"),
             ("half/shut", "half/shut: cannot be listed"),
-            ("half/shut/half.png", r"half\.png: may not be read; change its permissions"),
+            ("half/shut/half.png", r"half\.png: is not readable; change its permissions"),
             ("loop", r"loop: cannot be read \(Too many levels"),
             ("n" * 300, r"n: cannot be read \(File name too long"),
         ):

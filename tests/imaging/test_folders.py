@@ -179,7 +179,7 @@ def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path
         "new": "does not exist; check the name",
         "file/a.png": "does not exist: part of its path is a file; check the name",
         f"{'n' * 300}.png": "cannot be read (File name too long); check the name",
-        "empty": "holds no picture of a format that is read; check the name",
+        "empty": "holds no picture in a supported format; check the name",
     }
     refused = {tmp_path / name: f"{tmp_path / name}: {said}" for name, said in bad.items()}
     goal = None if out is None else tmp_path / out
@@ -274,7 +274,7 @@ def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: Abst
         assert plan(public, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
         # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
         for path, said in (
-            (public / "shut" / "b.png", "may not be read; change its permissions or its folder's"),
+            (public / "shut" / "b.png", "is not readable; change its permissions or its folder's"),
             (public / "shut", "cannot be listed (Permission denied); change its permissions"),
             (public, f"nothing in it is used, because {public}/shut cannot be listed (Permission denied); change"),
         ):

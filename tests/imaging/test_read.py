@@ -70,7 +70,7 @@ def test_unreadable(public: Path, as_nobody: AbstractContextManager[None]) -> No
     path.write_bytes(png(1, 1))
     path.chmod(0)
     with as_nobody:
-        refused(path, "may not be read; change its permissions or its folder's")
+        refused(path, "is not readable; change its permissions or its folder's")
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that opens and cannot be read")

@@ -604,7 +604,7 @@ def test_what_is_whole_but_no_weights_need_not_be_fetched_again(tmp_path: Path, 
 
 def test_a_checkpoint_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     (public / "shut").mkdir(0)
-    with as_nobody, pytest.raises(SixteenfoldError, match=r"f\.pth: may not be read; change its permissions"):
+    with as_nobody, pytest.raises(SixteenfoldError, match=r"f\.pth: is not readable; change its permissions"):
         read_checkpoint(public / "shut" / "f.pth")
 
 

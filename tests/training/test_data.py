@@ -167,7 +167,7 @@ def test_pictures_of_any_name_are_measured_as_they_are_read(tmp_path: Path) -> N
     (tmp_path / "huge.png").write_bytes(bomb + struct.pack(">I4sI", 0, b"IDAT", zlib.crc32(b"IDAT")))
     index = make_index([tmp_path], 128, "a crop")
     assert [entry.path.name for entry in index.entries] == [name]
-    assert "drawing.png: is no picture in a known format" in index.skipped[0]
+    assert "drawing.png: is not a picture in a known format" in index.skipped[0]
     assert "huge.png: declares 60000 x 60000 pixels" in index.skipped[1]
     index.save(tmp_path / "index.json")
     assert Index.load(tmp_path / "index.json") == index
@@ -229,14 +229,14 @@ def test_no_pictures(tmp_path: Path) -> None:
         path.mkdir()
     save(good / "good.png", 160, 170)
     # One that is wrong is told, whatever else there is.
-    with pytest.raises(SixteenfoldError, match="folder: holds no picture of a format that is read; check the name"):
+    with pytest.raises(SixteenfoldError, match="folder: holds no picture in a supported format; check the name"):
         find_pictures([good, folder])
     (folder / "notes.txt").write_text("no picture")
     (folder / "drawing.svg").write_text("no picture that is read")
-    with pytest.raises(SixteenfoldError, match=r"folder: holds no picture of a format that is read, but 1 \.svg; conv"):
+    with pytest.raises(SixteenfoldError, match=r"folder: holds no picture in a supported format, but 1 \.svg; conv"):
         find_pictures([folder, good])
     with pytest.raises(
-        SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture of a format that is read; name"
+        SixteenfoldError, match=r"notes\.txt: neither a folder nor a picture in a supported format; name"
     ):
         find_pictures([folder / "notes.txt"])
     with pytest.raises(SixteenfoldError, match="missing: does not exist; check the name"):
@@ -246,14 +246,14 @@ def test_no_pictures(tmp_path: Path) -> None:
     save(folder / "smaller.png", 10, 900)
     (folder / "broken.jpg").write_text("no picture")
     said = (
-        "folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 passed over, .*; "
-        r"1 cannot be read: .*folder.broken\.jpg: is no picture in a known format"
+        "folder: none of 3 pictures has the 128x128 pixels of a crop; the largest is 30x20; 1 skipped, .*; "
+        r"1 cannot be read: .*folder.broken\.jpg: is not a picture in a known format"
     )
     with pytest.raises(SixteenfoldError, match=said):
         make_index([folder], 128, "a crop")
     for name, why in (
         ("small.png", "does not have the 128x128 pixels of a crop; it is 30x20$"),
-        ("broken.jpg", r"cannot be read: .*broken\.jpg: is no picture in a known format"),
+        ("broken.jpg", r"cannot be read: .*broken\.jpg: is not a picture in a known format"),
     ):
         with pytest.raises(SixteenfoldError, match=f"{name}: the only picture {why}"):
             make_index([folder / name], 128, "a crop")
@@ -266,7 +266,7 @@ def test_pictures_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
         folder.mkdir()
     for i in range(5):
         (broken / f"{i}.png").write_text("no picture")
-    reason = "is no picture in a known format[^/]*"
+    reason = "is not a picture in a known format[^/]*"
     said = f"broken: none of 5 pictures can be read: {'; '.join(f'.*{i}.png: {reason}' for i in range(3))}; and 2 more$"
     for look in (lambda: make_index([broken], 128, "a crop"), lambda: read_validation(broken, 64)):
         with pytest.raises(SixteenfoldError, match=said):
@@ -279,7 +279,7 @@ def test_pictures_of_which_none_can_be_read_are_named(tmp_path: Path) -> None:
 
 def test_photographs_in_a_closed_folder(public: Path, as_nobody: AbstractContextManager[None]) -> None:
     (public / "shut").mkdir(0)
-    with as_nobody, pytest.raises(SixteenfoldError, match="shut/photos: may not be read; change its permissions"):
+    with as_nobody, pytest.raises(SixteenfoldError, match="shut/photos: is not readable; change its permissions"):
         find_pictures([public / "shut" / "photos"])
 
 

@@ -35,14 +35,14 @@ def test_names_are_told_as_they_are(photographs: Path, tmp_path: Path, capfd: py
     said = capfd.readouterr().err.splitlines()
     assert "4 pictures skipped:" in said and any(line.endswith(f"run folder {run}") for line in said)
     for name in ("b].png", "[red].png", "new\\nline.png", "[/b].png"):
-        assert any(line.startswith(f"  {odd}/{name}: is no picture in a known format") for line in said)
+        assert any(line.startswith(f"  {odd}/{name}: is not a picture in a known format") for line in said)
     results = [line for line in said if "_x16" in line]
     assert results == [
         f"1 left out, named like what upscale or train makes: {odd}/b]_x16.png; name one itself to use it"
     ]
-    assert f"1 passed over, of no format that is read (1 .bmp): {odd}/a.bmp; convert to PNG" in said
+    assert f"1 skipped, not in a supported format (1 .bmp): {odd}/a.bmp; convert to PNG" in said
     assert f"validation: {val}/small.png: 20x20 is smaller than 32x32" in said
-    assert f"validation: 1 passed over, of no format that is read (1 .bmp): {val}/b.bmp; convert to PNG" in said
+    assert f"validation: 1 skipped, not in a supported format (1 .bmp): {val}/b.bmp; convert to PNG" in said
     # Gone on with, the run keeps to its photographs: what was left aside is no news.
     train(dataclasses.replace(CONFIG, pixel=phase), hr=[photographs, odd], val=val, out=run, resume=True, device="cpu")
     again = capfd.readouterr().err

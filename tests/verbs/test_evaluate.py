@@ -62,7 +62,7 @@ def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: p
         write(tmp_path / name, 64, 64)
     for name in ("hr/b.bmp", "sr/c.svg"):
         (tmp_path / name).touch()
-    passed_over, original = "passed over, of no format that is read", tmp_path / "hr" / "b.bmp"
+    passed_over, original = "skipped, not in a supported format", tmp_path / "hr" / "b.bmp"
     # Only what may be the one that is missing is named beside it.
     said = refused(capsys, *finished_results(tmp_path))
     line = f"1 {passed_over} (1 .bmp): {original}; convert to PNG"

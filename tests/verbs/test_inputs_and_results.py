@@ -37,10 +37,7 @@ def test_a_folder_with_pictures_that_are_not_read(
     write(tmp_path / "in" / "a.png", 2, 3)
     for name in ("b.bmp", "c.svg", "d.bmp", "notes.txt"):
         (tmp_path / "in" / name).touch()
-    line = (
-        "3 passed over, of no format that is read (2 .bmp, 1 .svg), "
-        f"such as {tmp_path / 'in' / 'b.bmp'}; convert to PNG"
-    )
+    line = f"3 skipped, not in a supported format (2 .bmp, 1 .svg), such as {tmp_path / 'in' / 'b.bmp'}; convert to PNG"
     for verb, options in (("upscale", ["--model", model]), ("downscale", [])):
         assert main([verb, str(tmp_path / "in"), "-o", str(tmp_path / verb), *options]) == 0
         assert capsys.readouterr().err.splitlines()[-1] == line

@@ -36,7 +36,7 @@ def unreadable(path: Path, error: OSError | ValueError) -> SixteenfoldError:
         case NotADirectoryError():
             said = "does not exist: part of its path is a file; check the name"
         case PermissionError():
-            said = "may not be read; change its permissions or its folder's"
+            said = "is not readable; change its permissions or its folder's"
         case _:  # a name that the system does not take is a ValueError
             said = f"cannot be read ({getattr(error, 'strerror', None) or error}); check the name"
     return SixteenfoldError(f"{path}: {said}")

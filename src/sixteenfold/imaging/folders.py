@@ -178,7 +178,7 @@ def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
     pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
     if not pictures:
         held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
-        raise SixteenfoldError(f"{folder}: holds no picture of a format that is read{held}")
+        raise SixteenfoldError(f"{folder}: holds no picture in a supported format{held}")
     return pictures, unread
 
 
@@ -218,7 +218,7 @@ def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
 
 def passed_over(unread: Sequence[Path]) -> list[str]:
     """A line on the pictures in unsupported formats, if there are any."""
-    return set_aside(unread, f"passed over, of no format that is read ({kinds(unread)})", "convert to PNG")
+    return set_aside(unread, f"skipped, not in a supported format ({kinds(unread)})", "convert to PNG")
 
 
 def kinds(paths: Iterable[Path]) -> str:

@@ -161,7 +161,7 @@ def _loader(path: Path, head: bytes) -> str:
             raise SixteenfoldError(f"{path}: JPEG XL, which the installed libvips cannot read; convert it to PNG")
         return "jxlload_source"
     raise SixteenfoldError(
-        f"{path}: is no picture in a known format (PNG, JPEG, WebP, TIFF, AVIF, HEIF, GIF, "
+        f"{path}: is not a picture in a known format (PNG, JPEG, WebP, TIFF, AVIF, HEIF, GIF, "
         "JPEG XL), whatever its name says; convert it to PNG"
     )
 

@@ -98,7 +98,7 @@ def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
     pictures, unread, root = pictures_at(folder)
     if root != folder and not is_picture(folder):
         raise SixteenfoldError(
-            f"{folder}: neither a folder nor a picture of a format that is read; name a folder of photographs"
+            f"{folder}: neither a folder nor a picture in a supported format; name a folder of photographs"
         )
     return pictures, unread
 
