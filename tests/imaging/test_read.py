@@ -106,7 +106,7 @@ def test_frames_of_a_png_are_those_announced_before_its_pixels(tmp_path: Path) -
 def test_text_renamed(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("not a picture at all, but more than thirty-two letters of it")
-    refused(path, "no picture in a known format .* whatever its name says")
+    refused(path, "is not a picture in a known format .* whatever its name says")
     path.write_bytes(b"")
     refused(path, "is empty; get the file again")
 
@@ -230,7 +230,7 @@ def test_measured_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(SixteenfoldError, match=r"declares 60 x 40 pixels.*; use --allow-huge if you trust it"):
         measure(path)
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"></svg>')
-    with pytest.raises(SixteenfoldError, match="no picture in a known format"):
+    with pytest.raises(SixteenfoldError, match="is not a picture in a known format"):
         measure(path)
 
 
