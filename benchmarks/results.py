@@ -126,7 +126,7 @@ def main() -> None:
         if unknown := set(shown) - {model.name for model in models}:
             raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
         metrics = options.metrics.split(",")
-        parts = [*head(models)]
+        parts = [*head(models, held_out=options.held_out is not None)]
         if options.held_out is not None:
             results = make_results(options.held_out, models, options.work)
             parts += ["", "## Held-out photographs", "", HELD_OUT, *measured(results, metrics)]
@@ -167,15 +167,11 @@ def default_shown(models: Sequence[Model]) -> list[str]:
     return [names[0], partner] if partner in names else names
 
 
-def head(models: Sequence[Model]) -> list[str]:
+def head(models: Sequence[Model], *, held_out: bool) -> list[str]:
     """How the document begins."""
-    names = ",".join(model.name for model in models)
-    lines = [
-        "# Results",
-        "",
-        f"Written by `python benchmarks/results.py --held-out DIR --hr DIR --models {names}`; do not edit.",
-        "",
-    ]
+    folders = "--held-out DIR --hr DIR" if held_out else "--hr DIR"
+    words = f"python benchmarks/results.py {folders} --models {','.join(model.name for model in models)}"
+    lines = ["# Results", "", f"Written by `{words}`; do not edit.", ""]
     rows = [(in_markdown(model.name), in_markdown(model.description), f"`{model.digest[:16]}`") for model in models]
     text = table(["model", "what", "SHA-256 of its weights"], rows)
     return [*lines, *(line.replace("---:", "---") for line in text), *wrong(models)]

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import http.client
 import importlib.util
 import io
 import tarfile
@@ -92,6 +93,29 @@ def test_another_picture_under_the_name_is_refused(
     with pytest.raises(SixteenfoldError, match=r"other-2\.0\.tar\.gz: other-2\.0/b\.png is not the picture"):
         held_out.main(tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_picture_that_was_changed_is_fetched_again(
+    held_out: Any, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_out, "LIST", listed(tmp_path / "list.csv", (SOURCE, "other-2.0/b.png", b"two")))
+    (tmp_path / "out").mkdir()
+    picture = tmp_path / "out" / "other-b.png"
+    picture.write_bytes(b"edited")
+    held_out.main(tmp_path / "out")
+    assert picture.read_bytes() == b"two"
+
+
+def test_a_download_that_breaks_off_is_one_line(
+    held_out: Any, index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: object, **named: object) -> object:
+        raise http.client.IncompleteRead(b"", 998)
+
+    monkeypatch.setattr(held_out.urllib.request, "urlopen", broken)
+    monkeypatch.setattr(held_out, "LIST", listed(tmp_path / "list.csv", (WHEEL, "some/a.jpg", b"one")))
+    with pytest.raises(SixteenfoldError, match=r"cannot be fetched .*998 more expected"):
+        held_out.main(tmp_path / "out")
 
 
 def test_no_index_is_one_line(held_out: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

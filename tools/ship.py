@@ -10,6 +10,7 @@ file, which is why this is done twice: first without a report, to have the file 
 import dataclasses
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
@@ -27,11 +28,15 @@ def main(name: str, weights: Path, words: Path, reports: list[Path]) -> None:
         "shape": dataclasses.asdict(shape_of(generator)),
         "figures": {key: value for report in reports for key, value in figures(report).items()},
     }
-    # All that is given could be read: now the model that is shipped may be replaced.
+    # Weights and card replace the shipped ones together, once both are there: each is useless with the other's old one.
     zoo.MODELS.mkdir(exist_ok=True)
-    save(generator, target, {}, torch.float16)
-    card["sha256"] = digest(zoo.load(target))
-    target.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=zoo.MODELS) as folder:
+        made = Path(folder) / target.name
+        save(generator, made, {}, torch.float16)
+        card["sha256"] = digest(zoo.load(made))
+        made.with_suffix(".json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file in (made, made.with_suffix(".json")):
+            file.replace(zoo.MODELS / file.name)
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB; {zoo.card(name).figures}")
 
 

@@ -174,7 +174,10 @@ IDLE = (
         ({"data": {"crops": 0}}, "data.crops must be at least 1, not 0"),
         ({"data": {"detail": -0.5}}, "data.detail must be 0 or more, not -0.5"),
         ({"data": {"scales": []}}, "data.scales must hold at least one, not ()"),
-        ({"data": {"scales": [1, 0.06]}}, "data.scales must each lie between 0.0625 and 1, not (1.0, 0.06)"),
+        (
+            {"data": {"scales": [1, 1, 1, 1, 1, 1, 0.06]}},
+            "data.scales must each lie between 0.0625 and 1, not (1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.06)",
+        ),
     ],
 )
 def test_values_that_cannot_be_are_named_as_their_options_are(values: object, says: str, tmp_path: Path) -> None:

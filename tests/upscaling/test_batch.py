@@ -166,17 +166,20 @@ def test_a_size_that_a_picture_does_not_reach(tmp_path: Path, upscaler: Upscaler
     assert list(tmp_path.iterdir()) == [photo]
 
 
-class Stopping:
-    """An upscaler that is interrupted after some bands, and counts them."""
+class Stopping(Upscaler):
+    """An upscaler that is interrupted after some bands, and counts them; another does its work."""
 
     def __init__(self, upscaler: Upscaler, stop_after: int | None = None, settings: str = "") -> None:
         self._upscaler = upscaler
         self._stop_after = stop_after
-        self.fingerprint = upscaler.fingerprint + settings
-        self.band_rows = upscaler.band_rows
+        self._settings = settings
         self.made = 0
 
-    def bands(self, lr: torch.Tensor, *, size: tuple[int, int], skip: int) -> Iterator[torch.Tensor]:
+    @property
+    def fingerprint(self) -> str:
+        return self._upscaler.fingerprint + self._settings
+
+    def bands(self, lr: torch.Tensor, *, size: tuple[int, int] | None = None, skip: int = 0) -> Iterator[torch.Tensor]:
         for band in self._upscaler.bands(lr, size=size, skip=skip):
             if self.made == self._stop_after:
                 raise KeyboardInterrupt
@@ -185,7 +188,7 @@ class Stopping:
 
 
 def run(photo: Path, stopping: Stopping, **options) -> None:
-    upscale_files([photo], None, lambda: cast(Upscaler, stopping), **options)
+    upscale_files([photo], None, stopping, **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": 5}])
@@ -387,8 +390,8 @@ def test_an_upscaler_or_what_makes_one(upscaler: Upscaler, tmp_path: Path) -> No
     for i, able in enumerate((upscaler, lambda: upscaler)):
         report = upscale_files(photo, tmp_path / f"{i}.png", able)
         assert report.written == (tmp_path / f"{i}.png",)
-    for wrong in ("compact", None):
-        with pytest.raises(
-            SixteenfoldError, match=r"upscaler: .* is neither an Upscaler nor a function that makes one"
-        ):
+    for wrong in ("compact", None, torch.nn.Identity()):
+        with pytest.raises(SixteenfoldError, match=r"^upscaler: (str|NoneType|Identity) is neither an Upscaler nor a"):
             upscale_files(photo, None, cast(Any, wrong))
+    with pytest.raises(SixteenfoldError, match=r"^upscaler: the function returned str, not an Upscaler"):
+        upscale_files(photo, None, cast(Any, lambda: "compact"))

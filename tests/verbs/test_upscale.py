@@ -146,7 +146,7 @@ def test_a_result_that_is_named_beside_its_source(
     assert not (tmp_path / "a_x2_x2.png").exists()
     said = capsys.readouterr().err.splitlines()[-1]
     assert said == (
-        f"1 left out, because written by this command: {tmp_path / 'a_x2.png'}; to use one as an input, give it alone"
+        f"1 left out, the result of another input: {tmp_path / 'a_x2.png'}; to use one as an input, give it alone"
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE
+from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.losses import Distance
 
 LEAST_SCALE = 1 / 16
@@ -30,26 +31,24 @@ def require(condition: bool, message: str, where: str = "training configuration"
         raise SixteenfoldError(f"{where}: {message}")
 
 
+_VALUES = reprlib.Repr()
+_VALUES.maxtuple = 16  # enough to show the one that is wrong
+
+
 def option(part: object, field: str) -> str:
-    """A field's name as its option has it: "pixel.patch"."""
-    kinds = {
-        "GeneratorShape": "generator",
-        "PixelPhase": "pixel",
-        "AdversarialPhase": "adversarial",
-        "DataConfig": "data",
-    }
-    prefix = kinds.get(type(part).__name__)
-    return field if prefix is None else f"{prefix}.{field}"
+    """A field's name as config.json has it, with its part's before: "pixel.patch"."""
+    name = PARTS.get(type(part))
+    return field if name is None else f"{name}.{field}"
 
 
 def named(part: object, field: str) -> str:
     """A field with its value: "pixel.patch, 96"."""
-    return f"{option(part, field)}, {reprlib.repr(getattr(part, field))}"
+    return f"{option(part, field)}, {_VALUES.repr(getattr(part, field))}"
 
 
 def require_of(part: object, field: str, condition: bool, must: str) -> None:
     """Raise a SixteenfoldError that says what the part's field must be, and what it is, unless the condition holds."""
-    require(condition, f"{option(part, field)} must {must}, not {reprlib.repr(getattr(part, field))}")
+    require(condition, f"{option(part, field)} must {must}, not {_VALUES.repr(getattr(part, field))}")
 
 
 def check_steps(steps: int, name: str = "steps") -> None:
@@ -263,3 +262,12 @@ class DataConfig:
         require_of(self, "scales", len(self.scales) > 0, "hold at least one")
         fits = all(LEAST_SCALE <= scale <= 1 for scale in self.scales)
         require_of(self, "scales", fits, f"each lie between {LEAST_SCALE:g} and 1")
+
+
+PARTS: dict[type, str] = {
+    GeneratorShape: "generator",
+    PixelPhase: "pixel",
+    AdversarialPhase: "adversarial",
+    DataConfig: "data",
+}
+"""What a configuration calls its parts."""

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from torch import nn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.names import given
@@ -54,8 +55,8 @@ def upscale_files(
 
     Args:
         inputs: A file or a folder, or several; folders are searched recursively. Pictures in folders that are named
-            like another's result, of any size and format, are left out; files given by name, only if this call
-            writes them as results.
+            like another's result, of any size and format, are left out; files given by name, only if they are
+            the result of another input.
         out: A file for one picture, else a folder that mirrors the inputs' folders; None puts NAME_x16
             beside each picture (another ending where scale or size is given).
         upscaler: An Upscaler, or a function that makes one, called once the jobs are planned; by default the best
@@ -77,14 +78,19 @@ def upscale_files(
     wanted = Size(scale, size)
     inputs = [given(path, "inputs") for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
     out = None if out is None else given(out, "out")
-    if not isinstance(upscaler, Upscaler) and not callable(upscaler):
-        raise SixteenfoldError(f"upscaler: {upscaler!r} is neither an Upscaler nor a function that makes one")
+    if not isinstance(upscaler, Upscaler) and (not callable(upscaler) or isinstance(upscaler, nn.Module)):
+        raise SixteenfoldError(
+            f"upscaler: {type(upscaler).__name__} is neither an Upscaler nor a function that makes one; "
+            "pass Upscaler(model)"
+        )
     plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; use tif, or dzi, which is one itself")
     pending, skipped = plan.divided(overwrite=overwrite)
     enlarges = upscaler if isinstance(upscaler, Upscaler) else upscaler()
+    if not isinstance(enlarges, Upscaler):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"upscaler: the function returned {type(enlarges).__name__}, not an Upscaler")
     with ExitStack() as stack:
         # First in the list, so that the description comes before any other report of the first result.
         watches: list[Watch] = [_once_begun(partial(say, enlarges.description))] if say else []

@@ -85,8 +85,7 @@ class Upscaler:
                 out even with the smallest tiles, or outside them; or if the weights are damaged: the network gives
                 infinite values in fp32 too.
         """
-        if not isinstance(lr, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {type(lr).__name__}")
+        _check_tensor(lr, "(N, 3 or 1, H, W)")
         if lr.ndim != 4:
             raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
         count, channels, height, width = lr.shape
@@ -117,6 +116,7 @@ class Upscaler:
             SixteenfoldError: If lr is not one non-empty picture, or the size is empty or too large; else as in a call;
                 also raised by the iterator.
         """
+        _check_tensor(lr, "(1, 3 or 1, H, W)")
         if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
             raise SixteenfoldError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
@@ -151,6 +151,11 @@ class Upscaler:
             decisive = (*settings, digest(self._runner.generator))
             self._fingerprint = hashlib.sha256(repr(decisive).encode()).hexdigest()
         return self._fingerprint
+
+
+def _check_tensor(lr: object, shape: str) -> None:
+    if not isinstance(lr, Tensor):
+        raise SixteenfoldError(f"expected a tensor {shape}, not {type(lr).__name__}")
 
 
 def _generator(model: Generator | str | Path | None, fidelity: float | None) -> Generator:

@@ -31,7 +31,7 @@ def say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
             "repeat that command to continue, or delete its .rows and .key files",
         ),
         *set_aside(plan.earlier, "left out, named like results of earlier runs", "give its own path to enlarge one"),
-        *set_aside(plan.made, "left out, because written by this command", "to use one as an input, give it alone"),
+        *set_aside(plan.made, "left out, the result of another input", "to use one as an input, give it alone"),
         *passed_over(plan.unread),
     ):
         say(one_line(line))

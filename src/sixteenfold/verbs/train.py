@@ -47,7 +47,7 @@ class Train:
     out: Annotated[Path, arg(metavar="RUN")]
     """Run folder: configuration, log, checkpoints, weights."""
     resume: Flag = False
-    """Continue from the run folder's newest checkpoint; --init and --init-discriminator are then ignored."""
+    """Continue from the run folder's newest checkpoint; from there --init and --init-discriminator are ignored."""
     init: Model = None
     """Start from the weights of a shipped model or a file instead of random ones; a smaller network is grown."""
     init_discriminator: Model = None
