@@ -33,6 +33,8 @@ LIST = Path(__file__).with_name("held-out.csv")
 
 
 def main(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise SixteenfoldError(f"{out}: is a file; name a folder")
     out.mkdir(parents=True, exist_ok=True)
     with LIST.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -77,8 +79,9 @@ def fetched(package: str, archive: str) -> bytes:
             url = urljoin(reply.url, link)
         with urllib.request.urlopen(url, timeout=60) as reply:
             return reply.read()
-    except (OSError, http.client.HTTPException) as error:
-        raise SixteenfoldError(f"{page}: cannot be fetched ({error}); the same command goes on") from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        said = "the same command goes on, once pip's index (PIP_INDEX_URL) can be reached"
+        raise SixteenfoldError(f"{page}: cannot be fetched ({error}); {said}") from None
 
 
 def index() -> str:
@@ -103,7 +106,7 @@ def unpacked(archive: str, content: bytes) -> Callable[[str], bytes]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or not sys.argv[1] or sys.argv[1].startswith("-"):
         sys.exit("usage: python benchmarks/held_out.py OUT")
     try:
         main(Path(sys.argv[1]))

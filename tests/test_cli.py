@@ -158,6 +158,8 @@ def test_from_a_shell() -> None:
 
 def test_an_empty_word_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert "an argument is empty" in refused(capsys, "upscale", "")
+    for option in ("--out=", "-o="):
+        assert f"{option} is empty; is a shell variable" in refused(capsys, "upscale", "photo.png", option)
 
 
 def test_the_words_offered_are_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 Nothing is imported here but what reads the words: each verb (`verbs`) imports its engine when it runs.
 """
 
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -71,8 +72,9 @@ def _run(words: Sequence[str]) -> int:
     if words == ["--version"]:
         print(f"sixteenfold {__version__}")
         return 0
-    if "" in words:  # it would mean the current folder
-        raise SixteenfoldError("an argument is empty; is a shell variable not set?")
+    for word in words:  # an empty name would mean the current folder
+        if re.fullmatch(r"(-[^=]*=)?", word):
+            raise SixteenfoldError(f"{word or 'an argument'} is empty; is a shell variable not set?")
     options, changes, see = words, [], f"sixteenfold {words[0]}"
     if words[0] == "train":  # the values of its recipe are options too
         preset = preset_in(words)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import safetensors
@@ -85,6 +86,9 @@ def test_an_empty_name_is_not_the_current_folder() -> None:
     for ask in (zoo.load, zoo.discriminator):
         with pytest.raises(SixteenfoldError, match=r"(model|discriminator): the name is empty"):
             ask("")
+    for wrong in (None, 5, b"compact"):
+        with pytest.raises(SixteenfoldError, match=r"^model: (NoneType|int|bytes) is not a model name or a file"):
+            zoo.load(cast(Any, wrong))
 
 
 def test_unknown_names_offer_near_ones(shelf: Path) -> None:

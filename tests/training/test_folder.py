@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -75,6 +75,10 @@ def test_a_used_folder_is_left_alone(photographs: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["hr", "val", "out"])
 def test_an_empty_name_is_not_the_current_folder(place: str, photographs: Path, tmp_path: Path) -> None:
     folders: dict[str, Any] = {"hr": photographs, "out": tmp_path / "run", place: ""}
+    with pytest.raises(SixteenfoldError, match=r"^hr: no folder of photographs is given"):
+        train(CONFIG, hr=[], out=tmp_path / "run")
+    with pytest.raises(SixteenfoldError, match=r"^config: 'smoke' is not a TrainConfig; presets are PRESETS"):
+        train(cast(Any, "smoke"), hr=photographs, out=tmp_path / "run")
     with pytest.raises(SixteenfoldError, match=f"^{place}: the name is empty"):
         train(CONFIG, device="cpu", **folders)
 

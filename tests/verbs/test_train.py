@@ -76,7 +76,7 @@ def test_a_phase_is_left_out(
     adversarial, pixel = given[0].adversarial, given[1].pixel
     assert adversarial is not None and (adversarial.steps, adversarial.lpips) == (40, 0.5)
     assert pixel is not None and pixel.steps == 40
-    assert "both null" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
+    assert "both left out" in refused(capsys, *words, "--adversarial", "None", "--pixel=None")
     pair = ["--pixel.projected", "--pixel.no-projected"]
     assert "--pixel.projected: is given twice; leave out one" in refused(capsys, *words, *pair)
     for mistake in (["--pixel", "x"], ["--pixel=x"], ["--pixel", "--seed"]):
@@ -140,7 +140,7 @@ def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[s
         (["--adversarial.discriminator-betas", "0"], "betas: it cannot be '0'; separate several values"),
         (["--pixel.steps", "9" * 400], "pixel.steps must lie between 1 and 10000000, not 9999"),
         (["--pixel.betas", "0", "x"], "it cannot be '0', 'x'; separate several values"),
-        (["--adversarial.patch", "100"], "adversarial.patch must be a multiple of 16, not 100"),
+        (["--adversarial.patch", "100"], "adversarial.patch must be a positive multiple of 16, not 100"),
     ],
 )
 def test_wrong_values_of_the_recipe(

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.files.names import given
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
@@ -152,7 +151,7 @@ def discriminator(name_or_path: str | Path) -> Path:
         SixteenfoldError: If the shipped model has none, as one for fidelity.
     """
     if name_or_path not in names():
-        return given(name_or_path, "discriminator")
+        return _file(name_or_path, "discriminator")
     path = MODELS / "discriminators" / f"{name_or_path}{SUFFIX}"
     if not path.is_file():
         raise SixteenfoldError(f"{name_or_path}: was trained without a discriminator; leave it out")
@@ -160,14 +159,22 @@ def discriminator(name_or_path: str | Path) -> Path:
 
 
 def _weights(name_or_path: str | Path) -> Path:
+    if not isinstance(name_or_path, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"model: {type(name_or_path).__name__} is not a model name or a file")
     if isinstance(name_or_path, str):
         if name_or_path in names():
             return MODELS / f"{name_or_path}{SUFFIX}"
-        path = given(name_or_path, "model")
+        path = _file(name_or_path, "model")
         if not path.suffix and path.name == name_or_path and not path.exists():
             raise _unknown(name_or_path)
         return path
     return name_or_path
+
+
+def _file(name_or_path: str | Path, what: str) -> Path:
+    if name_or_path == "":
+        raise SixteenfoldError(f"{what}: the name is empty; give a shipped model's or a file's")
+    return Path(name_or_path)
 
 
 def _unknown(name: str) -> SixteenfoldError:

@@ -76,7 +76,10 @@ class TrainConfig:
     screen shows the mean since the last."""
 
     def __post_init__(self) -> None:
-        require(self.pixel is not None or self.adversarial is not None, "pixel and adversarial are both null")
+        require(
+            self.pixel is not None or self.adversarial is not None,
+            "pixel and adversarial are both left out; a run needs one of them",
+        )
         for name in ("validate_every", "save_every", "log_every"):
             require_of(self, name, getattr(self, name) >= 1, "be at least 1")
         require_of(self, "seed", 0 <= self.seed < 2**63, "lie between 0 and 2^63 - 1")

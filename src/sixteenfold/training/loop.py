@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from sixteenfold.errors import Interrupted, one_line
+from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
 from sixteenfold.files.names import given
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
@@ -76,6 +76,10 @@ def train(
     """
     out, val = given(out, "out"), None if val is None else given(val, "val")
     folders = [given(path, "hr") for path in ((hr,) if isinstance(hr, Path | str) else hr)]
+    if not folders:
+        raise SixteenfoldError("hr: no folder of photographs is given")
+    if not isinstance(config, TrainConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"config: {config!r} is not a TrainConfig; presets are PRESETS[NAME]")
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
     for phase in (config.pixel, config.adversarial):

@@ -94,7 +94,7 @@ class Phase:
         require_of(self, "batch", 1 <= self.batch <= MOST_CROPS, f"lie between 1 and {MOST_CROPS}")
         require_of(self, "parts", 1 <= self.parts <= self.batch, f"lie between 1 and {named(self, 'batch')}")
         fits = self.patch >= SCALE and self.patch % SCALE == 0
-        require_of(self, "patch", fits, f"be a multiple of {SCALE}")
+        require_of(self, "patch", fits, f"be a positive multiple of {SCALE}")
         require_of(self, "learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
         require_of(self, "final_learning_rate", 0 <= self.final_learning_rate < math.inf, "be 0 or more, and finite")
         require_of(self, "warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and {named(self, 'steps')}")

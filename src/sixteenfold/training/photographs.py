@@ -77,8 +77,10 @@ class Window:
     def at(self, crops: int) -> Sequence[Tensor]:
         """As `Photographs.at`.
 
+        If all of the window's photographs are damaged, the next good one takes their place.
+
         Raises:
-            SixteenfoldError: If none of the window's photographs can be decoded.
+            SixteenfoldError: If none of the set can be decoded.
         """
         first = crops // self._crops
         for place in range(first, first + self._size + self._ahead):
@@ -87,9 +89,16 @@ class Window:
         for place in [place for place in self._decoded if place < first]:
             self._decoded.pop(place).cancel()
         found = [self._picture(place) for place in range(first, first + self._size)]
+        # Two rounds' worth of places hold each photograph at least once.
+        for place in range(first + self._size, first + self._size + 2 * len(self._entries)):
+            if any(picture is not None for picture in found):
+                break
+            if place not in self._decoded:
+                self._decoded[place] = self._pool.submit(decode, self._entry(place))
+            found.append(self._picture(place))
         pictures = [picture for picture in found if picture is not None]
         if not pictures:
-            raise SixteenfoldError(f"no photograph can be read; the last of {self._size}: {self.skipped[-1]}")
+            raise SixteenfoldError(f"no photograph can be read: {first_few(self.skipped)}")
         return pictures
 
     def _entry(self, place: int) -> Entry:
