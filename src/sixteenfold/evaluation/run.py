@@ -26,7 +26,7 @@ from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
-from sixteenfold.files.names import given
+from sixteenfold.files.names import given, given_or_none
 from sixteenfold.imaging.folders import there
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import check_precision, choose_device
@@ -84,7 +84,7 @@ def evaluate(
             compared.
     """
     hr, out = given(hr, "hr"), given(out, "out")
-    sr, lr = None if sr is None else given(sr, "sr"), None if lr is None else given(lr, "lr")
+    sr, lr = given_or_none(sr, "sr"), given_or_none(lr, "lr")
     also = {other: given(folder, f"also, {other}") for other, folder in (also or {}).items()}
     metrics, baselines = None if metrics is None else _names(metrics), _names(baselines)
     _check_words(protocol, device, precision)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.names import given
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
@@ -20,6 +21,8 @@ __all__ = ["Card", "blend", "card", "default", "discriminator", "load", "names"]
 
 MODELS = Path(__file__).parent.parent / "models"
 SUFFIX = ".safetensors"
+WAY_OUT = "give a shipped model's or a file's"
+"""What an empty name of a model is answered with."""
 # Best first; a model that is not named here comes after these.
 PREFERENCE = ("perceptual", "medium", "compact", "fidelity", "compact-fidelity")
 
@@ -151,7 +154,7 @@ def discriminator(name_or_path: str | Path) -> Path:
         SixteenfoldError: If the shipped model has none, as one for fidelity.
     """
     if name_or_path not in names():
-        return _file(name_or_path, "discriminator")
+        return given(name_or_path, "discriminator", WAY_OUT)
     path = MODELS / "discriminators" / f"{name_or_path}{SUFFIX}"
     if not path.is_file():
         raise SixteenfoldError(f"{name_or_path}: was trained without a discriminator; leave it out")
@@ -164,17 +167,11 @@ def _weights(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str):
         if name_or_path in names():
             return MODELS / f"{name_or_path}{SUFFIX}"
-        path = _file(name_or_path, "model")
+        path = given(name_or_path, "model", WAY_OUT)
         if not path.suffix and path.name == name_or_path and not path.exists():
             raise _unknown(name_or_path)
         return path
     return name_or_path
-
-
-def _file(name_or_path: str | Path, what: str) -> Path:
-    if name_or_path == "":
-        raise SixteenfoldError(f"{what}: the name is empty; give a shipped model's or a file's")
-    return Path(name_or_path)
 
 
 def _unknown(name: str) -> SixteenfoldError:

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
-from sixteenfold.files.names import given
+from sixteenfold.files.names import all_given, given, given_or_none
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import digest, shape_of
@@ -74,8 +74,7 @@ def train(
             checkpoints before it stay), and when another process was lost; an Interrupted when the run was told
             to stop.
     """
-    out, val = given(out, "out"), None if val is None else given(val, "val")
-    folders = [given(path, "hr") for path in ((hr,) if isinstance(hr, Path | str) else hr)]
+    out, val, folders = given(out, "out"), given_or_none(val, "val"), all_given(hr, "hr")
     if not folders:
         raise SixteenfoldError("hr: no folder of photographs is given")
     if not isinstance(config, TrainConfig):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -84,8 +84,7 @@ class Window:
         """
         first = crops // self._crops
         for place in range(first, first + self._size + self._ahead):
-            if place not in self._decoded:
-                self._decoded[place] = self._pool.submit(decode, self._entry(place))
+            self._decoding(place)
         for place in [place for place in self._decoded if place < first]:
             self._decoded.pop(place).cancel()
         found = [self._picture(place) for place in range(first, first + self._size)]
@@ -93,8 +92,6 @@ class Window:
         for place in range(first + self._size, first + self._size + 2 * len(self._entries)):
             if any(picture is not None for picture in found):
                 break
-            if place not in self._decoded:
-                self._decoded[place] = self._pool.submit(decode, self._entry(place))
             found.append(self._picture(place))
         pictures = [picture for picture in found if picture is not None]
         if not pictures:
@@ -109,9 +106,15 @@ class Window:
             self._order = {turn: torch.randperm(len(self._entries), generator=random)}
         return self._entries[int(self._order[turn][within])]
 
+    def _decoding(self, place: int) -> Future[Tensor]:
+        """The decoding of the photograph at a place, begun now if it was not."""
+        if place not in self._decoded:
+            self._decoded[place] = self._pool.submit(decode, self._entry(place))
+        return self._decoded[place]
+
     def _picture(self, place: int) -> Tensor | None:
         try:
-            return self._decoded[place].result()
+            return self._decoding(place).result()
         except SixteenfoldError as error:
             if str(error) not in self.skipped:
                 self.skipped.append(str(error))

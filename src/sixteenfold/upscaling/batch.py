@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.files.names import given
+from sixteenfold.files.names import all_given, given_or_none
 from sixteenfold.imaging.folders import Job, Plan, plan_jobs
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
@@ -76,8 +76,7 @@ def upscale_files(
             Inputs and pictures that fail, even a single one, are listed in the report's failures instead.
     """
     wanted = Size(scale, size)
-    inputs = [given(path, "inputs") for path in ((inputs,) if isinstance(inputs, Path | str) else inputs)]
-    out = None if out is None else given(out, "out")
+    inputs, out = all_given(inputs, "inputs"), given_or_none(out, "out")
     if not isinstance(upscaler, Upscaler) and (not callable(upscaler) or isinstance(upscaler, nn.Module)):
         raise SixteenfoldError(
             f"upscaler: {type(upscaler).__name__} is neither an Upscaler nor a function that makes one; "
