@@ -16,7 +16,8 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
-from sixteenfold.imaging.folders import pictures_in, plan_jobs
+from sixteenfold.imaging.folders import pictures_in
+from sixteenfold.imaging.jobs import plan_jobs
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.places import there
 from sixteenfold.files.whole import whole
-from sixteenfold.imaging.folders import there
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
 LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, sorted(OURS)))})(\.\d+)?\.part")

@@ -27,7 +27,7 @@ from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 from sixteenfold.files.names import given, given_or_none
-from sixteenfold.imaging.folders import there
+from sixteenfold.files.places import there
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import check_precision, choose_device
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
-from sixteenfold.imaging.folders import make_folder
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale
 from sixteenfold.imaging.write import BandWriter, check_format

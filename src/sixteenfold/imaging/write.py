@@ -16,10 +16,10 @@ import pyvips
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.lock import locked
 from sixteenfold.files.ordinary import check_replaceable
+from sixteenfold.files.places import there
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
-from sixteenfold.imaging.folders import there
 from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, header, index

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.whole import write_whole
-from sixteenfold.imaging.folders import passed_over, pictures_at, results_among, set_aside
+from sixteenfold.imaging.folders import passed_over, pictures_at, set_aside
+from sixteenfold.imaging.jobs import results_among
 from sixteenfold.imaging.read import is_picture, measure
 from sixteenfold.upscaling.picture import ENDINGS
 

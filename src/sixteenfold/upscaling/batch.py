@@ -12,8 +12,8 @@ from torch import nn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.names import all_given, given_or_none
-from sixteenfold.imaging.folders import Job, Plan, plan_jobs
 from sixteenfold.imaging.formats import format_of
+from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
 from sixteenfold.upscaling.upscaler import Upscaler

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
-from sixteenfold.imaging.folders import Job, make_folder
+from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format

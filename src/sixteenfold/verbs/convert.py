@@ -24,7 +24,7 @@ class Convert:
 
     def run(self) -> int:
         """Convert, and return the exit status."""
-        from sixteenfold.imaging.folders import file_there
+        from sixteenfold.files.places import file_there
         from sixteenfold.networks.convert import convert
 
         # convert() refuses another ending and a source that is no file; both checks come before skipping.

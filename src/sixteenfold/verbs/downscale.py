@@ -26,7 +26,7 @@ class Downscale:
 
     def run(self) -> int:
         """Shrink, and return the exit status."""
-        from sixteenfold.imaging.folders import plan_jobs
+        from sixteenfold.imaging.jobs import plan_jobs
         from sixteenfold.imaging.shrink import shrink_file
 
         plan = plan_jobs(self.inputs, self.out, ending="", keep_suffix=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sixteenfold.errors import one_line
 
 if TYPE_CHECKING:
-    from sixteenfold.imaging.folders import Plan
+    from sixteenfold.imaging.jobs import Plan
 
 
 def say(line: str) -> None:

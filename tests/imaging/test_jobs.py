@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.folders import Job, Plan, make_folder, plan_jobs
+from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -247,17 +247,6 @@ def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
     assert plan_jobs([tmp_path / "a.png"], tmp_path / "b.jpeg", ending="", suffix=".jpg").jobs == (
         Job(tmp_path / "a.png", tmp_path / "b.jpeg"),
     )
-
-
-def test_folders_are_made_unless_a_file_is_in_the_way(tmp_path: Path) -> None:
-    make_folder(tmp_path / "a" / "b" / "c.png")
-    assert (tmp_path / "a" / "b").is_dir()
-    touch(tmp_path, "file")
-    with pytest.raises(SixteenfoldError, match=r"file/c\.png"):
-        make_folder(tmp_path / "file" / "c.png")
-    for place in ("file/c.png", "file/deep/c.png"):
-        with pytest.raises(SixteenfoldError, match="part of its path is a file"):
-            make_folder(tmp_path / place)
 
 
 def test_a_dash_is_no_folder() -> None:
