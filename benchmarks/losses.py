@@ -29,13 +29,14 @@ from sixteenfold.files.whole import write_whole
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks import zoo
-from sixteenfold.training.config import PRESETS, TrainConfig, from_json
+from sixteenfold.training.config import TrainConfig, from_json
 from sixteenfold.training.data import sample_batch, smallest_side
 from sixteenfold.training.index import make_index
 from sixteenfold.training.loop import train
 from sixteenfold.training.losses import VGGFeatures, dists_loss, lpips_loss, pixel_loss, vgg_loss
 from sixteenfold.training.phases import AdversarialPhase, DataConfig
 from sixteenfold.training.photographs import decode
+from sixteenfold.training.presets import PRESETS
 from sixteenfold.upscaling.consistency import project
 
 START = "compact-fidelity"

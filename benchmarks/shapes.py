@@ -15,7 +15,8 @@ import time
 import torch
 
 from sixteenfold.networks.generator import Generator, parameter_count
-from sixteenfold.training.config import PRESETS, GeneratorShape
+from sixteenfold.training.config import GeneratorShape
+from sixteenfold.training.presets import PRESETS
 from sixteenfold.upscaling.engine import make_engine
 
 with torch.device("meta"):

@@ -33,13 +33,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training.config import PRESETS, AdversarialPhase, PixelPhase, TrainConfig
+from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig
 from sixteenfold.training.data import Batch, sample_batch, smallest_side
 from sixteenfold.training.folder import describe_device
 from sixteenfold.training.index import make_index
 from sixteenfold.training.losses import pixel_loss
 from sixteenfold.training.phases import DataConfig, Phase
 from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
+from sixteenfold.training.presets import PRESETS
 from sixteenfold.training.processes import make_fabric
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter

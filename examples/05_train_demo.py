@@ -16,8 +16,8 @@ from pathlib import Path
 import pyvips
 from skimage import data
 
-from sixteenfold.training.config import PRESETS
 from sixteenfold.training.loop import train
+from sixteenfold.training.presets import PRESETS
 
 
 def main(folder: Path, steps: int | None = None) -> None:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from sixteenfold.networks.discriminator import UNetDiscriminator
     from sixteenfold.networks.generator import Generator
     from sixteenfold.networks.zoo import load
-    from sixteenfold.training.config import PRESETS, TrainConfig
+    from sixteenfold.training.config import TrainConfig
     from sixteenfold.training.loop import train
+    from sixteenfold.training.presets import PRESETS
     from sixteenfold.upscaling.batch import upscale_files
     from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -36,7 +37,7 @@ __all__ = [
 
 _HOMES = {
     "LPIPS": "sixteenfold.metrics.lpips",
-    "PRESETS": "sixteenfold.training.config",
+    "PRESETS": "sixteenfold.training.presets",
     "Generator": "sixteenfold.networks.generator",
     "SixteenfoldError": "sixteenfold.errors",
     "TrainConfig": "sixteenfold.training.config",

@@ -1,6 +1,6 @@
 import json
 import math
-import re
+import reprlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import pytest
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training.config import (
-    PRESETS,
     AdversarialPhase,
     DataConfig,
     PixelPhase,
@@ -16,6 +15,7 @@ from sixteenfold.training.config import (
     from_json,
     to_json,
 )
+from sixteenfold.training.presets import PRESETS
 
 NO_DISCRIMINATOR = {"adversarial": 0, "feature_matching": 0}
 
@@ -30,25 +30,30 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"pixle": {}}, "nearest known one is 'pixel'"),
-        ({"pixel": {"stepz": 3}}, "nearest known one is 'steps'"),
-        ({"pixel": {"steps": "many"}}, "expected int"),
-        ({"pixel": {"steps": True}}, "expected int"),
-        ({"pixel": None}, "both left out"),
-        ({"adversarial": {"lpisp": 1}}, "nearest known one is 'lpips'"),
-        ({"adversarial": {"discriminator": 3}}, "expected a list"),
-        ({"adversarial": {"discriminator": [8, "wide"]}}, "expected int"),
-        ({"pixel": {"loss": "l3"}}, "expected one of mse, l1, charbonnier, huber"),
-        ({"generator": {"blocks": [1]}}, "expected 2 values"),
-        ({"pixel": 3}, "expected an object"),
-        ({"pixel": {"learning_rate": 10**400}}, "learning_rate: 1000.* is too large"),
+        ({"pixle": {}}, "unknown key 'pixle'; the nearest known one is 'pixel'"),
+        ({"pixel": {"stepz": 3}}, "unknown key 'pixel.stepz'; the nearest known one is 'pixel.steps'"),
+        ({"pixel": {"steps": "many"}}, "pixel.steps: expected int, found 'many'"),
+        ({"pixel": {"steps": True}}, "pixel.steps: expected int, found True"),
+        ({"pixel": None}, "pixel and adversarial are both left out; a run needs one of them"),
+        (
+            {"adversarial": {"lpisp": 1}},
+            "unknown key 'adversarial.lpisp'; the nearest known one is 'adversarial.lpips'",
+        ),
+        ({"adversarial": {"discriminator": 3}}, "adversarial.discriminator: expected a list, found 3"),
+        ({"adversarial": {"discriminator": [8, "wide"]}}, "adversarial.discriminator: expected int, found 'wide'"),
+        ({"pixel": {"loss": "l3"}}, "pixel.loss: expected one of mse, l1, charbonnier, huber, found 'l3'"),
+        ({"generator": {"blocks": [1]}}, "generator.blocks: expected 2 values, found [1]"),
+        ({"pixel": 3}, "pixel: expected an object with named values, found 3"),
+        (3, "expected an object with named values, found 3"),
+        ({"pixel": {"learning_rate": 10**400}}, f"pixel.learning_rate: {reprlib.repr(10**400)} is too large"),
     ],
 )
 def test_wrong_values_are_named(values: object, says: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(values))
-    with pytest.raises(SixteenfoldError, match=says):
+    with pytest.raises(SixteenfoldError) as caught:
         from_json(path)
+    assert str(caught.value) == f"{path}: {says}"
 
 
 NO_TERMS = dict.fromkeys(("pixel", "lpips", "vgg", "dists", "adversarial", "feature_matching"), 0)
@@ -91,7 +96,7 @@ IDLE = (
         ),
         ({"pixel": {"steps": 100, "warmup": 200}}, "pixel.warmup must lie between 0 and pixel.steps, 100, not 200"),
         ({"pixel": {"betas": [0.9, 1]}}, "pixel.betas must each be at least 0 and less than 1, not (0.9, 1.0)"),
-        ({"pixel": {"gradient_clip": 0}}, "pixel.gradient_clip must be positive, not 0.0"),
+        ({"pixel": {"gradient_clip": 0}}, "pixel.gradient_clip must be positive and finite, not 0.0"),
         ({"adversarial": {"average": 1}}, "adversarial.average must lie between 0 and 1, not 1.0"),
         ({"adversarial": {"adversarial": -1}}, "adversarial.adversarial must be 0 or more, and finite, not -1.0"),
         ({"adversarial": {"vgg": math.nan}}, "adversarial.vgg must be 0 or more, and finite, not nan"),
@@ -183,8 +188,9 @@ IDLE = (
 def test_values_that_cannot_be_are_named_as_their_options_are(values: object, says: str, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(values))
-    with pytest.raises(SixteenfoldError, match=f": {re.escape(says)}$"):
+    with pytest.raises(SixteenfoldError) as caught:
         from_json(path)
+    assert str(caught.value) == f"{path}: {says}"
 
 
 def test_a_name_that_stands_twice_is_told(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.training import checkpoint, course, steps
-from sixteenfold.training.config import PRESETS, DataConfig
+from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
+from sixteenfold.training.presets import PRESETS
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, rows, same, weights
 

@@ -1,12 +1,13 @@
 """How far a phase is, by its steps and by the clock."""
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sixteenfold.training import pace as pace_module
-from sixteenfold.training.pace import Pace
+from sixteenfold.training.pace import Pace, learning_rate_factor
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 
 PIXEL = PixelPhase(steps=1000, warmup=100, learning_rate=1.0, final_learning_rate=0.0)
@@ -50,3 +51,11 @@ def test_what_is_off_the_clock_takes_no_time(monkeypatch: pytest.MonkeyPatch) ->
         now[0] += 40
     now[0] += 2
     assert paced.seconds == pytest.approx(10 + 3 + 2)
+
+
+def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
+    phase = PixelPhase(steps=110, warmup=10, learning_rate=1e-3, final_learning_rate=1e-4)
+    factors = [learning_rate_factor(step, phase, 0) for step in (0, 9, 9.5, 10, 60, 110)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.55, 0.1])
+    later = dataclasses.replace(phase, steps=130)
+    assert [learning_rate_factor(20 + step, later, 20) for step in (0, 9, 9.5, 10, 60, 110)] == pytest.approx(factors)

@@ -13,8 +13,9 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import course, state
-from sixteenfold.training.config import PRESETS, GeneratorShape
+from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.loop import train
+from sixteenfold.training.presets import PRESETS
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, Killed, rows, same, weights
 

@@ -20,7 +20,6 @@ from sixteenfold.training.steps import (
     PerceptualNetworks,
     adversarial_step,
     head_start_step,
-    learning_rate_factor,
     pixel_step,
 )
 from sixteenfold.training.views import View, Views, show
@@ -266,14 +265,6 @@ def test_readings_give_each_step_its_own(fabric: Fabric) -> None:
     assert readings.due
     assert readings.read(1.0, 8.0) == ([(1, {"pixel": 0.5}), (2, {"pixel": 0.25, "consistency": 2.0})], [1.0, 8.0])
     assert not readings.due
-
-
-def test_learning_rate_rises_then_falls_along_a_cosine() -> None:
-    phase = PixelPhase(steps=110, warmup=10, learning_rate=1e-3, final_learning_rate=1e-4)
-    factors = [learning_rate_factor(step, phase, 0) for step in (0, 9, 9.5, 10, 60, 110)]
-    assert factors == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.55, 0.1])
-    later = dataclasses.replace(phase, steps=130)
-    assert [learning_rate_factor(20 + step, later, 20) for step in (0, 9, 9.5, 10, 60, 110)] == pytest.approx(factors)
 
 
 def test_a_projected_phase_does_not_see_what_the_projection_mends(

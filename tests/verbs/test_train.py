@@ -93,29 +93,29 @@ def test_a_phase_is_left_out(
 
 
 def test_any_value_of_the_recipe_is_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sixteenfold.training import config, loop
+    from sixteenfold.training import config, loop, presets
 
     assert tuple(field.name for field in dataclasses.fields(config.TrainConfig)) == RECIPE
     given: list[config.TrainConfig] = []
     monkeypatch.setattr(loop, "train", lambda recipe, **others: given.append(recipe))
     words = ["--pixel.betas", "0.8", "0.9", "--seed=7", "--save-every", "3", "--adversarial.lpips", "0"]
     assert main(["train", "smoke", *words, "--hr", str(tmp_path), "--out", str(tmp_path / "run")]) == 0
-    smoke = config.PRESETS["smoke"]
+    smoke = presets.PRESETS["smoke"]
     assert smoke.pixel is not None and smoke.adversarial is not None
     pixel, adversarial = replace(smoke.pixel, betas=(0.8, 0.9)), replace(smoke.adversarial, lpips=0.0)
     assert given == [replace(smoke, pixel=pixel, adversarial=adversarial, seed=7, save_every=3)]
 
 
 def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[str]) -> None:
-    from sixteenfold.training import config
+    from sixteenfold.training import presets
 
     assert main(["train", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.replace("\N{BOX DRAWINGS LIGHT VERTICAL}", "").split())
-    assert f"before any option: {', '.join(config.PRESETS)}; or" in said
+    assert f"before any option: {', '.join(presets.PRESETS)}; or" in said
     assert main(["train", "strong", "-h"]) == 0
     said = capsys.readouterr().out
     assert "--hr DIR..." in said
-    phase = config.PRESETS["strong"].adversarial
+    phase = presets.PRESETS["strong"].adversarial
     assert phase is not None
     for field in dataclasses.fields(phase):
         option = f"--adversarial.{field.name.replace('_', '-')}"

@@ -1,4 +1,4 @@
-"""What a training run is: frozen dataclasses, presets, strict JSON."""
+"""What a training run is: a frozen dataclass of its parts, and as strict JSON."""
 
 import dataclasses
 import difflib
@@ -17,6 +17,7 @@ from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.phases import (
+    NO_FILE,
     AdversarialPhase,
     DataConfig,
     Phase,
@@ -27,7 +28,6 @@ from sixteenfold.training.phases import (
 )
 
 __all__ = [
-    "PRESETS",
     "AdversarialPhase",
     "DataConfig",
     "GeneratorShape",
@@ -136,124 +136,6 @@ def _with_steps(phase: P | None, steps: int | None) -> P | None:
     return replace(phase, steps=steps, warmup=warmup, head_start=head_start, cutmix_ramp=max(1, ramp))
 
 
-# Not tuned to the last: of these only "smoke" has been run to its end as it stands.
-_CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
-
-# Ours, for `strong`, `compact` and `medium` (docs/decisions.md): the losses see the projected picture; many small crops
-# rather than few large ones; LPIPS leads, as it is what is judged. What the shipped models' runs taught
-# (docs/training-log.md), in one piece and longer.
-_OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, average=0.998, projected=True)
-_OUR_ADVERSARIAL = AdversarialPhase(
-    patch=256,
-    # Since the discriminator has a smaller say, the generator need not be slower than it for both to live on.
-    learning_rate=1e-4,
-    final_learning_rate=1e-6,
-    discriminator_learning_rate=1e-4,
-    discriminator_betas=(0.0, 0.99),
-    warmup=200,
-    betas=(0.9, 0.99),
-    gradient_clip=1.0,
-    average=0.998,
-    projected=True,
-    pixel=5.0,
-    pixel_loss="l1",
-    lpips=1.0,
-    lpips_shift=16,
-    # More of these two makes both the figures and the pictures worse (docs/losses.md, docs/training-log.md).
-    adversarial=0.1,
-    feature_matching=0.2,
-    feature_matching_loss="l1",
-)
-
-# Small pictures are what people bring, and large photographs what there is to learn from (docs/training-log.md, e1).
-_OUR_DATA = DataConfig(scales=(1.0, 0.5, 0.25))
-
-# For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16).
-_COMPACT = TrainConfig(
-    generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
-    pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
-    adversarial=replace(
-        _OUR_ADVERSARIAL,
-        steps=10_000,
-        head_start=1000,
-        batch=4,
-        learning_rate=4e-4,
-        discriminator_learning_rate=1.5e-4,
-        discriminator=(16, 32, 48, 64, 80, 96),
-    ),
-    data=_OUR_DATA,
-)
-
-PRESETS: dict[str, TrainConfig] = {
-    # The factsheet's recipe. It names the losses but no weights: these are the published code's. For the features
-    # it names no distance either: the squared one, as for pixels.
-    "ciplab": _CIPLAB,
-    # What the published code does, which differs: Huber distances, CutMix, clipped gradients, more steps.
-    "ciplab-released": TrainConfig(
-        pixel=PixelPhase(steps=75_000, batch=2, loss="huber", gradient_clip=0.1),
-        adversarial=AdversarialPhase(
-            steps=75_000, pixel_loss="huber", feature_matching_loss="huber", cutmix=1.0, gradient_clip=0.1
-        ),
-    ),
-    # What the paper compares with, in the same budget: no LPIPS and no feature matching, but VGG, in ESRGAN's
-    # proportions (its section 3.4: VGG 1, adversarial 5e-3, L1 1e-2).
-    "vgg": replace(
-        _CIPLAB,
-        adversarial=AdversarialPhase(
-            pixel=1e-2, pixel_loss="l1", lpips=0.0, feature_matching=0.0, adversarial=5e-3, vgg=1.0
-        ),
-    ),
-    # For a GPU hour: a short pixel phase, for it only has to lay the ground. --minutes fits both phases to the time.
-    "strong": TrainConfig(
-        pixel=replace(
-            _OUR_PIXEL,
-            steps=8_000,
-            batch=16,
-            learning_rate=2e-4,
-            final_learning_rate=1e-5,
-            warmup=300,
-            betas=(0.9, 0.99),
-        ),
-        adversarial=replace(_OUR_ADVERSARIAL, steps=12_000, head_start=500, batch=16),
-        data=_OUR_DATA,
-        validate_every=2000,
-        validation_crop=512,
-    ),
-    "compact": _COMPACT,
-    # At x1, where a block is cheap, as deep as the full network.
-    "medium": replace(_COMPACT, generator=GeneratorShape(features=(64, 32, 32), growth=(32, 16), blocks=(23, 2))),
-    # To see that everything works: both phases in a minute or two on two cores.
-    "smoke": TrainConfig(
-        generator=GeneratorShape(features=(16, 8, 8), growth=(8, 4), blocks=(1, 1)),
-        pixel=PixelPhase(
-            steps=500, batch=4, patch=64, loss="l1", learning_rate=2e-3, warmup=5, average=0.98, projected=True
-        ),
-        adversarial=AdversarialPhase(
-            steps=250,
-            batch=2,
-            patch=64,
-            learning_rate=3e-4,
-            discriminator_learning_rate=3e-4,
-            discriminator=(8, 8, 16, 16, 16, 16),
-            gradient_clip=1.0,
-            average=0.98,
-            projected=True,
-            pixel_loss="l1",
-            lpips=1.0,
-            adversarial=5e-3,
-            feature_matching=0.1,
-            feature_matching_loss="l1",
-            cutmix=1.0,
-            cutmix_ramp=100,
-        ),
-        validate_every=125,
-        validation_crop=256,
-        save_every=125,
-        log_every=10,
-    ),
-}
-
-
 def to_json(config: TrainConfig) -> str:
     """The configuration as JSON text that `from_json` takes back."""
     return json.dumps(dataclasses.asdict(config), indent=2) + "\n"
@@ -294,7 +176,10 @@ def from_json(path: Path) -> TrainConfig:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
-    return _build(TrainConfig, values, str(path))
+    try:
+        return _build(TrainConfig, values, "")
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{path}: {str(error).removeprefix(NO_FILE)}") from None
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -306,46 +191,32 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _build(kind: type[T], values: Any, where: str) -> T:
-    require(isinstance(values, dict), f"expected an object with named values, found {reprlib.repr(values)}", where)
+def _build(kind: type[T], values: Any, part: str) -> T:
+    """A JSON object as the declared dataclass; `part` is its option's name, "" for the whole configuration."""
+    _expect(isinstance(values, dict), "an object with named values", values, part)
     known: dict[str, Any] = typing.get_type_hints(kind)
     given = typing.cast(dict[str, Any], values)
+    options = {key: f"{part}.{key}" if part else key for key in (*known, *given)}
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-            raise SixteenfoldError(f"{where}: unknown key {key!r}; the nearest known one is {near[0]!r}")
-    fields = {key: _value(known[key], value, f"{where}: {key}") for key, value in given.items()}
-    try:
-        return kind(**fields)
-    except SixteenfoldError as error:
-        raise SixteenfoldError(f"{where}: {error}") from None
+            near = options[difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]]
+            require(False, f"unknown key {options[key]!r}; the nearest known one is {near!r}")
+    return kind(**{key: _value(known[key], value, options[key]) for key, value in given.items()})
 
 
-def _items(choices: tuple[Any, ...], value: Any, where: str) -> Iterator[Any]:
-    """The items of a JSON list as the declared types of a tuple."""
-    require(isinstance(value, list), f"expected a list, found {reprlib.repr(value)}", where)
-    items = typing.cast(list[Any], value)
-    if choices[-1] is Ellipsis:
-        choices = choices[:1] * len(items)
-    require(len(items) == len(choices), f"expected {len(choices)} values, found {reprlib.repr(value)}", where)
-    for choice, item in zip(choices, items, strict=True):
-        yield _value(choice, item, where)
-
-
-def _value(kind: Any, value: Any, where: str) -> Any:
+def _value(kind: Any, value: Any, option: str) -> Any:
     """One JSON value as the declared type, or an error that says what was expected."""
     choices = typing.get_args(kind)
     if typing.get_origin(kind) is types.UnionType and type(None) in choices:
         if value is None:
             return None
-        return _value(next(choice for choice in choices if choice is not type(None)), value, where)
+        return _value(next(choice for choice in choices if choice is not type(None)), value, option)
     if dataclasses.is_dataclass(kind):
-        return _build(typing.cast(type[Any], kind), value, where)
+        return _build(typing.cast(type[Any], kind), value, option)
     if typing.get_origin(kind) is tuple:
-        return tuple(_items(choices, value, where))
+        return tuple(_items(choices, value, option))
     if typing.get_origin(kind) is Literal:
-        known = ", ".join(map(str, choices))
-        require(value in choices, f"expected one of {known}, found {reprlib.repr(value)}", where)
+        _expect(value in choices, f"one of {', '.join(map(str, choices))}", value, option)
         return value
     allowed = choices or (kind,)
     # JSON does not tell 1 from 1.0; Python takes True for 1, which is never meant.
@@ -353,7 +224,23 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         try:
             value = float(value)
         except OverflowError:
-            raise SixteenfoldError(f"{where}: {reprlib.repr(value)} is too large") from None
+            require(False, f"{option}: {reprlib.repr(value)} is too large")
     fits = isinstance(value, allowed) and (not isinstance(value, bool) or bool in allowed)
-    require(fits, f"expected {getattr(kind, '__name__', kind)}, found {reprlib.repr(value)}", where)
+    _expect(fits, getattr(kind, "__name__", str(kind)), value, option)
     return value
+
+
+def _items(choices: tuple[Any, ...], value: Any, option: str) -> Iterator[Any]:
+    """The items of a JSON list as the declared types of a tuple."""
+    _expect(isinstance(value, list), "a list", value, option)
+    items = typing.cast(list[Any], value)
+    if choices[-1] is Ellipsis:
+        choices = choices[:1] * len(items)
+    _expect(len(items) == len(choices), f"{len(choices)} values", value, option)
+    for choice, item in zip(choices, items, strict=True):
+        yield _value(choice, item, option)
+
+
+def _expect(fits: bool, what: str, value: Any, option: str) -> None:
+    """Raise a SixteenfoldError that says what an option's JSON value must be, and what it is, unless it fits."""
+    require(fits, f"{option}{': ' if option else ''}expected {what}, found {reprlib.repr(value)}")

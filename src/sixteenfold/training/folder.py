@@ -176,7 +176,7 @@ def locked(out: Path) -> Generator[None]:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
     with file:
         if not lock.locked(file):
-            raise SixteenfoldError(f"{out}: another process trains into this folder")
+            raise SixteenfoldError(f"{out}: another process trains into this folder; wait for it, or choose another")
         for path in (path for folder in (".", *FOLDERS) for path in (out / folder).glob("*.part")):
             if _LEFT_OVER.fullmatch(path.name):
                 path.unlink()

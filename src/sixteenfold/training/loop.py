@@ -78,7 +78,7 @@ def train(
     if not folders:
         raise SixteenfoldError("hr: no folder of photographs is given")
     if not isinstance(config, TrainConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SixteenfoldError(f"config: {config!r} is not a TrainConfig; presets are PRESETS[NAME]")
+        raise SixteenfoldError(f"config: {config!r} is not a TrainConfig; presets are sixteenfold.PRESETS[NAME]")
     fabric = make_fabric(device, precision)
     console.quiet = not fabric.is_global_zero
     for phase in (config.pixel, config.adversarial):

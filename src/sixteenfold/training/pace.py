@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.phases import AdversarialPhase, Phase
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import learning_rate_factor
 
 
 @dataclass
@@ -80,6 +79,22 @@ class Pace:
         if self.waiting:
             return 1.0
         return learning_rate_factor(self.place, self.phase, self.head_start)
+
+
+def learning_rate_factor(place: float, phase: Phase, first: int) -> float:
+    """Share of the phase's learning rate: a linear rise over the warm-up, then a half cosine down.
+
+    Args:
+        place: How far the phase is, 0 to its `steps`; between two steps the rise waits at the first.
+        phase: Whose rates are in question.
+        first: Where the rise begins.
+    """
+    top = first + phase.warmup
+    if place < top:
+        return (math.floor(place) - first + 1) / phase.warmup
+    progress = (place - top) / max(1, phase.steps - top)
+    end = phase.final_learning_rate / phase.learning_rate
+    return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def pace_of(config: TrainConfig, training: Training) -> Pace:

@@ -23,12 +23,14 @@ GENERATOR_LOSSES = ("pixel", "lpips", "vgg", "dists", "adversarial", "feature_ma
 
 BETAS = "each be at least 0 and less than 1"
 """What Adam's decay rates must."""
+NO_FILE = "training configuration: "
+"""Begins what is said of a configuration that no file holds; of one that a file holds, its name does."""
 
 
-def require(condition: bool, message: str, where: str = "training configuration") -> None:
-    """Raise a SixteenfoldError with the message, and where it is about, unless the condition holds."""
+def require(condition: bool, message: str) -> None:
+    """Raise a SixteenfoldError with the message unless the condition holds."""
     if not condition:
-        raise SixteenfoldError(f"{where}: {message}")
+        raise SixteenfoldError(NO_FILE + message)
 
 
 _VALUES = reprlib.Repr()
@@ -99,7 +101,8 @@ class Phase:
         require_of(self, "final_learning_rate", 0 <= self.final_learning_rate < math.inf, "be 0 or more, and finite")
         require_of(self, "warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and {named(self, 'steps')}")
         require_of(self, "betas", _are_betas(self.betas), BETAS)
-        require_of(self, "gradient_clip", self.gradient_clip is None or self.gradient_clip > 0, "be positive")
+        fits = self.gradient_clip is None or 0 < self.gradient_clip < math.inf
+        require_of(self, "gradient_clip", fits, "be positive and finite")
         require_of(self, "average", self.average is None or 0 < self.average < 1, "lie between 0 and 1")
 
 

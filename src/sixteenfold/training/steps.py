@@ -4,7 +4,6 @@ Nothing here reads a number back from the device, which would make the host wait
 gradients are finite is seen when they are read (`sixteenfold.training.readings`).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -275,22 +274,6 @@ def _discriminator_backward(
     total = _weighted_sum(terms, _loss_weights(phase))
     fabric.backward(total / part_count, inputs=list(discriminator.module.parameters()))
     return _detached(terms)
-
-
-def learning_rate_factor(place: float, phase: Phase, first: int) -> float:
-    """Share of the phase's learning rate: a linear rise over the warm-up, then a half cosine down.
-
-    Args:
-        place: How far the phase is, 0 to its `steps`; between two steps the rise waits at the first.
-        phase: Whose rates are in question.
-        first: Where the rise begins.
-    """
-    top = first + phase.warmup
-    if place < top:
-        return (math.floor(place) - first + 1) / phase.warmup
-    progress = (place - top) / max(1, phase.steps - top)
-    end = phase.final_learning_rate / phase.learning_rate
-    return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _synced_in_last_part(

@@ -89,7 +89,8 @@ class Train:
         return 0
 
     def _recipe(self, changes: Sequence[str]) -> "TrainConfig":
-        from sixteenfold.training.config import PRESETS, from_json
+        from sixteenfold.training.config import from_json
+        from sixteenfold.training.presets import PRESETS
 
         match self.preset, self.config:
             case str(name), None:
@@ -140,7 +141,7 @@ def one_of_several() -> bool:
 
 
 def _preset(name: str) -> "TrainConfig":
-    from sixteenfold.training.config import PRESETS
+    from sixteenfold.training.presets import PRESETS
 
     if name in PRESETS:
         return PRESETS[name]
