@@ -124,6 +124,9 @@ def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
     with pytest.raises(SixteenfoldError, match=r"sr/a\.png: 64x64 differs from the 80x64 of .*hr/a\.png"):
         load(Case("a", hr, None, {"sr": other}), synthesize=False)
     large = save("large/a.png", picture(1, 70, 95))
+    enlarged = save("sr/b.png", picture(2, 64, 80))
+    with pytest.raises(SixteenfoldError, match=r"80x64 differs from the 95x70 of .*; give what it was made from too"):
+        load(Case("b", large, None, {"sr": enlarged}), synthesize=False)
     words = r"sr/a\.png: 64x64 differs from the 95x70 of .*large/a\.png, and from its compared part, 80x64"
     with pytest.raises(SixteenfoldError, match=words):
         load(Case("a", large, None, {"sr": other}), synthesize=True)

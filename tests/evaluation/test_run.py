@@ -356,6 +356,9 @@ def test_an_empty_name_is_not_the_current_folder(save: Save, tmp_path: Path, pla
         evaluate(metrics=["psnr"], **wrong)
     with pytest.raises(SixteenfoldError, match=r"^also, other: the name is empty"):
         evaluate(metrics=["psnr"], also={"other": ""}, **folders)
+    unnamed: Any = [tmp_path / "sr"]
+    with pytest.raises(SixteenfoldError, match=r"^also: expected folders by name"):
+        evaluate(metrics=["psnr"], also=unnamed, **folders)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_an_empty_name_is_not_the_current_folder() -> None:
         with pytest.raises(SixteenfoldError, match=r"(model|discriminator): the name is empty"):
             ask("")
     for wrong in (None, 5, b"compact"):
-        with pytest.raises(SixteenfoldError, match=r"^model: (NoneType|int|bytes) is not a model name or a file"):
+        with pytest.raises(SixteenfoldError, match=r"^model: expected a name or a path, not (NoneType|int|bytes)$"):
             zoo.load(cast(Any, wrong))
 
 

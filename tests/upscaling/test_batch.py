@@ -149,6 +149,9 @@ def test_smaller_results_are_the_large_one_reduced(
         ({"scale": 1}, "scale 1"),
         ({"scale": 17}, "scale 17"),
         ({"size": (0, 5)}, "size 0x5"),
+        ({"size": "5x5"}, r"size: expected \(width, height\) in whole pixels, not '5x5'"),
+        ({"size": (5.0, 5)}, r"size: expected \(width, height\)"),
+        ({"scale": "4"}, "scale: expected a number, not '4'"),
         ({"scale": 4, "size": (5, 5)}, "only one"),
     ],
 )
@@ -382,6 +385,12 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
 @pytest.mark.parametrize("inputs", ["", ["a.png", ""]])
 def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) -> None:
     with pytest.raises(SixteenfoldError, match="inputs: the name is empty"):
+        upscale_files(inputs, tmp_path, Upscaler)
+
+
+@pytest.mark.parametrize("inputs", [None, 3, b"a.png", ["a.png", None]])
+def test_what_is_no_path_is_told_as_that(inputs: Any, tmp_path: Path) -> None:
+    with pytest.raises(SixteenfoldError, match=r"^inputs: expected a name or a path, not (NoneType|int)$"):
         upscale_files(inputs, tmp_path, Upscaler)
 
 

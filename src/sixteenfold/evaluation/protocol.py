@@ -156,9 +156,10 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
             part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
-            raise SixteenfoldError(
-                f"{file}: {_size(picture)} differs from the {_size(hr)} of {case.hr}{part}; pair matching pictures"
-            )
+            near = all(abs(side - own) < SCALE for side, own in zip(size, hr.shape[2:], strict=True))
+            way_out = "give what it was made from too (--lr)" if lr is None and near else "pair matching pictures"
+            said = f"{_size(picture)} differs from the {_size(hr)} of {case.hr}{part}"
+            raise SixteenfoldError(f"{file}: {said}; {way_out}")
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
 

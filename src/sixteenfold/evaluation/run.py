@@ -85,6 +85,8 @@ def evaluate(
     """
     hr, out = given(hr, "hr"), given(out, "out")
     sr, lr = given_or_none(sr, "sr"), given_or_none(lr, "lr")
+    if also is not None and not isinstance(also, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError('also: expected folders by name, such as {"other tool": "results"}')
     also = {other: given(folder, f"also, {other}") for other, folder in (also or {}).items()}
     metrics, baselines = None if metrics is None else _names(metrics), _names(baselines)
     _check_words(protocol, device, precision)

@@ -47,7 +47,7 @@ def other_scale(values: Tensor) -> tuple[float, float] | None:
 
     Slightly outside, as an enlargement may be, is accepted; -1 and 255 are not. NaN is accepted.
     """
-    least, greatest = (float(end) for end in values.aminmax())
+    least, greatest = (float(end) for end in values.detach().aminmax())
     return (least, greatest) if least < -0.5 or greatest > 2 else None
 
 

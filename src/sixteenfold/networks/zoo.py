@@ -162,16 +162,12 @@ def discriminator(name_or_path: str | Path) -> Path:
 
 
 def _weights(name_or_path: str | Path) -> Path:
-    if not isinstance(name_or_path, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SixteenfoldError(f"model: {type(name_or_path).__name__} is not a model name or a file")
-    if isinstance(name_or_path, str):
-        if name_or_path in names():
-            return MODELS / f"{name_or_path}{SUFFIX}"
-        path = given(name_or_path, "model", WAY_OUT)
-        if not path.suffix and path.name == name_or_path and not path.exists():
-            raise _unknown(name_or_path)
-        return path
-    return name_or_path
+    if name_or_path in names():
+        return MODELS / f"{name_or_path}{SUFFIX}"
+    path = given(name_or_path, "model", WAY_OUT)
+    if isinstance(name_or_path, str) and not path.suffix and path.name == name_or_path and not path.exists():
+        raise _unknown(name_or_path)
+    return path
 
 
 def _unknown(name: str) -> SixteenfoldError:

@@ -44,8 +44,12 @@ class Size:
     def __post_init__(self) -> None:
         if self.scale is not None and self.exact is not None:
             raise SixteenfoldError("scale and size: give only one of the two")
+        if not isinstance(self.scale, int | float | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SixteenfoldError(f"scale: expected a number, not {self.scale!r}")
         if self.scale is not None and not 2 <= self.scale <= SCALE:
             raise SixteenfoldError(f"scale {self.scale:g}: must lie between 2 and {SCALE}")
+        if self.exact is not None and [type(side) for side in self.exact] != [int, int]:
+            raise SixteenfoldError(f"size: expected (width, height) in whole pixels, not {self.exact!r}")
         if self.exact is not None and min(self.exact) < 1:
             raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
 

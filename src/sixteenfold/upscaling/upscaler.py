@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -61,8 +62,8 @@ class Upscaler:
         fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
-        if tile is not None and tile < 1:
-            raise SixteenfoldError(f"tile {tile}: the side of a tile must be at least 1 pixel of the input")
+        if tile is not None and (not isinstance(tile, int) or tile < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
         self._runner = Runner(_generator(model, fidelity), str(device), precision, ensemble, say)
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
@@ -78,16 +79,14 @@ class Upscaler:
             lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, floats in [0, 1].
 
         Returns:
-            (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device.
+            (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device, without gradient.
 
         Raises:
             SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if memory runs
                 out even with the smallest tiles, or outside them; or if the weights are damaged: the network gives
                 infinite values in fp32 too.
         """
-        _check_tensor(lr, "(N, 3 or 1, H, W)")
-        if lr.ndim != 4:
-            raise SixteenfoldError(f"expected a tensor (N, 3 or 1, H, W), not {tuple(lr.shape)}")
+        _check_shape(lr, "N")
         count, channels, height, width = lr.shape
         with out_of_memory_told():
             sr = lr.new_empty(count, channels, SCALE * height, SCALE * width)
@@ -116,9 +115,7 @@ class Upscaler:
             SixteenfoldError: If lr is not one non-empty picture, or the size is empty or too large; else as in a call;
                 also raised by the iterator.
         """
-        _check_tensor(lr, "(1, 3 or 1, H, W)")
-        if lr.ndim != 4 or lr.shape[0] != 1 or lr.shape[1] not in (1, 3) or lr.numel() == 0:
-            raise SixteenfoldError(f"expected one picture (1, 3 or 1, H, W), not {tuple(lr.shape)}")
+        _check_shape(lr, "1")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
         if not lr.is_floating_point():
             raise SixteenfoldError(
@@ -153,9 +150,14 @@ class Upscaler:
         return self._fingerprint
 
 
-def _check_tensor(lr: object, shape: str) -> None:
+def _check_shape(lr: object, count: Literal["1", "N"]) -> None:
+    """Raise SixteenfoldError unless this is a tensor of one picture, or of any number."""
+    wanted = f"expected a tensor ({count}, 3 or 1, H, W)"
     if not isinstance(lr, Tensor):
-        raise SixteenfoldError(f"expected a tensor {shape}, not {type(lr).__name__}")
+        raise SixteenfoldError(f"{wanted}, not {type(lr).__name__}")
+    fits = lr.ndim == 4 and lr.shape[1] in (1, 3) and 0 not in lr.shape[2:] and count in ("N", str(len(lr)))
+    if not fits:
+        raise SixteenfoldError(f"{wanted}, not {tuple(lr.shape)}")
 
 
 def _generator(model: Generator | str | Path | None, fidelity: float | None) -> Generator:
