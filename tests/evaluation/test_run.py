@@ -370,6 +370,7 @@ def test_an_empty_name_is_not_the_current_folder(save: Save, tmp_path: Path, pla
         ({"device": "cuda:99"}, "device cuda:99: PyTorch finds no such device here"),
         ({"baselines": ["cubic"]}, "baseline 'cubic': unknown; choose among bicubic, lanczos"),
         ({"metrics": ["pnsr"]}, "metric 'pnsr': unknown; nearest: psnr"),
+        ({"metrics": ["psnr", "xyz"]}, "metric 'xyz': unknown; choose among psnr, "),
     ],
     ids=str,
 )

@@ -27,6 +27,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.convert import convert, our_name, read_checkpoint
+from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import GeneratorShape, build, shape_from_state
 
@@ -272,6 +273,14 @@ def test_x4_networks_are_called_that(tmp_path: Path, names: list[str]) -> None:
     torch.save({"params_ema": {name: torch.zeros(8, 3, 3, 3) for name in names}}, tmp_path / "esrgan.pth")
     with pytest.raises(SixteenfoldError, match=r"a x4 network \(ESRGAN's\) with one trunk"):
         read_checkpoint(tmp_path / "esrgan.pth")
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+def test_a_discriminator_is_called_that(tmp_path: Path, decoder: bool) -> None:
+    """It lies beside the weights in every run's folder."""
+    torch.save({"params": UNetDiscriminator((4, 8), decoder=decoder).state_dict()}, tmp_path / "d.pth")
+    with pytest.raises(SixteenfoldError, match=r"d\.pth: a discriminator, which judges pictures and makes none"):
+        convert(tmp_path / "d.pth", tmp_path / "out.safetensors")
 
 
 @pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])

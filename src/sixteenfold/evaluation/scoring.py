@@ -70,8 +70,9 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
         elif key in known:
             metrics.append(known[key])
         else:
-            near = get_close_matches(key, known, n=3, cutoff=0.4) or list(known)
-            raise SixteenfoldError(f"metric {key!r}: unknown; nearest: {', '.join(near)} (or pyiqa:NAME)")
+            near = get_close_matches(key, known, n=3, cutoff=0.4)
+            choices = f"nearest: {', '.join(near)}" if near else f"choose among {', '.join(known)}"
+            raise SixteenfoldError(f"metric {key!r}: unknown; {choices} (or pyiqa:NAME)")
     return tuple(metrics)
 
 

@@ -49,6 +49,9 @@ AUTHORS_BLOCK = re.compile(r"RRDB_trunk(2?)\.([0-9]+)\.RDB([1-3])\.conv([1-5])")
 # A tensor that marks ESRGAN's x4 network, in each of its three naming schemes.
 SINGLE_TRUNK = re.compile(r"RRDB_trunk\.0\.RDB1\.|body\.0\.rdb1\.|(model\.)?1\.sub\.0\.RDB1\.")
 
+# A tensor that marks our discriminator.
+DISCRIMINATOR = "encoder_head.weight"
+
 MOST_CHARACTERS = 10_000_000
 """Limit on the names in a pickled module, counting shared parts each time; the full network has 1,300,000."""
 DEEPEST_MODULE = 50
@@ -87,7 +90,7 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         type, so that `build` refuses them as weights.
 
     Raises:
-        SixteenfoldError: If there are none, or the file is damaged, is a x4 network, or asks for a
+        SixteenfoldError: If there are none, or the file is damaged, is a x4 network or a discriminator, or asks for a
             call that tensors do not need. Nothing in the file is ever run.
     """
     state = _read_safetensors(path)
@@ -99,6 +102,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise SixteenfoldError(
             f"{path}: a x4 network (ESRGAN's) with one trunk; the x16 generator has two, "
             "one at x1 and one at x4, and cannot be made from it"
+        )
+    if DISCRIMINATOR in state:
+        raise SixteenfoldError(
+            f"{path}: a discriminator, which judges pictures and makes none; give a generator's weights"
         )
     if "conv_first.weight" not in state:
         return state
