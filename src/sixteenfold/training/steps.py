@@ -19,6 +19,7 @@ from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import DiscriminatorOutput
 from sixteenfold.training.data import Batch
 from sixteenfold.training.losses import (
+    Distance,
     VGGFeatures,
     adversarial_loss,
     cutmix_loss,
@@ -96,7 +97,7 @@ def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase
     for i, batch in enumerate(parts):
         with _synced_in_last_part(fabric, [generator], i, parts):
             sr, raw = _result(generator.network(batch.lr), batch, phase)
-            terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase)
+            terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase, phase.loss)
             fabric.backward(_weighted_sum(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
         losses.append(_detached(terms))
     gradient_norm = _optimizer_step(generator, phase)
@@ -149,7 +150,7 @@ def adversarial_step(
                 discriminator_losses.append(discriminator_terms)
                 surrogate = (sr * sr_gradient).sum()  # has at sr the gradient that the adversarial terms have
             terms = _reconstruction_terms(fabric, sr, batch.hr, perceptual, phase, views)
-            terms |= _raw_term(raw, batch.hr, phase)
+            terms |= _raw_term(raw, batch.hr, phase, phase.pixel_loss)
             fabric.backward((_weighted_sum(terms, _loss_weights(phase)) + surrogate) / len(parts))
         generator_losses.append(_detached(terms) | adversarial_terms)
     losses = _mean(generator_losses) | {"generator_gradient": _optimizer_step(generator, phase)}
@@ -188,13 +189,13 @@ def _result(output: Tensor, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]
     return (project(raw, batch.lr.float()), raw) if phase.projected else (raw, raw)
 
 
-def _raw_term(raw: Tensor, hr: Tensor, phase: Phase) -> Losses:
+def _raw_term(raw: Tensor, hr: Tensor, phase: Phase, kind: Distance) -> Losses:
     """The term of the network's own output, where the phase projects.
 
     The projection forgives whatever lies outside the null space of the reduction. Without a word on the network's
     own output that could drift from a picture altogether, and past the clamp that comes before the projection.
     """
-    return {"raw": pixel_loss(raw, hr, "l1")} if phase.projected else {}
+    return {"raw": pixel_loss(raw, hr, kind)} if phase.projected else {}
 
 
 def _reconstruction_terms(
