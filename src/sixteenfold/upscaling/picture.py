@@ -4,9 +4,8 @@ import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -127,32 +126,32 @@ def enlarge(
     channels = image.pixels.shape[2] + (image.alpha is not None)
     key = fingerprint(picture, upscaler)
     target, dtype = picture.job.target, image.pixels.dtype
-    writer = BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
-    writer.__enter__()
-    last: Future[None] | None = None
+    with ExitStack() as stack:
+        writer = stack.enter_context(
+            BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
+        )
 
-    def write(rows: list[Tensor]) -> None:
-        with _told_of(picture):
-            pixels = np.concatenate([to_pixels(part, image.pixels.dtype) for part in rows], axis=2)
-        writer.write(pixels)
-        writer.flush()
-        written(writer.rows_written, len(pixels))
+        def write(rows: list[Tensor]) -> None:
+            with _told_of(picture):
+                pixels = np.concatenate([to_pixels(part, dtype) for part in rows], axis=2)
+            writer.write(pixels)
+            writer.flush()
+            written(writer.rows_written, len(pixels))
 
-    try:
         skip = _go_on(writer, upscaler.band_rows(image.pixels.shape[0], height))
         written(writer.rows_written, 0)
-        for rows in _bands(picture, upscaler, skip):
+        last: Future[None] | None = None
+        try:
+            for rows in _bands(picture, upscaler, skip):
+                if last is not None:
+                    last.result()
+                last = writing.submit(write, rows)
+        finally:
             if last is not None:
-                last.result()
-            last = writing.submit(write, rows)
+                wait([last])  # the writer is still its own
         if last is not None:
             last.result()
-    except BaseException as error:
-        if last is not None:
-            wait([last])
-        writer.__exit__(type(error), error, error.__traceback__)
-        raise
-    return partial(writer.__exit__, None, None, None)
+        return stack.pop_all().close
 
 
 def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
