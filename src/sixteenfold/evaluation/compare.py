@@ -23,7 +23,7 @@ PARALLEL_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
-class Engine:
+class Enlarger:
     """What enlarges."""
 
     name: str
@@ -53,7 +53,7 @@ class Comparer:
 
     protocol: Protocol
     methods: Sequence[str]
-    engine: Engine | None
+    enlarger: Enlarger | None
     scorer: Scorer
 
     def enlarge(self, pictures: Pictures) -> dict[str, Tensor]:
@@ -64,8 +64,8 @@ class Comparer:
                 continue
             assert pictures.lr is not None  # the options were checked
             lr = pictures.lr.float() / 255
-            if self.engine and name == self.engine.name:
-                made = _checked(self.engine.upscale(lr), lr)
+            if self.enlarger and name == self.enlarger.name:
+                made = _checked(self.enlarger.upscale(lr), lr)
             else:
                 made = enlarge(lr, name)
             results[name] = to_8_bits(made)

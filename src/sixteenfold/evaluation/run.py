@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation.baselines import BASELINES
-from sixteenfold.evaluation.compare import Compared, Comparer, Engine, Upscale, compare_all
+from sixteenfold.evaluation.compare import Compared, Comparer, Enlarger, Upscale, compare_all
 from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
 from sixteenfold.evaluation.protocol import SMALL, Case, Protocol, Sources, find_cases, load
@@ -97,7 +97,7 @@ def evaluate(
     with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
         chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
         cases, missing = find_cases(Sources(hr, lr, synthesize, results), allow_missing=allow_missing)
-        engine = None if sr is not None else _engine(name, model, upscale, device, precision)
+        enlarger = None if sr is not None else _enlarger(name, model, upscale, device, precision)
         order = [name, *baselines, *also]
         scorer = Scorer(chosen, _scoring_device(device))
         rows: list[_Row] = []
@@ -106,7 +106,7 @@ def evaluate(
         with _progress(console) as progress:
             task = progress.add_task("evaluating", total=len(cases))
             pictures_of = partial(load, synthesize=synthesize, allow_huge=allow_huge)
-            for outcome in compare_all(cases, pictures_of, Comparer(protocol, order, engine, scorer)):
+            for outcome in compare_all(cases, pictures_of, Comparer(protocol, order, enlarger, scorer)):
                 if isinstance(outcome, Compared):
                     rows.append(_Row(outcome.name, outcome.values))
                     notes.extend(outcome.notes)
@@ -119,7 +119,7 @@ def evaluate(
             others = f"; nor could {more} other{'s' if more > 1 else ''}" if more else ""
             raise SixteenfoldError(f"no picture could be compared: {failures[0]}{others}")
         methods = tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in order)
-        facts = _facts(protocol, lr, synthesize, engine)
+        facts = _facts(protocol, lr, synthesize, enlarger)
         if scorer.sources:
             facts["weights of LPIPS"] = ", ".join(scorer.sources)
         warnings = (*missing, *_compared_with_themselves(cases))
@@ -257,15 +257,15 @@ def _model_described(name: str, model: Generator | str | Path | None) -> str:
     return name if name == source else f"{name} ({source})"
 
 
-def _engine(
+def _enlarger(
     name: str, model: Generator | str | Path | None, upscale: Upscale | None, device: str, precision: str
-) -> Engine:
+) -> Enlarger:
     if upscale is not None:
         facts = {
             "model": f"{name} (a function given by the caller)",
             "consistency": "the function's results are compared as they are; no back-projection is applied",
         }
-        return Engine(name, upscale, facts)
+        return Enlarger(name, upscale, facts)
     from sixteenfold.networks import zoo
     from sixteenfold.networks.state import digest
     from sixteenfold.upscaling.upscaler import Upscaler
@@ -278,10 +278,10 @@ def _engine(
         "engine": upscaler.description,
         "consistency": "the model's results are back-projected to downscale to their inputs, as in upscale",
     }
-    return Engine(name, upscaler, facts)
+    return Enlarger(name, upscaler, facts)
 
 
-def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine | None) -> dict[str, str]:
+def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, enlarger: Enlarger | None) -> dict[str, str]:
     where = "the whole picture" if protocol == "full" else "the centre 1000x1000"
     facts = {"protocol": f"{protocol}: {where} is compared; no border is cropped"}
     if synthesize:
@@ -294,7 +294,7 @@ def _facts(protocol: Protocol, lr: Path | None, synthesize: bool, engine: Engine
     facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is repeated in three channels, alpha ignored"
     facts["colour"] = "values are compared as stored in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"
-    facts |= engine.facts if engine else {"model": "none: finished results were given"}
+    facts |= enlarger.facts if enlarger else {"model": "none: finished results were given"}
     # What the packages say of themselves, not their metadata, which is missing where they were only copied.
     modules = (sixteenfold, numpy, pyvips, torch)
     packages = ", ".join(f"{module.__name__} {module.__version__}" for module in modules)

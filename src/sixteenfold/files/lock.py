@@ -5,7 +5,7 @@ import sys
 from typing import BinaryIO
 
 
-def locked(file: BinaryIO) -> bool:
+def try_lock(file: BinaryIO) -> bool:
     """Lock an open file for this process; False where another has it.
 
     The system releases it when the file is closed or the process ends, however it ends. Windows has no such

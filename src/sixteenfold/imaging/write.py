@@ -14,7 +14,7 @@ import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.files.lock import locked
+from sixteenfold.files.lock import try_lock
 from sixteenfold.files.ordinary import check_replaceable
 from sixteenfold.files.places import there
 from sixteenfold.imaging import deepzoom, exif
@@ -120,7 +120,7 @@ class BandWriter:
         """The scratch file, open for appending, locked against other processes until it is closed or this one ends."""
         while True:
             file = self._scratch.open("a+b")
-            if not locked(file):
+            if not try_lock(file):
                 file.close()
                 raise SixteenfoldError(
                     f"{self.target}: another process is writing it; wait for it, or choose another OUT"
@@ -306,7 +306,7 @@ def rows_left(target: Path) -> Path | None:
         if not _beside(target, "key").exists():
             return None
         with scratch.open("rb") as file:
-            return scratch if locked(file) else None
+            return scratch if try_lock(file) else None
     except OSError:
         return None
 

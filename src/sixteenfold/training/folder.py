@@ -30,7 +30,7 @@ import torch
 
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError, first_few
-from sixteenfold.files import lock
+from sixteenfold.files.lock import try_lock
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks import convert
 from sixteenfold.networks.state import save
@@ -175,7 +175,7 @@ def locked(out: Path) -> Generator[None]:
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
     with file:
-        if not lock.locked(file):
+        if not try_lock(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder; wait for it, or choose another")
         for path in (path for folder in (".", *FOLDERS) for path in (out / folder).glob("*.part")):
             if _LEFT_OVER.fullmatch(path.name):
