@@ -1,6 +1,8 @@
-"""The one error that a user can cause."""
+"""The one error that a user can cause, and running out of memory told as that."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from unicodedata import category
 
 FEW = 3
@@ -32,3 +34,26 @@ def one_line(text: str) -> str:
 def first_few(lines: Sequence[str]) -> str:
     """Join the first lines and say how many more there are, for messages about lists of any length."""
     return "; ".join([*lines[:FEW], *([f"and {len(lines) - FEW} more"] if lines[FEW:] else [])])
+
+
+@contextmanager
+def out_of_memory_told(path: Path | None = None) -> Generator[None]:
+    """Raise a SixteenfoldError if memory runs out in the block, about the file that its work was for."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if path is None:
+            raise SixteenfoldError("out of memory: free some, or use another --device") from error
+        raise SixteenfoldError(f"{path}: does not fit into memory; free some, or give a smaller file") from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether it is Python, PyTorch or one of PyTorch's libraries that asked for more memory than there is."""
+    said = str(error).lower()
+    phrases = ("out of memory", "allocate memory", "bad alloc", "not enough memory")
+    statuses = ("alloc_failed", "allocation_failed")  # of cuBLAS and cuDNN; the second since cuDNN 9
+    # The second is PyTorch's, which not everything that can fail so has imported.
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or any(phrase in said for phrase in phrases + statuses)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import shrink
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
@@ -63,5 +64,17 @@ def test_what_is_lost_is_said(tmp_path: Path) -> None:
 def test_a_text_file_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(SixteenfoldError, match=r"a\.png"):
+        shrink_file(tmp_path / "a.png", tmp_path / "b.png")
+    assert not (tmp_path / "b.png").exists()
+
+
+def test_memory_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png", 32, 32, 3, np.uint8)
+
+    def without_memory(image: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(shrink, "downscale", without_memory)
+    with pytest.raises(SixteenfoldError, match=r"a\.png: does not fit into memory; free some"):
         shrink_file(tmp_path / "a.png", tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()

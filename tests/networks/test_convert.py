@@ -30,6 +30,7 @@ from sixteenfold.networks.convert import convert, our_name, read_checkpoint
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import GeneratorShape, build, shape_from_state
+from sixteenfold.networks.torchfile import TorchFile
 
 # A module of the authors' class and child names, as they would have it on disk while training.
 AUTHORS_MODULE = """
@@ -469,6 +470,17 @@ def test_compressed_archives_are_refused(tmp_path: Path) -> None:
         archive.writestr("a/data/0", bytes(2**22))
     with pytest.raises(SixteenfoldError, match="compressed"):
         read_checkpoint(tmp_path / "bomb.pth")
+
+
+def test_a_file_that_does_not_fit_into_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"conv_first.weight": torch.zeros(8, 3, 3, 3)}, tmp_path / "large.pth")
+
+    def without_memory(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(TorchFile, "tensor", without_memory)
+    with pytest.raises(SixteenfoldError, match=r"large\.pth: does not fit into memory; give a checkpoint"):
+        convert(tmp_path / "large.pth", tmp_path / "out.safetensors")
 
 
 def test_many_views_of_one_storage_do_not_fill_the_memory(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from rich.console import Console
 from torch.nn.functional import max_pool2d
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
-from sixteenfold.upscaling import enlargement, picture as picture_module, progress
+from sixteenfold.upscaling import batch as batch_module, enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -262,6 +263,48 @@ def test_a_picture_that_no_memory_holds_does_not_end_the_batch(
     report = upscale_files([large, small], None, lambda: upscaler)
     assert report.failures == (f"{large}: out of memory: free some, or use another --device",)
     assert report.written == (tmp_path / "small_x16.png",)
+
+
+@pytest.mark.parametrize("stage", ["open_picture", "fingerprint", "finish"])
+def test_memory_that_is_missing_outside_the_network_does_not_end_the_batch(
+    stage: str, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [write(tmp_path / f"{name}.png", noise(2, 2, 3)) for name in "abc"]
+    module, name = {
+        "open_picture": (batch_module, "open_picture"),
+        "fingerprint": (picture_module, "fingerprint"),
+        "finish": (write_module, "encode"),
+    }[stage]
+    work = getattr(module, name)
+
+    def with_little_memory(*arguments: Any, **options: Any) -> Any:
+        if re.search(r"/\.?b[._]", str(arguments)):
+            raise MemoryError
+        return work(*arguments, **options)
+
+    monkeypatch.setattr(module, name, with_little_memory)
+    report = upscale_files(photos, None, upscaler)
+    assert report.failures == (f"{photos[1]}: does not fit into memory; free some, or give a smaller file",)
+    assert report.written == (tmp_path / "a_x16.png", tmp_path / "c_x16.png")
+
+
+def test_a_picture_that_is_done_is_let_go_of_though_the_wait_for_the_one_before_is_interrupted(
+    tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = [write(tmp_path / f"{name}.png", noise(2, 2, 3)) for name in "ab"]
+    settle = batch_module._Batch._settle
+
+    def interrupted(self: Any, encoded: Any) -> None:
+        if encoded is not None:
+            raise KeyboardInterrupt
+        settle(self, encoded)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batch_module._Batch, "_settle", interrupted)
+        with pytest.raises(KeyboardInterrupt) as kept:  # as a notebook keeps it, with all that it refers to
+            upscale_files(photos, None, upscaler)
+    assert upscale_files(photos, None, upscaler).failures == ()
+    assert (tmp_path / "b_x16.png").exists() and kept
 
 
 def test_memory_that_is_missing_for_the_file_does_not_end_the_batch(

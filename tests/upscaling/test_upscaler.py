@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_fidelity_is_for_shipped_models(network: Generator):
 def test_a_tile_is_a_number_of_pixels(network: Generator, tile: Any):
     with pytest.raises(SixteenfoldError, match=rf"^tile {tile!r}: the side of a tile must be a whole number"):
         upscaler(network, tile=tile)
+
+
+def test_weights_that_change_later_change_nothing(network: Generator):
+    """A continued picture must not be made of two networks, nor a tile that is made again."""
+    changing = deepcopy(network)
+    before = upscaler(changing)
+    sr = before(picture(4, 4))
+    with torch.no_grad():
+        for weight in changing.parameters():
+            weight.mul_(1.5)
+    after = upscaler(changing)
+    torch.testing.assert_close(before(picture(4, 4)), sr, rtol=0, atol=0)
+    assert before.fingerprint == upscaler(network).fingerprint != after.fingerprint
 
 
 def test_other_networks_are_refused():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sixteenfold.errors import out_of_memory_told
 from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import read
@@ -24,19 +25,20 @@ def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tupl
         What was lost or converted, a phrase each.
 
     Raises:
-        SixteenfoldError: If the source cannot be read, or the target not be written.
+        SixteenfoldError: If the source cannot be read, memory does not suffice for it, or the target cannot be written.
     """
-    image = read(source, allow_huge=allow_huge)
-    layers = [image.pixels]
-    if image.alpha is not None:
-        layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]
-    # Layer by layer: what happens to the colour does not depend on whether there is alpha.
-    small = np.concatenate([to_pixels(downscale(to_tensor(layer)), layer.dtype) for layer in layers], axis=2)
-    height, width, channels = small.shape
-    lost = check_format(
-        target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata
-    )
-    make_folder(target)
-    with BandWriter(target, width, height, channels, small.dtype, image.metadata) as writer:
-        writer.write(small)
+    with out_of_memory_told(source):
+        image = read(source, allow_huge=allow_huge)
+        layers = [image.pixels]
+        if image.alpha is not None:
+            layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]
+        # Layer by layer: what happens to the colour does not depend on whether there is alpha.
+        small = np.concatenate([to_pixels(downscale(to_tensor(layer)), layer.dtype) for layer in layers], axis=2)
+        height, width, channels = small.shape
+        lost = check_format(
+            target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata
+        )
+        make_folder(target)
+        with BandWriter(target, width, height, channels, small.dtype, image.metadata) as writer:
+            writer.write(small)
     return (*image.notes, *lost)

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.names import all_given, given_or_none
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
@@ -137,14 +137,17 @@ class _Batch:
                 jobs, lambda job: reading.submit(open_picture, job, size, pyramid=pyramid, allow_huge=allow_huge)
             ):
                 try:
-                    picture = opened.result()
-                    finish = self._enlarge(picture, upscaler, writing)
+                    with out_of_memory_told(job.source):
+                        picture = opened.result()
+                        finish = self._enlarge(picture, upscaler, writing)
                 except SixteenfoldError as error:
                     self._failed(job, error)
                     continue
+                # At once, as it lets go of the result's lock in any case, even if the wait for the last is interrupted.
+                latest = picture, encoding.submit(finish)
                 # One picture waits to be encoded at most: its rows take room on the disk.
                 self._settle(before)
-                before = picture, encoding.submit(finish)
+                before = latest
             self._settle(before)
 
     def _enlarge(self, picture: Picture, upscaler: Upscaler, writing: ThreadPoolExecutor) -> Callable[[], None]:
@@ -163,7 +166,8 @@ class _Batch:
             return
         picture, future = encoded
         try:
-            future.result()
+            with out_of_memory_told(picture.job.source):
+                future.result()
         except SixteenfoldError as error:
             self._failed(picture.job, error)
         else:

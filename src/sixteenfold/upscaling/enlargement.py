@@ -5,11 +5,12 @@ from functools import partial
 
 from torch import Tensor
 
+from sixteenfold.errors import out_of_memory_told
 from sixteenfold.imaging.resample import SCALE, downscale, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
-from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, Say, out_of_memory_told
+from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, Say
 from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
 
 SECOND_MARGIN = 4

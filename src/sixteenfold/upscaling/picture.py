@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format
-from sixteenfold.upscaling.runner import out_of_memory_told
 from sixteenfold.upscaling.upscaler import Upscaler
 
 ENDINGS = re.compile(r"_(x\d+(\.\d+)?|\d+x\d+)\Z")

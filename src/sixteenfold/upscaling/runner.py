@@ -2,13 +2,12 @@
 
 import gc
 import math
-from collections.abc import Callable, Generator as Generating, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, is_out_of_memory
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import Parts, make_engine
@@ -123,36 +122,17 @@ class Fitting:
             pending.append(piece)
 
 
-@contextmanager
-def out_of_memory_told() -> Generating[None]:
-    """For work outside the tiles, which smaller ones would not help: raises SixteenfoldError if memory runs out."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        raise SixteenfoldError("out of memory: free some, or use another --device") from error
-
-
 def _attempt(work: Callable[[Tile], Tensor], tile: Tile) -> Tensor | None:
     """The tile's result, or None if memory ran out, after freeing what the attempt held."""
     try:
         return work(tile)
     except (RuntimeError, MemoryError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    said = str(error).lower()
-    phrases = ("out of memory", "allocate memory", "bad alloc", "not enough memory")
-    statuses = ("alloc_failed", "allocation_failed")  # of cuBLAS and cuDNN; the second since cuDNN 9
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or any(phrase in said for phrase in phrases + statuses)
 
 
 def _is_finite(image: Tensor) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Literal
 
@@ -10,14 +11,14 @@ import torch
 from torch import Tensor
 
 from sixteenfold import __version__
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.imaging.color import other_scale
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import Enlargement, bands, fittings, grid
-from sixteenfold.upscaling.runner import Runner, Say, out_of_memory_told
+from sixteenfold.upscaling.runner import Runner, Say
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class Upscaler:
     margin. Only a few bands of rows of the result are held at a time.
 
     Args:
-        model: A generator, the name of a shipped model, or a file of weights; None is the default model.
+        model: A generator, of which a copy is kept, the name of a shipped model, or a file of weights; None is the
+            default model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", or a torch.device.
         precision: "auto", "fp32", "bf16" or "fp16".
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
@@ -164,7 +166,7 @@ def _generator(model: Generator | str | Path | None, fidelity: float | None) -> 
     if isinstance(model, Generator):
         if fidelity is not None:
             raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
-        return model
+        return deepcopy(model)  # the caller may train on, while a tile is made again, or a stopped picture goes on
     if model is not None and not isinstance(model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError(f"model: {type(model).__name__} is not a Generator, a model name or a file")
     from sixteenfold.networks import zoo
