@@ -425,6 +425,14 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
     assert "a.png: 40 %" in shown and "megapixels/s" in shown
 
 
+def test_a_format_is_a_suffix_with_or_without_its_dot(upscaler: Upscaler, tmp_path: Path) -> None:
+    photo = write(tmp_path / "a.png", noise(2, 2, 3))
+    assert upscale_files(photo, None, upscaler, format=".tif").written == (tmp_path / "a_x16.tif",)
+    for wrong in ("bmp", "", "a/b"):
+        with pytest.raises(SixteenfoldError, match=r"cannot write .*\(known: \.png"):
+            upscale_files(photo, None, upscaler, format=wrong)
+
+
 @pytest.mark.parametrize("inputs", ["", ["a.png", ""]])
 def test_an_empty_name_is_not_the_current_folder(inputs: Any, tmp_path: Path) -> None:
     with pytest.raises(SixteenfoldError, match="inputs: the name is empty"):

@@ -61,7 +61,7 @@ def upscale_files(
             beside each picture (another ending where scale or size is given).
         upscaler: An Upscaler, or a function that makes one, called once the jobs are planned; by default the best
             shipped model on the best device.
-        format: Suffix of the results without its dot; None uses the suffix of `out`, else png.
+        format: Suffix of the results, such as "png" or ".png"; None uses the suffix of `out`, else png.
         overwrite: Replace existing results; without it they are skipped.
         console: Where progress is shown, and a line for each result; None is silent.
         watch: Called with each event, in order, not always in the same thread.
@@ -82,7 +82,7 @@ def upscale_files(
             f"upscaler: {type(upscaler).__name__} is neither an Upscaler nor a function that makes one; "
             "pass Upscaler(model)"
         )
-    plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=f".{format}" if format else None)
+    plan = plan_jobs(inputs, out, ending=wanted.ending, endings=ENDINGS, suffix=_suffix(format))
     jobs = plan.jobs
     if pyramid and (other := next((job.target for job in jobs if format_of(job.target).name != "TIFF"), None)):
         raise SixteenfoldError(f"{other}: only a TIFF holds a pyramid; use tif, or dzi, which is one itself")
@@ -103,6 +103,15 @@ def upscale_files(
         batch.tell(Planned(len(pending), skipped))
         batch.run(pending, enlarges, wanted, pyramid=pyramid, allow_huge=allow_huge)
     return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))
+
+
+def _suffix(format: str | None) -> str | None:
+    """The suffix of a format; SixteenfoldError if results cannot have it."""
+    if format is None:
+        return None
+    suffix = f".{format.removeprefix('.')}"
+    format_of(Path(f"NAME{suffix}"))
+    return suffix
 
 
 def _once_begun(act: Callable[[], None]) -> Watch:
