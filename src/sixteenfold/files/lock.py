@@ -8,8 +8,8 @@ from typing import BinaryIO
 def try_lock(file: BinaryIO) -> bool:
     """Lock an open file for this process; False where another has it.
 
-    The system releases it when the file is closed or the process ends, however it ends. Windows has no such
-    locks, and some network folders have none: there two processes do not notice each other.
+    The system releases it when the file is closed or the process ends, however it ends. On Windows nothing is locked,
+    and on some network folders nothing can be: there two processes do not notice each other.
 
     Raises:
         OSError: If something else is wrong.
