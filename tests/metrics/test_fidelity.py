@@ -66,6 +66,22 @@ def test_refuses_what_does_not_fit() -> None:
         ssim(torch.zeros(1, 3, 16, 10), torch.zeros(1, 3, 16, 10))
 
 
+@pytest.mark.parametrize("measure", [psnr, ssim])
+@pytest.mark.parametrize("other", [(3, 16, 16), (1, 3, 16, 16)])
+def test_one_picture_without_a_batch_is_told_the_shape_that_is_needed(
+    measure: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], other: tuple[int, ...]
+) -> None:
+    with pytest.raises(SixteenfoldError, match=r"^(PSNR|SSIM): .*\(N, C, H, W\), are needed, not \(3, 16, 16\) and \("):
+        measure(torch.zeros(3, 16, 16), torch.zeros(other))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 0, 16), (1, 3, 16, 0), (1, 0, 16, 16), (0, 3, 16, 16)])
+def test_empty_pictures_are_called_so(shape: tuple[int, ...]) -> None:
+    for measure, name in ((psnr, "PSNR"), (ssim, "SSIM")):
+        with pytest.raises(SixteenfoldError, match=f"^{name}: .* empty"):
+            measure(torch.zeros(shape), torch.zeros(shape))
+
+
 @pytest.mark.parametrize("rescale", [lambda x: 255 * x, lambda x: 2 * x - 1, lambda x: (255 * x).int()])
 def test_another_scale_is_told(rescale: Callable[[torch.Tensor], torch.Tensor]) -> None:
     """It would only give another figure."""

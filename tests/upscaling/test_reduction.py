@@ -40,3 +40,11 @@ def test_each_row_alone_has_the_weights_of_the_whole_picture(height: int, new_he
         seen = source_rows(wanted, height, new_height)
         made = reduce(image[:, :, seen.slice], seen, wanted, height, (new_height, 1))
         torch.testing.assert_close(made, whole[:, :, wanted.slice], rtol=0, atol=1e-15)
+
+
+def test_autocast_changes_nothing() -> None:
+    image = torch.rand(1, 3, 48, 40, generator=torch.Generator().manual_seed(2))
+    seen, size = Span(0, 48), (7, 11)
+    expected = reduce(image, seen, Span(0, 7), 48, size)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(reduce(image, seen, Span(0, 7), 48, size), expected)

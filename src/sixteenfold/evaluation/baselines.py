@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import SCALE, mirrored, resize
+from sixteenfold.imaging.resample import SCALE, by_matrix, mirrored, resize
 
 BASELINES = ("bicubic", "lanczos")
 
@@ -22,7 +22,7 @@ def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
         return resize(lr, (factor * height, factor * width))
     if method == "lanczos":
         rows, columns = _lanczos(height, factor).to(lr), _lanczos(width, factor).to(lr)
-        return rows @ lr @ columns.T
+        return by_matrix(by_matrix(lr, -2, rows), -1, columns)
     raise SixteenfoldError(f"baseline {method!r}: unknown; choose among {', '.join(BASELINES)}")
 
 

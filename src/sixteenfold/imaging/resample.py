@@ -137,13 +137,23 @@ def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:
     """Resize in one direction (-1 or -2)."""
     old = image.shape[dim]
     if image.device.type == "cuda" and old * length <= MATRIX:
-        return _by_matrix(image, dim, _matrix(old, length, scale, image.device, image.dtype))
+        # One product, where starting an operation costs more than the arithmetic.
+        return by_matrix(image, dim, _matrix(old, length, scale, image.device, image.dtype))
     return _by_taps(image, dim, _taps_on(old, length, scale, image.device, image.dtype))
 
 
 @true_fp32()
-def _by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
-    """All of one direction as one product: where starting an operation costs more than the arithmetic."""
+def by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
+    """Resize in one direction by a product of matrices, which neither autocast nor TF32 rounds.
+
+    Args:
+        image: (N, C, H, W), any floating dtype.
+        dim: -2 for the rows, -1 for the columns.
+        matrix: Weights of the old pixels for each new one, (new, H) or (new, W), as `image` in dtype and device.
+
+    Returns:
+        (N, C, new, W) or (N, C, H, new), not clamped.
+    """
     with torch.autocast(image.device.type, enabled=False):
         return image @ matrix.T if dim == -1 else matrix @ image
 

@@ -225,7 +225,8 @@ class Convolver:
         return weights
 
     def _memory(self, purpose: str, floats: int) -> Tensor:
-        """Memory of the running thread's own, kept at the largest size asked for: new pages cost time."""
+        """Memory of the running thread's own, at the largest size asked for; kept from layer to layer while the
+        convolver lives, as new pages cost time."""
         memory: Tensor | None = getattr(self._kept, purpose, None)
         if memory is None or memory.numel() < floats:
             memory = torch.zeros(floats)

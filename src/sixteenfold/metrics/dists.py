@@ -125,11 +125,16 @@ class DISTSSums:
         stages = len(dists.texture)
         self._sums = [Total() for _ in range(stages)]
         self._sizes = [0] * stages
+        self._pivots: list[tuple[Tensor, Tensor] | None] = [None] * stages
+        """Of each stage's two maps, (N or 1, C, 1, 1): the channels' means in the first rows. Sums are about these, as
+        float32 loses the variance of a nearly flat map beside the square of its mean."""
 
     def add(self, stage: int, first: Tensor, second: Tensor) -> None:
         """Further rows of one stage: (N, C, h, w) and (N or 1, C, h, w)."""
+        pivot_x, pivot_y = self._pivots[stage] = self._pivots[stage] or (_means(first), _means(second))
         rows = max(1, AT_ONCE // (first[:, :, 0].numel()))
-        for x, y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
+        for rows_x, rows_y in zip(torch.split(first, rows, dim=2), torch.split(second, rows, dim=2), strict=True):
+            x, y = rows_x - pivot_x, rows_y - pivot_y
             sums = [product.sum(dim=(2, 3)) for product in (x, y, x.square(), y.square(), x * y)]
             self._sums[stage].add(torch.stack([one.expand_as(sums[-1]) for one in sums]))
         self._sizes[stage] += first.shape[2] * first.shape[3]
@@ -137,10 +142,18 @@ class DISTSSums:
     def result(self) -> Tensor:
         """(N,) float64, on the CPU."""
         similar: list[Tensor] = []
-        for stage, total in enumerate(self._sums):
+        for stage, (total, pivots) in enumerate(zip(self._sums, self._pivots, strict=True)):
+            assert pivots is not None
             x, y, xx, yy, xy = total.result() / self._sizes[stage]
+            # Spread and covariance are the same about any pivot.
             spread = (xx - x.square()).clamp_min(0) + (yy - y.square()).clamp_min(0)
             # To the CPU first: an Apple GPU has no float64.
             alpha, beta = (part[stage].cpu().double() for part in (self._dists.texture, self._dists.structure))
-            similar.append(similarity((x, y, spread, xy - x * y), alpha, beta))
+            pivot_x, pivot_y = (pivot.flatten(1).cpu().double() for pivot in pivots)
+            similar.append(similarity((x + pivot_x, y + pivot_y, spread, xy - x * y), alpha, beta))
         return 1 - torch.stack(similar).sum(dim=0)
+
+
+def _means(rows: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N, C, 1, 1)."""
+    return rows.mean(dim=(2, 3), keepdim=True)

@@ -25,9 +25,10 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64, on the CPU.
 
     The mean of squared differences is over all channels together, or of `imaging.color.luma` of RGB;
-    equal pictures give infinity. Raises SixteenfoldError when the shapes differ or the numbers are of another scale.
+    equal pictures give infinity. Raises SixteenfoldError when the shapes differ or are no such batches, the
+    pictures are empty or the numbers are of another scale.
     """
-    _check(sr, hr, smallest=1)
+    _check("PSNR", sr, hr)
     total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, sr.shape[2], STRIP):
         part = slice(top, top + STRIP)
@@ -41,10 +42,15 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
 
     The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
     population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then
-    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ, a side is
-    below 11 or the numbers are of another scale.
+    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ or are no such
+    batches, the pictures are empty, a side is below 11 or the numbers are of another scale.
     """
-    _check(sr, hr, smallest=2 * SSIM_RADIUS + 1)
+    _check("SSIM", sr, hr)
+    least = 2 * SSIM_RADIUS + 1
+    if min(sr.shape[2:]) < least:
+        raise SixteenfoldError(
+            f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {least}x{least} is needed"
+        )
     rows = sr.shape[2] - 2 * SSIM_RADIUS
     total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, rows, STRIP):
@@ -99,12 +105,13 @@ def _band(block: int) -> Tensor:
     return band
 
 
-def _check(sr: Tensor, hr: Tensor, *, smallest: int) -> None:
-    if sr.shape != hr.shape or sr.ndim != 4:
-        raise SixteenfoldError(f"pictures to compare differ in shape: {tuple(sr.shape)} and {tuple(hr.shape)}")
-    if min(sr.shape[2:]) < smallest:
-        raise SixteenfoldError(
-            f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {smallest}x{smallest} is needed"
-        )
+def _check(metric: str, sr: Tensor, hr: Tensor) -> None:
+    shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
+    if sr.ndim != 4 or hr.ndim != 4:
+        raise SixteenfoldError(f"{metric}: two batches of pictures, (N, C, H, W), are needed, not {shapes}")
+    if sr.shape != hr.shape:
+        raise SixteenfoldError(f"pictures to compare differ in shape: {shapes}")
+    if sr.numel() == 0:
+        raise SixteenfoldError(f"{metric}: pictures to compare are empty: {shapes}")
     for picture in (sr, hr):
         check_scale(picture)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import resize, taps
+from sixteenfold.imaging.resample import by_matrix, resize, taps
 from sixteenfold.upscaling.tiles import Span
 
 
@@ -38,7 +38,7 @@ def reduce(rows: Tensor, seen: Span, wanted: Span, height: int, size: tuple[int,
     for row, weight, place in zip(matrix, weights.T, places.T, strict=True):
         row.index_add_(0, place[weight != 0] - seen.start, weight[weight != 0])
     narrow = resize(rows, (rows.shape[2], size[1]))
-    return matrix.to(narrow) @ narrow
+    return by_matrix(narrow, -2, matrix.to(narrow))
 
 
 def _taps(wanted: Span, height: int, new_height: int) -> tuple[Tensor, Tensor]:
