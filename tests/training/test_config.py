@@ -41,7 +41,7 @@ def test_json_gives_the_same_configuration_back(name: str, tmp_path: Path) -> No
         ),
         ({"adversarial": {"discriminator": 3}}, "adversarial.discriminator: expected a list, found 3"),
         ({"adversarial": {"discriminator": [8, "wide"]}}, "adversarial.discriminator: expected int, found 'wide'"),
-        ({"pixel": {"loss": "l3"}}, "pixel.loss: expected one of mse, l1, charbonnier, huber, found 'l3'"),
+        ({"pixel": {"loss": "l3"}}, "pixel.loss: expected one of mse, l1, charbonnier, huber, log_mse, found 'l3'"),
         ({"generator": {"blocks": [1]}}, "generator.blocks: expected 2 values, found [1]"),
         ({"pixel": 3}, "pixel: expected an object with named values, found 3"),
         (3, "expected an object with named values, found 3"),

@@ -1,5 +1,7 @@
 """Each loss against a value worked out by hand."""
 
+import math
+
 import pytest
 import torch
 
@@ -20,11 +22,19 @@ def output(encoder: float, *decoder: float, features: tuple[torch.Tensor, ...] =
         ("l1", (0.005 + 0.3) / 2),
         ("charbonnier", (0.000026**0.5 + 0.090001**0.5) / 2),
         ("huber", (0.005**2 / 2 + 0.01 * (0.3 - 0.005)) / 2),
+        ("log_mse", math.log((0.005**2 + 0.3**2) / 2 + 1e-4)),
     ],
 )
 def test_pixel_loss(kind: losses.Distance, expected: float) -> None:
     sr, hr = torch.tensor([0.505, 0.2]).view(1, 1, 1, 2), torch.tensor([0.5, 0.5]).view(1, 1, 1, 2)
     assert losses.pixel_loss(sr, hr, kind).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_logarithm_is_of_each_picture_s_own_difference() -> None:
+    """A picture of little contrast counts as much as one of much."""
+    sr, hr = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(2, 3, 4, 4)
+    alone = [losses.pixel_loss(one[None], zero[None], "log_mse").item() for one, zero in zip(sr, hr, strict=True)]
+    assert losses.pixel_loss(sr, hr, "log_mse").item() == pytest.approx(sum(alone) / 2)
 
 
 def test_adversarial_loss_of_the_generator() -> None:

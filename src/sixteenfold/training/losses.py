@@ -11,10 +11,12 @@ from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import DiscriminatorOutput
 
-Distance = Literal["mse", "l1", "charbonnier", "huber"]
+Distance = Literal["mse", "l1", "charbonnier", "huber", "log_mse"]
 
 HUBER_DELTA = 0.01
 """Where Huber's loss turns from a parabola into a line. Source: the authors' code."""
+LOG_FLOOR = 1e-4
+"""Mean squared difference, that of 40 dB, below which a picture's share in the gradient grows no more."""
 
 
 def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
@@ -25,7 +27,9 @@ def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
         hr: Original, the same shape.
         kind: With d = sr - hr: "mse", mean d^2 (factsheet, section 3); "l1", mean |d|; "charbonnier",
             mean sqrt(d^2 + 1e-6) (Lai et al., CVPR 2017, section 3.3), L1 with a smooth floor; "huber",
-            mean of d^2 / 2 where |d| < 0.01, else 0.01 (|d| - 0.005) (the authors' code).
+            mean of d^2 / 2 where |d| < 0.01, else 0.01 (|d| - 0.005) (the authors' code); "log_mse", the mean
+            over pictures of log(mean d^2 + 1e-4), PSNR by another scale: what a picture of little contrast differs by
+            counts as much as another's (after the PSNR loss of HINet, Chen et al., CVPRW 2021).
 
     Returns:
         A scalar.
@@ -36,6 +40,8 @@ def pixel_loss(sr: Tensor, hr: Tensor, kind: Distance) -> Tensor:
         return F.l1_loss(sr, hr)
     if kind == "huber":
         return F.huber_loss(sr, hr, delta=HUBER_DELTA)
+    if kind == "log_mse":
+        return ((sr - hr).square().flatten(1).mean(dim=1) + LOG_FLOOR).log().mean()
     return ((sr - hr).square() + 1e-6).sqrt().mean()
 
 
