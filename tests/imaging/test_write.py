@@ -23,7 +23,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import encode, scratch, write as write_module
 from sixteenfold.imaging.formats import Format
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.imaging.write import BandWriter, check_format, rows_left
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".avif"]
@@ -525,4 +525,30 @@ def test_rows_stay_when_something_else_ends_the_run(tmp_path: Path, error: type[
     with writing(tmp_path / "a.png", "settings") as writer:
         assert writer.rows_written == 13
         writer.write(PHOTO[13:])
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_rows_stay_when_something_else_ends_the_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """As when Ctrl-C comes once all rows are there."""
+    target = tmp_path / "a.png"
+
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    def write_all() -> None:
+        with writing(target, "settings") as writer:
+            writer.write(PHOTO)
+
+    with monkeypatch.context() as encoding:
+        encoding.setattr(write_module, "encode", stop)
+        with pytest.raises(error):
+            write_all()
+    assert sorted(names(tmp_path)) == [".a.png.key", ".a.png.rows"]
+    assert rows_left(target) == tmp_path / ".a.png.rows"
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == len(PHOTO)
+    assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]

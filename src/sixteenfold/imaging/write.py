@@ -167,8 +167,27 @@ class BandWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if error is None:
                 self._finish()
+        except BaseException as failure:
+            error = failure
+            raise
+        finally:
+            # A SixteenfoldError would recur; whatever else ends the run, such as a watcher's error, is a stop.
+            stopped = error is not None and not isinstance(error, SixteenfoldError)
+            self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
+
+    def __str__(self) -> str:
+        return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
+
+    def _finish(self) -> None:
+        if self.rows_written != self.height:
+            raise ValueError(f"only {self.rows_written} rows of {self}")
+        try:
+            if self._file is not None:
+                self._file.write(index(self._shape, self.dtype))
+                self._file.flush()
+            self._encode()
         except OSError as failure:
             raise self._failed(failure) from failure
         except pyvips.Error as failure:
@@ -178,21 +197,6 @@ class BandWriter:
                 f"{self.target}: cannot be written: {reason(failure)}; "
                 f"check the free disk space or choose another format{self._promise()}"
             ) from failure
-        finally:
-            # A SixteenfoldError would recur; whatever else ends the block, such as a watcher's error, is a stop.
-            stopped = kind is not None and not issubclass(kind, SixteenfoldError)
-            self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
-
-    def __str__(self) -> str:
-        return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
-
-    def _finish(self) -> None:
-        if self.rows_written != self.height:
-            raise ValueError(f"only {self.rows_written} rows of {self}")
-        if self._file is not None:
-            self._file.write(index(self._shape, self.dtype))
-            self._file.flush()
-        self._encode()
 
     def _close(self) -> None:
         file, self._file = self._file, None
