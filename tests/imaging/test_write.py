@@ -23,6 +23,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import encode, scratch, write as write_module
 from sixteenfold.imaging.formats import Format
 from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.rows import rows_left
 from sixteenfold.imaging.write import BandWriter, check_format
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
@@ -133,6 +134,18 @@ def test_missing_rows_are_a_value_error(tmp_path: Path) -> None:
     ):
         writer.write(PHOTO[:39])
     assert names(tmp_path) == []
+
+
+def test_rows_outside_the_block_are_a_value_error(tmp_path: Path) -> None:
+    writer = BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata())
+    with pytest.raises(ValueError, match="inside the with block"):
+        writer.write(PHOTO)
+    with writer:
+        writer.write(PHOTO[:39])
+        writer.write(PHOTO[39:])
+    with pytest.raises(ValueError):
+        writer.write(PHOTO[:0])
+    assert names(tmp_path) == ["a.png"]
 
 
 def test_impossible_writers_are_value_errors(tmp_path: Path) -> None:
@@ -430,7 +443,7 @@ def test_rows_stay_when_only_room_is_missing(tmp_path: Path, monkeypatch: pytest
     usage = shutil.disk_usage(tmp_path)._replace(free=10)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: usage)  # pyright: ignore[reportUnknownLambdaType]
-        with pytest.raises(SixteenfoldError, match="make room"):
+        with pytest.raises(SixteenfoldError, match=r"make room .*; its rows are kept in \.a\.png\.rows, and the same"):
             writing(target, "settings").__enter__()
     with writing(target, "settings") as writer:
         assert writer.rows_written == 13
@@ -522,6 +535,43 @@ def test_rows_stay_when_something_else_ends_the_run(tmp_path: Path, error: type[
     """As when nobody reads any more what is told of the course."""
     with pytest.raises(error):
         some_rows(tmp_path / "a.png", "settings", 13, error())
+    with writing(tmp_path / "a.png", "settings") as writer:
+        assert writer.rows_written == 13
+        writer.write(PHOTO[13:])
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_rows_stay_when_something_else_ends_the_encoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """As when Ctrl-C comes once all rows are there."""
+    target = tmp_path / "a.png"
+
+    def stop(*_: object, **__: object) -> None:
+        raise error
+
+    def write_all() -> None:
+        with writing(target, "settings") as writer:
+            writer.write(PHOTO)
+
+    with monkeypatch.context() as encoding:
+        encoding.setattr(write_module, "encode", stop)
+        with pytest.raises(error):
+            write_all()
+    assert sorted(names(tmp_path)) == [".a.png.key", ".a.png.rows"]
+    assert rows_left(target) == tmp_path / ".a.png.rows"
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == len(PHOTO)
+    assert np.array_equal(read(target).pixels, PHOTO)
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_rows_of_a_writer_that_is_dropped_stay_and_are_not_locked(tmp_path: Path) -> None:
+    """As when an interrupt comes between the rows and their encoding, and the user tries again in the same program."""
+    writer = writing(tmp_path / "a.png", "settings").__enter__()
+    writer.write(PHOTO[:13])
+    del writer
     with writing(tmp_path / "a.png", "settings") as writer:
         assert writer.rows_written == 13
         writer.write(PHOTO[13:])

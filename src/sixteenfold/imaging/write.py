@@ -1,31 +1,26 @@
 """Bands of rows -> a picture file, whole or not at all, without ever holding the picture."""
 
-import errno
 import os
 import shutil
-import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 import pyvips
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.files.lock import try_lock
 from sixteenfold.files.ordinary import check_replaceable
-from sixteenfold.files.places import there
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.scratch import HEADER_BYTES, header, index
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The disk is full, or a quota or a limit on file size is reached."""
+from sixteenfold.imaging.rows import NoRoom, Rows, beside, failures_told, open_rows
+from sixteenfold.imaging.scratch import Shape
 
 
 class BandWriter:
@@ -35,9 +30,9 @@ class BandWriter:
             for band in bands:
                 writer.write(band)
 
-    Rows go, as they are, to `.NAME.rows` beside the target (see scratch.py). When the block ends well the file is
-    encoded from there as `.NAME.part` and renamed, so that `target` appears whole or not at all;
-    an existing one is replaced. When it does not, both are removed and `target` is as it was.
+    Rows go, as they are, to `.NAME.rows` beside the target (see rows.py). When the block ends well the file is
+    made from them as `.NAME.part` and renamed, so that `target` appears whole or not at all; an existing one is
+    replaced. When it does not, both are removed and `target` is as it was.
 
     With a fingerprint of all that decides the rows, they are kept if the run was interrupted or killed, ended
     by anything but a SixteenfoldError, or the disk was full, and the next writer with the same fingerprint
@@ -70,95 +65,15 @@ class BandWriter:
     ) -> None:
         if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
             raise ValueError(f"no picture has size {width} x {height} x {channels}")
-        self.target = target
-        self.width, self.height, self.channels = width, height, channels
-        self.dtype = np.dtype(dtype)
-        self.metadata = metadata
         if metadata.exif is not None:
-            self.metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
-        self.rows_written = 0
-        self._shape = (height, width, channels)
-        self._scratch = _beside(target, "rows")
-        self._part = _beside(target, "part")
-        self._key = _beside(target, "key")
-        self._fingerprint = fingerprint
-        self._pyramid = pyramid
-        self._file: BinaryIO | None = None
-        self._room_missing = False
+            metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
+        shape = height, width, channels
+        self._block = _rows_to_file(target, shape, np.dtype(dtype), metadata, fingerprint, pyramid=pyramid)
+        self._entered: Rows | None = None
 
     def __enter__(self) -> Self:
-        alpha = self.channels in (2, 4)
-        check_format(self.target, self.width, self.height, alpha=alpha, dtype=self.dtype)
-        try:
-            self._check_place()
-            self._file = self._opened_alone()
-        except OSError as error:
-            raise self._failed(error) from error
-        try:
-            deepzoom.clear_away(self._part, self.target)  # of a run that was killed
-            found = self._rows_found()
-            self._check_room(found)
-            if found:
-                self.keep(found)
-            else:
-                # The fingerprint comes last, so that it never stands beside rows of another.
-                self._key.unlink(missing_ok=True)
-                self._file.truncate(0)
-                self._file.write(header(self._shape, self.dtype))
-                if self._fingerprint is not None:
-                    self._key.write_text(self._fingerprint, encoding="utf-8")
-        except SixteenfoldError:
-            # Keep rows that a later run can continue from, once there is room.
-            self._leave(rows=self._rows_found() == 0)
-            raise
-        except OSError as error:
-            self._leave()
-            raise self._failed(error) from error
+        self._entered = self._block.__enter__()
         return self
-
-    def _opened_alone(self) -> BinaryIO:
-        """The scratch file, open for appending, locked against other processes until it is closed or this one ends."""
-        while True:
-            file = self._scratch.open("a+b")
-            if not try_lock(file):
-                file.close()
-                raise SixteenfoldError(
-                    f"{self.target}: another process is writing it; wait for it, or choose another OUT"
-                )
-            # Its previous owner may have finished and removed the name, and a third process may have taken it.
-            named = there(self._scratch)
-            if named is not None and os.path.samestat(os.fstat(file.fileno()), named):
-                return file
-            file.close()
-
-    def keep(self, rows: int) -> None:
-        """Keep only the first `rows` rows; the next one written follows them."""
-        if self._file is None:
-            raise ValueError("rows are kept inside the with block")
-        self._file.truncate(HEADER_BYTES + rows * self._row_bytes)
-        self.rows_written = rows
-
-    def write(self, rows: np.ndarray) -> None:
-        """Append `rows` (h, W, C) of the writer's type. Raises ValueError for any other."""
-        if self._file is None:
-            raise ValueError("rows are written inside the with block")
-        if rows.shape[1:] != (self.width, self.channels) or rows.dtype != self.dtype:
-            raise ValueError(f"rows are {rows.shape} {rows.dtype}, not {self}")
-        if self.rows_written + len(rows) > self.height:
-            raise ValueError(f"more rows than {self}")
-        try:
-            self._file.write(np.ascontiguousarray(rows).data)
-        except OSError as error:
-            raise self._failed(error) from error
-        self.rows_written += len(rows)
-
-    def flush(self) -> None:
-        """Hand all rows written so far to the operating system, so that a killed program loses none."""
-        if self._file is not None:
-            try:
-                self._file.flush()
-            except OSError as error:
-                raise self._failed(error) from error
 
     def __exit__(
         self,
@@ -166,153 +81,117 @@ class BandWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        except OSError as failure:
-            raise self._failed(failure) from failure
-        except pyvips.Error as failure:
-            # libvips does not report the cause; it writes less than this at a time.
-            self._room_missing = shutil.disk_usage(self.target.parent).free < 2**20
-            raise SixteenfoldError(
-                f"{self.target}: cannot be written: {reason(failure)}; "
-                f"check the free disk space or choose another format{self._promise()}"
-            ) from failure
-        finally:
-            # A SixteenfoldError would recur; whatever else ends the block, such as a watcher's error, is a stop.
-            stopped = kind is not None and not issubclass(kind, SixteenfoldError)
-            self._leave(rows=self._fingerprint is None or not (stopped or self._rows_wait()))
-
-    def __str__(self) -> str:
-        return f"({self.height}, {self.width}, {self.channels}) {self.dtype}"
-
-    def _finish(self) -> None:
-        if self.rows_written != self.height:
-            raise ValueError(f"only {self.rows_written} rows of {self}")
-        if self._file is not None:
-            self._file.write(index(self._shape, self.dtype))
-            self._file.flush()
-        self._encode()
-
-    def _close(self) -> None:
-        file, self._file = self._file, None
-        if file is not None:
-            with suppress(OSError):  # what it still held back is not wanted any more
-                file.close()
-
-    def _leave(self, *, rows: bool = True) -> None:
-        """Remove the temporary files, except the rows if so requested; only then release the lock.
-
-        A process that gets the lock after that makes its own files, which are then not removed.
-        """
-        if sys.platform == "win32":  # which removes no open file, and has no lock
-            self._close()
-        deepzoom.clear_away(self._part, self.target)
-        for left in (self._part, self._key, self._scratch) if rows else (self._part,):
-            with suppress(OSError):
-                left.unlink()
-        self._close()
+        self._block.__exit__(kind, error, trace)
 
     @property
-    def _row_bytes(self) -> int:
-        return self.width * self.channels * self.dtype.itemsize
+    def _rows(self) -> Rows:
+        if self._entered is None:
+            raise ValueError("rows are written inside the with block")
+        return self._entered
 
-    def _rows_found(self) -> int:
-        """How many whole rows an interrupted run with the same fingerprint left."""
-        try:
-            if self._fingerprint is None or self._key.read_text(encoding="utf-8") != self._fingerprint:
-                return 0
-            held = self._scratch.stat().st_size - HEADER_BYTES
-        except (OSError, UnicodeDecodeError):
-            return 0
-        return min(self.height, max(0, held) // self._row_bytes)
+    @property
+    def rows_written(self) -> int:
+        """How many rows there are, those of a stopped run included."""
+        return self._rows.written
 
-    def _check_place(self) -> None:
-        """Check that the folder is writable and the name can be used."""
-        folder = self.target.parent
-        if self.target.is_dir():
-            raise SixteenfoldError(f"{self.target}: is a folder; give a file in it")
-        check_replaceable(self.target)
-        if not folder.is_dir():
-            raise SixteenfoldError(f"{self.target}: {folder} is not a folder; create it first")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise SixteenfoldError(
-                f"{self.target}: {folder} is not writable; change its permissions or choose another folder"
-            )
-        if format_of(self.target).name == "DeepZoom":
-            tiles = deepzoom.tiles_folder(self.target)
-            other = deepzoom.something_else_in(tiles) if tiles.exists() else None
-            if other or (tiles.exists() and not deepzoom.holds_tiles(tiles)):
-                raise SixteenfoldError(
-                    f"{self.target}: its tiles belong in {tiles}, which exists and holds something else; "
-                    + (f"move {other} away or choose another name" if other else "choose another name")
-                )
+    def keep(self, rows: int) -> None:
+        """Keep only the first `rows` rows; the next one written follows them."""
+        self._rows.keep(rows)
 
-    def _check_room(self, found: int) -> None:
-        """Check that the disk has room for the remaining rows and the file."""
-        folder = self.target.parent
-        raw = self.height * self._row_bytes
-        # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
-        encoded = raw * 4 // 3 if self._pyramid else raw
-        needed = (raw + encoded if format_of(self.target).lossless else raw * 3 // 2) - found * self._row_bytes
-        free = shutil.disk_usage(folder).free
-        if needed > free:
-            raise SixteenfoldError(
-                f"{self.target}: needs up to {_size(needed)} while it is written, and "
-                f"{folder} has {_size(free)} free; make room or choose another disk"
-            )
+    def write(self, rows: np.ndarray) -> None:
+        """Append `rows` (h, W, C) of the writer's type. Raises ValueError for any other."""
+        self._rows.write(rows)
 
-    def _encode(self) -> None:
-        """The scratch file as a picture file, on the disk under its temporary name, then under its own."""
-        form = format_of(self.target)
-        if form.name == "DeepZoom":
-            with self._scratch.open("rb") as rows:
-                deepzoom.save(picture(rows.fileno(), self.metadata, form), self._part)
-            deepzoom.put_in_place(self._part, self.target)
-            return
-        # Open for reading too, as TIFF is read back while it is written.
-        with self._scratch.open("rb") as rows, self._part.open("w+b") as part:
-            encode(rows, self.metadata, form, part, pyramid=self._pyramid)
-            os.fsync(part.fileno())
-        self._part.replace(self.target)
-
-    def _failed(self, error: OSError) -> SixteenfoldError:
-        """The error to raise; also notes whether room was missing, which decides which files are kept."""
-        self._room_missing = error.errno in NO_ROOM
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            cause, way_out = "the disk is full", "make room or choose another disk"
-        elif error.errno == errno.ENAMETOOLONG:
-            cause, way_out = "the name is too long", "choose a shorter one"
-        elif error.errno == errno.EFBIG:
-            cause, way_out = "the file exceeds this process's size limit", "raise the limit (ulimit -f)"
-        else:
-            cause, way_out = error.strerror or str(error), "choose another folder"
-        return SixteenfoldError(f"{self.target}: cannot be written: {cause}; {way_out}{self._promise()}")
-
-    def _rows_wait(self) -> bool:
-        """Whether only room was missing, and there are rows to continue from."""
-        return self._room_missing and self._rows_found() > 0
-
-    def _promise(self) -> str:
-        """The end of a failure's message: whether rows are kept."""
-        wait = self._rows_wait()
-        return f"; its rows are kept in {self._scratch.name}, and the same command continues from them" if wait else ""
+    def flush(self) -> None:
+        """Hand all rows written so far to the operating system, so that a killed program loses none."""
+        self._rows.flush()
 
 
-def rows_left(target: Path) -> Path | None:
-    """The scratch file of a stopped run that a writer of this target can continue; None if another process has it."""
-    scratch = _beside(target, "rows")
+@contextmanager
+def _rows_to_file(
+    target: Path, shape: Shape, dtype: np.dtype, metadata: Metadata, fingerprint: str | None, *, pyramid: bool
+) -> Generator[Rows]:
+    """What BandWriter does around its block, from the checks to the file."""
+    height, width, channels = shape
+    check_format(target, width, height, alpha=channels in (2, 4), dtype=dtype)
+    with failures_told(target):
+        _check_place(target)
+    with open_rows(target, shape, dtype, fingerprint) as rows:
+        _clear_away(target)  # of a run that was killed
+        with failures_told(target):
+            _check_room(target, height * rows.row_bytes, rows.written * rows.row_bytes, pyramid=pyramid)
+        yield rows
+        rows.finish()
+        save(beside(target, "rows"), target, metadata, pyramid=pyramid)
+
+
+def save(rows: Path, target: Path, metadata: Metadata, *, pyramid: bool = False) -> None:
+    """Make the picture file `target` from a finished scratch file (see scratch.py): whole, or not at all.
+
+    It is made, and flushed to the disk, as `.NAME.part`. metadata and pyramid: as of BandWriter.
+    Raises SixteenfoldError if the file cannot be written.
+    """
+    form, part = format_of(target), beside(target, "part")
     try:
-        if not _beside(target, "key").exists():
-            return None
-        with scratch.open("rb") as file:
-            return scratch if try_lock(file) else None
-    except OSError:
-        return None
+        with failures_told(target), rows.open("rb") as scratch:
+            if form.name == "DeepZoom":
+                deepzoom.save(picture(scratch.fileno(), metadata, form), part)
+                deepzoom.put_in_place(part, target)
+            else:
+                # Open for reading too, as TIFF is read back while it is written.
+                with part.open("w+b") as file:
+                    encode(scratch, metadata, form, file, pyramid=pyramid)
+                    os.fsync(file.fileno())
+                part.replace(target)
+    except pyvips.Error as error:
+        # libvips does not report the cause; it writes less than this at a time.
+        full = shutil.disk_usage(target.parent).free < 2**20
+        raise (NoRoom if full else SixteenfoldError)(
+            f"{target}: cannot be written: {reason(error)}; check the free disk space or choose another format"
+        ) from error
+    finally:
+        _clear_away(target)
 
 
-def _beside(target: Path, what: str) -> Path:
-    return target.with_name(f".{target.name}.{what}")
+def _clear_away(target: Path) -> None:
+    """Remove what `save` had not finished."""
+    part = beside(target, "part")
+    deepzoom.clear_away(part, target)
+    with suppress(OSError):
+        part.unlink()
+
+
+def _check_place(target: Path) -> None:
+    """Check that the folder is writable and the name can be used."""
+    folder = target.parent
+    if target.is_dir():
+        raise SixteenfoldError(f"{target}: is a folder; give a file in it")
+    check_replaceable(target)
+    if not folder.is_dir():
+        raise SixteenfoldError(f"{target}: {folder} is not a folder; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SixteenfoldError(f"{target}: {folder} is not writable; change its permissions or choose another folder")
+    if format_of(target).name == "DeepZoom":
+        tiles = deepzoom.tiles_folder(target)
+        other = deepzoom.something_else_in(tiles) if tiles.exists() else None
+        if other or (tiles.exists() and not deepzoom.holds_tiles(tiles)):
+            raise SixteenfoldError(
+                f"{target}: its tiles belong in {tiles}, which exists and holds something else; "
+                + (f"move {other} away or choose another name" if other else "choose another name")
+            )
+
+
+def _check_room(target: Path, raw: int, written: int, *, pyramid: bool) -> None:
+    """Check that the disk has room for the rows, `raw` bytes of which `written` are there, and for the file."""
+    # The rows and the file exist at once. Photographs shrink, but only a lossy format promises.
+    encoded = raw * 4 // 3 if pyramid else raw
+    needed = (raw + encoded if format_of(target).lossless else raw * 3 // 2) - written
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise NoRoom(
+            f"{target}: needs up to {_size(needed)} while it is written, and "
+            f"{target.parent} has {_size(free)} free; make room or choose another disk"
+        )
 
 
 def _size(count: int) -> str:

@@ -19,7 +19,7 @@ def say(line: str) -> None:
 def say_undone(plan: "Plan", skipped: Sequence[Path]) -> None:
     """Say what a batch did not touch, a line for each reason."""
     from sixteenfold.imaging.folders import passed_over, set_aside
-    from sixteenfold.imaging.write import rows_left
+    from sixteenfold.imaging.rows import rows_left
 
     # They may hold hours of work, which only --overwrite with the same options continues: reported, not removed.
     begun = [rows for target in skipped if (rows := rows_left(target))]
