@@ -100,7 +100,7 @@ def evaluate(
         cases, missing = find_cases(sources, allow_missing=allow_missing)
         enlarger = None
         if sr is None:
-            enlarger = of_function(name, upscale) if upscale else of_model(name, model, device, precision)
+            enlarger = of_model(name, model, device, precision) if upscale is None else of_function(name, upscale)
         scorer = Scorer(chosen, _scoring_device(model.device if isinstance(model, Upscaler) else device))
         # The scores.
         pictures_of = partial(load, synthesize=synthesize, allow_huge=allow_huge)
