@@ -87,6 +87,27 @@ WidthAndHeight = Annotated[tuple[int, int] | None, _one_word(tuple, "WxH", _widt
 Format = Annotated[str | None, _one_word(str, "|".join(_FORMATS), str, _FORMATS), _UNREMARKED]
 
 
+def _told(text: str) -> Any:
+    """Help that is the same in every verb that enlarges."""
+    return arg(help=text, help_behavior_hint="")
+
+
+Tile = Annotated[
+    int | None,
+    _one_word(int, "N", _count),
+    _told("Tile side in input pixels; smaller tiles need less memory and more time."),
+]
+Fidelity = Annotated[
+    float | None,
+    _one_word(float, "X", _number),
+    _told("0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default unmixed."),
+]
+Ensemble = Annotated[bool, _told("Average over the eight flips and rotations: eight times the work.")]
+NoConsistency = Annotated[
+    bool, _told("Leave the network's output as it is, instead of making it downscale to its input.")
+]
+
+
 def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
     """Parse the words into a command.
 

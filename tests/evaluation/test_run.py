@@ -16,12 +16,14 @@ from skimage.metrics import peak_signal_noise_ratio
 
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation import compare
+from sixteenfold.evaluation import compare, scoring
 from sixteenfold.evaluation.report import in_markdown
 from sixteenfold.evaluation.run import evaluate
+from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.resample import downscale, resize
-from sixteenfold.networks import state
+from sixteenfold.networks import state, zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.upscaler import Upscaler
 
 from .conftest import Save, picture
@@ -189,11 +191,81 @@ def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path
 
 def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> None:
     save("hr/0.png", picture(0))
-    for model in (torch.nn.Conv2d(3, 3, 1), Upscaler(tiny())):
-        said = f"^model: {type(model).__name__} is not a Generator, .* as upscale="
-        with pytest.raises(SixteenfoldError, match=said):
-            evaluate(tmp_path / "hr", synthesize=True, model=model, out=tmp_path / "out")  # pyright: ignore[reportArgumentType]
+    model: Any = torch.nn.Conv2d(3, 3, 1)
+    with pytest.raises(SixteenfoldError, match=r"^model: Conv2d is not a Generator, .* as upscale="):
+        evaluate(tmp_path / "hr", synthesize=True, model=model, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_upscaler_enlarges_as_it_was_made(save: Save, tmp_path: Path) -> None:
+    pixels = picture(0)
+    save("hr/0.png", pixels)
+    upscaler = Upscaler("compact", device="cpu", fidelity=0.25, ensemble=True, consistency=False)
+
+    def run(out: str, **options: Any) -> Scores:
+        return evaluate(tmp_path / "hr", synthesize=True, metrics="psnr", out=tmp_path / out, **options)
+
+    scores = run("out", model=upscaler)
+    assert scores.methods[0].name == scores.facts["model"] == "compact"
+    assert scores.methods[0].images == run("function", upscale=upscaler.__call__).methods[0].images
+    assert scores.facts["model hash"] == f"sha256 {digest(zoo.blend('compact', 0.25))} of its weights, as mixed"
+    assert scores.facts["engine"] == upscaler.description
+    assert scores.facts["fidelity"].startswith("0.25: ") and "eight flips" in scores.facts["ensemble"]
+    assert "no back-projection" in scores.facts["consistency"] and "tile" not in scores.facts
+    plain = run("plain", model=Upscaler(tiny(), device="cpu", tile=3))
+    assert plain.facts["model"] == "model (a generator given by the caller)"
+    assert "are back-projected" in plain.facts["consistency"] and plain.facts["tile"].startswith("3 pixels")
+    assert not {"fidelity", "ensemble"} & plain.facts.keys()
+    for options, hint in (
+        ({"model": upscaler, "device": "cpu"}, "the Upscaler has its own device and precision .*leave these out"),
+        ({"model": upscaler, "precision": "fp32"}, "the Upscaler has its own device and precision"),
+        ({"upscale": upscaler}, "upscale: an Upscaler is a model, .*pass it as model="),
+        ({"model": upscaler, "sr": tmp_path / "hr"}, "finished results are not enlarged again"),
+    ):
+        with pytest.raises(SixteenfoldError, match=f"^{hint}"):
+            run("other", **options)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_device_as_pytorch_names_it(save: Save, tmp_path: Path) -> None:
+    save("hr/0.png", picture(0))
+    made = evaluate(
+        tmp_path / "hr",
+        synthesize=True,
+        model=tiny(),
+        metrics="psnr",
+        device=torch.device("cpu"),
+        out=tmp_path / "out",
+    )
+    assert made.facts["engine"].startswith("CPU")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=repr)
+@pytest.mark.parametrize("where", ["score", "enlarge"])
+def test_memory_that_does_not_suffice_for_one_picture(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    save("hr/a.png", picture(0, 64, 64))
+    save("hr/b.png", picture(1, 64, 80))
+
+    def failing(work: Callable[..., Any]) -> Callable[..., Any]:
+        def with_too_little(*pictures: torch.Tensor) -> Any:
+            if pictures[0].shape[3] in (5, 80):
+                raise error
+            return work(*pictures)
+
+        return with_too_little
+
+    def upscale(lr: torch.Tensor) -> torch.Tensor:
+        return resize(lr, (64, 16 * lr.shape[3]))
+
+    if where == "score":
+        monkeypatch.setattr(scoring, "psnr", failing(scoring.psnr))
+    else:
+        upscale = failing(upscale)
+    scores = evaluate(tmp_path / "hr", synthesize=True, upscale=upscale, metrics="psnr", out=tmp_path / "out")
+    assert [image.name for image in scores.methods[0].images] == ["a"]
+    assert [failure.split(": ")[:2] for failure in scores.failures] == [[str(tmp_path / "hr/b.png"), "out of memory"]]
 
 
 @pytest.mark.parametrize(

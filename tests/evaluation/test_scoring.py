@@ -12,7 +12,7 @@ from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import scoring
-from sixteenfold.evaluation.scoring import Scorer, find_metrics
+from sixteenfold.evaluation.scoring import Metric, Scorer, find_metrics
 from sixteenfold.kernels.exact import CUDNN
 
 
@@ -38,6 +38,24 @@ def test_metrics_of_pyiqa(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scores["pyiqa:full"] == pytest.approx(10.2)
     with pytest.raises(SixteenfoldError, match="'pyiqa:pj': pyiqa has no metric"):
         find_metrics(["pyiqa:pj"], has_lr=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyError("x"), r"KeyError: 'x'"), (ValueError("two\nlines"), "ValueError: two"), (TypeError(), "TypeError: ")],
+    ids=repr,
+)
+def test_a_metric_of_pyiqa_that_fails(monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
+    def fails(*_: Tensor) -> Tensor:
+        raise error
+
+    fails.metric_mode = "NR"  # pyright: ignore[reportFunctionMemberAccess]
+    module = SimpleNamespace(create_metric=lambda *_, **__: fails)
+    monkeypatch.setattr(scoring, "_pyiqa_module", lambda: module)
+    scorer = Scorer([Metric("pyiqa:pi", "pi", False, 4, "")])
+    picture = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(SixteenfoldError, match=rf"^pyiqa:pi: failed \({said}\)$"):
+        scorer.score(picture, [picture], None, [picture])
 
 
 def test_scores_never_go_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:

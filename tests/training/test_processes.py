@@ -116,6 +116,10 @@ def test_a_device_or_precision_that_is_not_there(device: str, precision: str) ->
         make_fabric(device, precision)
 
 
+def test_a_device_as_pytorch_names_it() -> None:
+    assert make_fabric(torch.device("cpu"), "fp32").device == torch.device("cpu")
+
+
 def test_nothing_is_said_of_the_precision_that_was_asked_for() -> None:
     make_fabric("cpu", "bf16")
     assert not rank_zero.log.isEnabledFor(logging.INFO)

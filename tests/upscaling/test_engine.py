@@ -135,6 +135,7 @@ def test_a_device_is_known_by_the_name_that_its_tensors_give_it(monkeypatch: pyt
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert choose_device("mps:0") == torch.device("mps", 0)
     assert choose_device("cpu:0").type == "cpu"
+    assert choose_device(torch.device("mps", 0)) == torch.device("mps", 0)
 
 
 def test_description_is_one_line_with_device_and_precision():
@@ -176,6 +177,8 @@ def test_auto_on_a_cpu_follows_what_the_cpu_has(monkeypatch, amx, bf16, winograd
         ("cpu:1", "auto", "device cpu:1: PyTorch finds no such device"),
         ("cpu:", "auto", "device cpu:: not known"),
         ("cuda:99", "auto", "device cuda:99"),
+        (torch.device("cuda", 99), "auto", "device cuda:99: PyTorch finds no such device"),
+        (torch.device("meta"), "auto", "device meta: not known"),
     ],
 )
 def test_what_cannot_be_had_is_said(device, precision, said):

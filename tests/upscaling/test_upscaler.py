@@ -12,7 +12,9 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
+from sixteenfold.networks.state import digest
 from sixteenfold.upscaling import enlargement
 from sixteenfold.upscaling.consistency import project
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -168,6 +170,24 @@ def test_the_fingerprint_tells_what_decides_a_result(network: Generator, other_n
 def test_impossible_sizes_are_refused(network: Generator, size: tuple[int, int]):
     with pytest.raises(SixteenfoldError, match="cannot reduce"):
         upscaler(network).bands(picture(1, 2), size=size)
+
+
+def test_it_says_what_it_was_made_with(network: Generator):
+    of_weights = digest(network)
+    plain = upscaler(network)
+    assert (plain.model, plain.sha256, plain.device) == (None, of_weights, torch.device("cpu"))
+    assert (plain.tile, plain.consistency, plain.ensemble, plain.fidelity) == (None, True, False, None)
+    other = upscaler(network, tile=8, consistency=False, ensemble=True)
+    assert (other.tile, other.consistency, other.ensemble) == (8, False, True)
+    # Trained on, the caller's network is no longer the one that enlarges.
+    with torch.no_grad():
+        network.last.weight.mul_(2)
+    assert plain.sha256 == of_weights != digest(network)
+    named, mixed = (Upscaler("compact", device="cpu", fidelity=fidelity) for fidelity in (None, 0.5))
+    assert (named.model, named.fidelity) == ("compact", None)
+    assert named.sha256 == zoo.card("compact").sha256
+    assert (mixed.model, mixed.fidelity) == ("compact", 0.5)
+    assert mixed.sha256 == digest(zoo.blend("compact", 0.5)) != named.sha256
 
 
 def test_grey_stays_grey(network: Generator):

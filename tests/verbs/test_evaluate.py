@@ -1,6 +1,8 @@
 """`evaluate`: what it compares, writes and says of pictures that cannot be compared."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,53 @@ def test_evaluate_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None
     told = " ".join(capsys.readouterr().out.replace("│", "").split())
     assert "One of --sr, --lr and --synthesize is required" in told
     assert "weights file to enlarge with; by default the first shipped." in told
+
+
+OF_ENLARGING = (["--fidelity", "0.5"], ["--ensemble"], ["--no-consistency"], ["--tile", "8"])
+
+
+def test_evaluate_scores_what_upscale_makes_with_the_same_options(tmp_path: Path) -> None:
+    write(tmp_path / "hr" / "a.png", 48, 64)
+    hr, lr, sr = (str(tmp_path / name) for name in ("hr", "lr", "sr"))
+    assert main(["downscale", hr, "--out", lr]) == 0
+    common, scored = ["--model", "compact", "--device", "cpu"], ["--metrics", "psnr", "--out"]
+    options = [word for words in OF_ENLARGING for word in words]
+
+    def scores(out: str, *words: str) -> dict[str, Any]:
+        assert main(["evaluate", "--hr", hr, *words, *scored, str(tmp_path / out)]) == 0
+        return json.loads((tmp_path / out / "scores.json").read_text())
+
+    assert main(["upscale", lr, "--out", sr, *common, *options]) == 0
+    mixed, plain = scores("mixed", "--lr", lr, *common, *options), scores("plain", "--lr", lr, *common)
+    assert mixed["images"] == scores("finished", "--sr", sr)["images"] != plain["images"]
+    assert mixed["facts"]["fidelity"].startswith("0.5: ") and "eight" in mixed["facts"]["ensemble"]
+    assert "no back-projection" in mixed["facts"]["consistency"] and mixed["facts"]["tile"].startswith("8 pixels")
+    assert not {"fidelity", "ensemble", "tile"} & plain["facts"].keys()
+
+
+@pytest.mark.parametrize("option", OF_ENLARGING, ids=lambda words: words[0])
+def test_evaluate_enlarges_no_finished_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    for folder in ("hr", "sr"):
+        write(tmp_path / folder / "a.png", 64, 64)
+    said = refused(capsys, *finished_results(tmp_path), *option)
+    assert f"{option[0]}: finished results (--sr) are not enlarged again; leave out one" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluate_and_upscale_explain_the_same_options_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    helps: list[str] = []
+    for verb in ("upscale", "evaluate"):
+        assert main([verb, "--help"]) == 0
+        helps.append(" ".join(capsys.readouterr().out.replace("│", "").split()))
+    for told in (
+        "--tile N Tile side in input pixels; smaller",
+        "--fidelity X 0 to 1: mix the weights of",
+        "--ensemble Average over the eight flips",
+        "--no-consistency Leave the network's output",
+    ):
+        assert all(told in one for one in helps), told
 
 
 def finished_results(folder: Path) -> list[str]:

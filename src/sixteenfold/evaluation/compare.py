@@ -1,35 +1,25 @@
 """The work on each picture: enlarge, crop, score, show; several pictures at once."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.evaluation.baselines import enlarge
+from sixteenfold.evaluation.enlarger import Enlarger
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
 from sixteenfold.imaging.color import other_scale
 from sixteenfold.imaging.resample import SCALE, to_8_bits
 
-Upscale = Callable[[Tensor], Tensor]
-
 PARALLEL_PIXELS = 4_000_000
 """A larger picture is scored alone, by all threads, so that memory stays bounded."""
-
-
-@dataclass(frozen=True)
-class Enlarger:
-    """What enlarges."""
-
-    name: str
-    upscale: Upscale
-    """(1, 3, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
-    facts: Mapping[str, str]
 
 
 class UnfitFunctionError(SixteenfoldError):
@@ -56,8 +46,15 @@ class Comparer:
     enlarger: Enlarger | None
     scorer: Scorer
 
-    def enlarge(self, pictures: Pictures) -> dict[str, Tensor]:
-        """All methods' results, uncropped: the finished ones, and those made here. Raises UnfitFunctionError."""
+    def enlarge(self, case: Case, pictures: Pictures) -> dict[str, Tensor]:
+        """All methods' results, uncropped: the finished ones, and those made here.
+
+        Raises UnfitFunctionError, or SixteenfoldError where this picture cannot be enlarged.
+        """
+        with _failing(case):
+            return self._enlarged(pictures)
+
+    def _enlarged(self, pictures: Pictures) -> dict[str, Tensor]:
         results = dict(pictures.results)
         for name in self.methods:
             if name in results:
@@ -72,16 +69,14 @@ class Comparer:
         return results
 
     def score(self, case: Case, pictures: Pictures, results: Mapping[str, Tensor]) -> Compared:
-        """Scores and exhibit of one picture. Raises SixteenfoldError when it is too small."""
+        """Scores and exhibit of one picture. Raises SixteenfoldError when it cannot be scored."""
         height, width = pictures.hr.shape[2:]
         hr = crop(pictures.hr, self.protocol, case.name)
         cropped = {name: crop(results[name][:, :, :height, :width], self.protocol, case.name) for name in self.methods}
         whole = [results[name] for name in self.methods]
-        try:
+        with _failing(case, way_out="; leave out the metric or the picture"):
             values = self.scorer.score(hr, list(cropped.values()), pictures.lr, whole)
-        except SixteenfoldError as error:
-            raise SixteenfoldError(f"{case.hr}: {error}; leave out the metric or the picture") from error
-        shown = exhibit(case.name, {"original": hr, **cropped})
+            shown = exhibit(case.name, {"original": hr, **cropped})
         return Compared(case.name, dict(zip(self.methods, values, strict=True)), shown, pictures.notes)
 
 
@@ -104,8 +99,9 @@ def compare_all(
         with reader, scorers:
             for case, loaded in _prefetched(cases, load, reader):
                 try:
-                    pictures = loaded.result()
-                    results = comparer.enlarge(pictures)
+                    with out_of_memory_told(case.hr):
+                        pictures = loaded.result()
+                    results = comparer.enlarge(case, pictures)
                     alone = max(picture[0, 0].numel() for picture in results.values()) > PARALLEL_PIXELS
                     while waiting and (alone or len(waiting) >= threads):
                         yield _outcome(waiting.popleft())
@@ -124,6 +120,18 @@ def compare_all(
     finally:
         # A pool's thread also changed what later threads start with.
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def _failing(case: Case, way_out: str = "") -> Generator[None]:
+    """Name the picture in what goes wrong with it; running out of memory is its failure too, not the evaluation's."""
+    try:
+        with out_of_memory_told():
+            yield
+    except UnfitFunctionError:
+        raise
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{case.hr}: {error}{way_out}") from error
 
 
 def _checked(made: object, lr: Tensor) -> Tensor:

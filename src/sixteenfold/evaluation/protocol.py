@@ -3,9 +3,10 @@
 Pictures are (1, 3, H, W) uint8 here: a result counts as the 8-bit file that it is saved as.
 """
 
+import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import passed_over, pictures_at
 from sixteenfold.imaging.read import read
@@ -162,6 +164,23 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
             raise SixteenfoldError(f"{file}: {said}; {way_out}")
         results[name] = picture if enlarged else picture[:, :, :height, :width]
     return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
+
+
+def compared_with_themselves(cases: Sequence[Case]) -> list[str]:
+    """A warning per method whose results are the originals' own files, under whatever path."""
+    warnings: list[str] = []
+    for name in cases[0].results:
+        count = sum(_same_file(case.hr, case.results[name]) for case in cases)
+        if count:
+            such = "is the original itself" if count == 1 else "are the originals themselves"
+            which = "the only picture" if len(cases) == 1 else f"{count} of {len(cases)} pictures"
+            warnings.append(f"{name}: {which} {such}; PSNR is infinite")
+    return warnings
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    first, second = there(one), there(other)
+    return first is not None and second is not None and os.path.samestat(first, second)
 
 
 def crop(picture: Tensor, protocol: Protocol, name: str) -> Tensor:

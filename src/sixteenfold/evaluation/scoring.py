@@ -104,7 +104,7 @@ class Scorer:
             lr: (1, 3, h, w) uint8, needed for LR-PSNR alone.
             whole: (1, 3, 16h, 16w) uint8, each result uncropped, for LR-PSNR.
 
-        Raises SixteenfoldError when the pictures are too small for a metric.
+        Raises SixteenfoldError when the pictures are too small for a metric, or one of pyiqa's fails.
         """
         deep: Mapping[Name, Tensor] = {}
         if self._together is not None:
@@ -157,6 +157,10 @@ def _pyiqa(key: str, device: torch.device | None) -> Callable[[Tensor, Tensor], 
 
     def value(result: Tensor, hr: Tensor) -> float:
         pictures = (result, hr) if measure.metric_mode == "FR" else (result,)
-        return float(measure(*pictures))
+        try:
+            return float(measure(*pictures))
+        except Exception as error:  # of code that is not ours: of any kind
+            first, *_ = str(error).splitlines() or [""]
+            raise SixteenfoldError(f"{key}: failed ({type(error).__name__}: {first})") from error
 
     return value

@@ -21,11 +21,11 @@ from sixteenfold.training.phases import Phase
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
+def make_fabric(device: str | torch.device, precision: str) -> Fabric:
     """Fabric for this process, or for its part in a job that `torchrun` has started.
 
     Args:
-        device: "auto", "cpu", "cuda", "cuda:N" (of one process only) or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N" (of one process only) or "mps"; or a torch.device.
         precision: "fp32" or "bf16".
 
     Raises:
@@ -37,7 +37,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
     for part_of_it in ("fabric", "pytorch"):  # it would say which precision was asked for, by whichever it read last
         logging.getLogger(f"lightning.{part_of_it}").setLevel(logging.WARNING)
-    kind, _, number = device.partition(":")
+    kind, _, number = str(device).partition(":")
     devices = [int(number)] if number.isdecimal() and world == 1 else local
     try:
         fabric = Fabric(

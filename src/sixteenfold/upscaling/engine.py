@@ -97,12 +97,12 @@ class Engine:
         return self._parts.second_trunk(features)
 
 
-def make_engine(generator: Generator, device: str = "auto", precision: str = "auto") -> Engine:
+def make_engine(generator: Generator, device: str | torch.device = "auto", precision: str = "auto") -> Engine:
     """Optimise a generator for a device and precision.
 
     Args:
         generator: Its weights are copied; later changes to it do not reach the engine.
-        device: auto (a CUDA GPU, else Apple's, else the CPU), or cpu, cuda, cuda:N, mps.
+        device: auto (a CUDA GPU, else Apple's, else the CPU), or cpu, cuda, cuda:N, mps; or a torch.device.
         precision: auto, or fp32, bf16, fp16.
 
     Returns:
@@ -127,12 +127,13 @@ def check_precision(precision: str) -> None:
         raise SixteenfoldError(f"precision {precision}: not known; choose auto, {', '.join(PRECISIONS)}")
 
 
-def choose_device(device: str) -> torch.device:
-    """The device that a word means; also as tensors name theirs ("mps:0").
+def choose_device(device: str | torch.device) -> torch.device:
+    """The device that a word means, also as tensors name theirs ("mps:0"); a torch.device is checked likewise.
 
     Raises:
         SixteenfoldError: If the word is not a device, or the device is not there.
     """
+    device = str(device)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -1,9 +1,9 @@
 """Enlarge a picture sixteen times per side, whole or band by band."""
 
+import copy
 import hashlib
 import logging
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Literal
 
@@ -33,8 +33,8 @@ class Upscaler:
     margin. Only a few bands of rows of the result are held at a time.
 
     Args:
-        model: A generator, of which a copy is kept, the name of a shipped model, or a file of weights; None is the
-            default model.
+        model: A generator, which is copied, the name of a shipped model, or a file of weights; None is the default
+            model.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", or a torch.device.
         precision: "auto", "fp32", "bf16" or "fp16".
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
@@ -66,11 +66,14 @@ class Upscaler:
     ) -> None:
         if tile is not None and (not isinstance(tile, int) or tile < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
-        self._runner = Runner(_generator(model, fidelity), str(device), precision, ensemble, say)
+        generator, self._model = _found(model, fidelity)
+        self._runner = Runner(generator, str(device), precision, ensemble, say)
+        self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
         self._fittings = fittings(say)
         self._ensemble = ensemble
+        self._fidelity = fidelity
         self._fingerprint: str | None = None
         self.description = self._runner.description
 
@@ -143,11 +146,46 @@ class Upscaler:
         return tuple(band.length for band in bands(height, new_height or SCALE * height))
 
     @property
+    def model(self) -> str | None:
+        """The shipped model's name or the file of weights; None for a generator."""
+        return self._model
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights in use, mixed ones included, as `networks.state.digest` gives and cards name it."""
+        return digest(self._runner.generator)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._runner.device
+
+    @property
+    def tile(self) -> int | None:
+        """The tiles' side as it was given; None if it was chosen by the device."""
+        return self._given_tile
+
+    @property
+    def consistency(self) -> bool:
+        """Whether results are made to downscale to their inputs."""
+        return self._rounds > 0
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether results are averages over the eight flips and rotations."""
+        return self._ensemble
+
+    @property
+    def fidelity(self) -> float | None:
+        """The share of the fidelity partner in the weights; None for a model that is not mixed."""
+        return self._fidelity
+
+    @property
     def fingerprint(self) -> str:
         """A hash of all that decides a result, except the picture: weights, device, precision and settings."""
         if self._fingerprint is None:
             settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, *grid())
-            decisive = (*settings, digest(self._runner.generator))
+            decisive = (*settings, self.sha256)
             self._fingerprint = hashlib.sha256(repr(decisive).encode()).hexdigest()
         return self._fingerprint
 
@@ -162,14 +200,16 @@ def _check_shape(lr: object, count: Literal["1", "N"]) -> None:
         raise SixteenfoldError(f"{wanted}, not {tuple(lr.shape)}")
 
 
-def _generator(model: Generator | str | Path | None, fidelity: float | None) -> Generator:
+def _found(model: Generator | str | Path | None, fidelity: float | None) -> tuple[Generator, str | None]:
+    """The generator, and the name or file it came from."""
     if isinstance(model, Generator):
         if fidelity is not None:
             raise SixteenfoldError("fidelity: mixes two shipped models, not a generator; leave it out or name a model")
-        return deepcopy(model)  # the caller may train on, while a tile is made again, or a stopped picture goes on
+        # The caller may train it further; what is said of the weights, and what replaces a tile, is of those here.
+        return copy.deepcopy(model), None
     if model is not None and not isinstance(model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError(f"model: {type(model).__name__} is not a Generator, a model name or a file")
     from sixteenfold.networks import zoo
 
     chosen = zoo.default() if model is None else model
-    return zoo.load(chosen) if fidelity is None else zoo.blend(str(chosen), fidelity)
+    return (zoo.load(chosen) if fidelity is None else zoo.blend(str(chosen), fidelity)), str(chosen)

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
 from sixteenfold.errors import SixteenfoldError, one_line
 from sixteenfold.verbs.telling import say, status
-from sixteenfold.words import Device, Flag, Model, Precision
+from sixteenfold.words import Device, Ensemble, Fidelity, Flag, Model, NoConsistency, Precision, Tile
+
+if TYPE_CHECKING:
+    from sixteenfold.upscaling.upscaler import Upscaler
 
 AGAIN = ("--baseline", "--also")
 """The options that may be repeated."""
@@ -56,6 +59,10 @@ class Evaluate:
     """Device to compute on."""
     precision: Precision = "auto"
     """Arithmetic precision."""
+    tile: Tile = None
+    fidelity: Fidelity = None
+    ensemble: Ensemble = False
+    no_consistency: NoConsistency = False
 
     def run(self) -> int:
         """Evaluate, print the means, and return the exit status."""
@@ -64,13 +71,19 @@ class Evaluate:
         from sixteenfold.evaluation.report import number
         from sixteenfold.evaluation.run import evaluate
 
+        if self.sr is None:
+            # It has the device and the precision already.
+            model, device, precision = self._upscaler(), "auto", "auto"
+        else:
+            self._refuse_options_of_enlarging()
+            model, device, precision = self.model, self.device, self.precision
         scores = evaluate(
             self.hr,
             out=self.out,
             sr=self.sr,
             lr=self.lr,
             synthesize=self.synthesize,
-            model=self.model,
+            model=model,
             name=self.name,
             protocol=self.protocol,
             metrics=[word.strip() for word in self.metrics.split(",")] if self.metrics is not None else None,
@@ -79,8 +92,8 @@ class Evaluate:
             allow_missing=self.allow_missing,
             overwrite=self.overwrite,
             allow_huge=self.allow_huge,
-            device=self.device,
-            precision=self.precision,
+            device=device,
+            precision=precision,
             console=Console(stderr=True),
         )
         for warning in scores.warnings:
@@ -90,6 +103,33 @@ class Evaluate:
             print(one_line(f"{method.name}: {', '.join(means)}"))
         print(one_line(str(self.out / "report.html")))
         return status(scores.failures)
+
+    def _upscaler(self) -> "Upscaler":
+        """What `upscale` would make of the same options."""
+        from sixteenfold.upscaling.upscaler import Upscaler
+
+        return Upscaler(
+            self.model,
+            device=self.device,
+            precision=self.precision,
+            tile=self.tile,
+            consistency=not self.no_consistency,
+            ensemble=self.ensemble,
+            fidelity=self.fidelity,
+            say=say,
+        )
+
+    def _refuse_options_of_enlarging(self) -> None:
+        """Raise SixteenfoldError for an option that would change nothing, as results are given."""
+        options = {
+            "--tile": self.tile is not None,
+            "--fidelity": self.fidelity is not None,
+            "--ensemble": self.ensemble,
+            "--no-consistency": self.no_consistency,
+        }
+        for option, given in options.items():
+            if given:
+                raise SixteenfoldError(f"{option}: finished results (--sr) are not enlarged again; leave out one")
 
 
 def _named_folders(words: Sequence[str]) -> dict[str, Path]:

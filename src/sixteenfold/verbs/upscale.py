@@ -8,7 +8,20 @@ from typing import Annotated
 from tyro.conf import arg
 
 from sixteenfold.verbs.telling import say, say_undone, status
-from sixteenfold.words import Count, Device, Flag, Format, Inputs, Model, Number, Precision, WidthAndHeight
+from sixteenfold.words import (
+    Device,
+    Ensemble,
+    Fidelity,
+    Flag,
+    Format,
+    Inputs,
+    Model,
+    NoConsistency,
+    Number,
+    Precision,
+    Tile,
+    WidthAndHeight,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +38,7 @@ class Upscale:
     """Device to compute on."""
     precision: Precision = "auto"
     """Arithmetic precision; auto takes the fastest that the device does well."""
-    tile: Count = None
-    """Tile side in input pixels; smaller tiles need less memory and more time."""
+    tile: Tile = None
     format: Format = None
     """Format of the results; by default from OUT's suffix, else png."""
     pyramid: Flag = False
@@ -35,12 +47,9 @@ class Upscale:
     """Scale factor, 2 to 16; the x16 result is reduced to it; by default 16."""
     size: WidthAndHeight = None
     """Reduce the x16 result to exactly this size instead."""
-    fidelity: Number = None
-    """0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default unmixed."""
-    ensemble: Flag = False
-    """Average over the eight flips and rotations: eight times the work."""
-    no_consistency: Flag = False
-    """Leave the network's output as it is, instead of making it downscale to its input."""
+    fidelity: Fidelity = None
+    ensemble: Ensemble = False
+    no_consistency: NoConsistency = False
     overwrite: Flag = False
     """Replace existing results; without this they are skipped, even if made with other options."""
     allow_huge: Flag = False
