@@ -34,7 +34,7 @@ def main(folder: Path, steps: int | None = None) -> None:
     print(f"done in {time.monotonic() - started:.0f} s")
     for line in (run / "metrics.jsonl").read_text().splitlines():
         values = json.loads(line)
-        if "psnr" in values:
+        if values["group"] == "validation":
             print(", ".join(f"{name} {values[name]:g}" for name in ("step", "psnr", "lpips") if name in values))
     print(f"curves:   tensorboard --logdir {run}")
     print(f"pictures: {run / 'samples'} (from left: LR, bicubic, SR, HR)")

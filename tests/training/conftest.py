@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def rows(run: Path) -> list[dict[str, float]]:
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The lines of the run's log."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 

@@ -73,7 +73,7 @@ def test_a_validation_is_part_of_the_time_but_ends_no_phase(
     assert 14.9 < saved[4] < 15
     run(resume=True)
     assert list(saved) == [0, 2, 4, 5]
-    assert [row["step"] for row in rows(tmp_path / "run") if "psnr" in row] == [2, 4, 5]
+    assert [row["step"] for row in rows(tmp_path / "run") if row["group"] == "validation"] == [2, 4, 5]
     run(resume=True)  # is over now
     assert list(saved) == [0, 2, 4, 5]
 

@@ -95,7 +95,7 @@ def test_the_screen_shows_the_means_of_the_log(
     monkeypatch.setattr(record, "LINE_EVERY", 0.0)
     train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
     said = capfd.readouterr().err
-    logged = [row for row in rows(tmp_path / "run") if "pixel" in row]
+    logged = [row for row in rows(tmp_path / "run") if row["group"] == "pixel"]
     assert [row["step"] for row in logged] == [5, 8]
     for row in logged:
         assert f"pixel phase, step {row['step']} of 8, pixel {row['pixel']:.4f}, " in said

@@ -62,8 +62,9 @@ class Record:
         self._open.close()
 
     def numbers(self, step: int, values: Mapping[str, float], group: str) -> None:
-        """Note values of a step; `group` is their heading in TensorBoard."""
-        self._lines.write(json.dumps({"time": round(time.time(), 1), "step": step, **values}) + "\n")
+        """Note values of a step; `group` says what they are of, "pixel", "adversarial" or "validation"."""
+        line = {"time": round(time.time(), 1), "step": step, "group": group, **values}
+        self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{group}/{name}", value, step)
