@@ -237,6 +237,19 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
     assert AdversarialPhase(adversarial=0.0).has_discriminator
 
 
+@pytest.mark.parametrize("name", ["generator", "pixel", "adversarial", "data"])
+def test_a_list_is_no_tuple(name: str) -> None:
+    """Otherwise the run could not be resumed: what its folder says would not be what the caller gives."""
+    config = replace(TrainConfig(), adversarial=AdversarialPhase(discriminator_betas=(0.0, 0.9)))
+    part = getattr(config, name)
+    tuples = {field: value for field, value in vars(part).items() if isinstance(value, tuple)}
+    assert tuples
+    for field, value in tuples.items():
+        with pytest.raises(SixteenfoldError) as caught:
+            replace(config, **{name: replace(part, **{field: list(value)})})
+        assert str(caught.value).startswith(f"training configuration: {name}.{field} must be a tuple, not [")
+
+
 def test_vgg_patch_may_be_of_either_of_its_losses() -> None:
     for phase in (AdversarialPhase(vgg_patch=64, dists=1.0), AdversarialPhase(vgg_patch=64, vgg=1.0)):
         assert phase.vgg_patch == 64
