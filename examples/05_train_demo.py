@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pyvips
+from rich.console import Console
 from skimage import data
 
 from sixteenfold.training.loop import train
@@ -30,7 +31,7 @@ def main(folder: Path, steps: int | None = None) -> None:
     started = time.monotonic()
     # The pictures trained on also validate: enough to see curves move.
     smoke = PRESETS["smoke"]
-    train(smoke if steps is None else smoke.with_steps(steps), hr=[photos], val=photos, out=run)
+    train(smoke if steps is None else smoke.with_steps(steps), hr=[photos], val=photos, out=run, console=Console())
     print(f"done in {time.monotonic() - started:.0f} s")
     for line in (run / "metrics.jsonl").read_text().splitlines():
         values = json.loads(line)

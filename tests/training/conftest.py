@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pyvips
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from sixteenfold.imaging.color import to_pixels
@@ -39,6 +40,8 @@ CONFIG = TrainConfig(
     log_every=5,
 )
 BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
+CONSOLE = Console(stderr=True)
+"""As the command line has it."""
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,13 @@ CONFIG = TrainConfig(
 PROGRAM = """
 import sys
 from pathlib import Path
+from rich.console import Console
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training import config, loop
 folder, base, *resume = map(Path, sys.argv[1:])
 try:
-    loop.train(config.from_json(base / "config.json"), hr=[folder], out=base / "run", resume=bool(resume), device="cpu")
+    recipe, console = config.from_json(base / "config.json"), Console(stderr=True)
+    loop.train(recipe, hr=[folder], out=base / "run", resume=bool(resume), device="cpu", console=console)
 except SixteenfoldError as error:
     sys.exit(str(error))
 """
@@ -74,6 +76,7 @@ def test_two_processes_learn_as_one(photographs: Path, tmp_path: Path) -> None:
     processes = job(tmp_path, photographs, CONFIG)
     said = ends(processes)
     assert [process.returncode for process in processes] == [0, 0], said
+    assert ["run folder" in words for words in said] == [True, False]
     train(CONFIG, hr=[photographs], out=tmp_path / "one", device="cpu")
     for name in ("model", "discriminator"):
         two, one = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("run", "one"))

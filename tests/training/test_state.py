@@ -17,7 +17,7 @@ from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
 
-from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, Killed, rows, same, weights
+from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, rows, same, weights
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:
@@ -53,7 +53,7 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
 
 
 def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
+    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu", console=CONSOLE)
     larger = GeneratorShape((12, 10, 8), (6, 4), (2, 2))
     still = dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9)
     second = train(
@@ -62,6 +62,7 @@ def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: p
         out=tmp_path / "second",
         init=first,
         device="cpu",
+        console=CONSOLE,
     )
     assert "grown from features" in capsys.readouterr().err
     small, large = zoo.load(first), zoo.load(second)
@@ -79,7 +80,7 @@ def test_given_weights_stay_the_result_until_something_is_better(
     phase = dataclasses.replace(ADVERSARIAL, steps=4, learning_rate=0.03, final_learning_rate=0.03)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase)
     run = tmp_path / "run"
-    begin = partial(train, config, device="cpu", init=generator, init_discriminator=discriminator)
+    begin = partial(train, config, device="cpu", console=CONSOLE, init=generator, init_discriminator=discriminator)
     begin(hr=str(photographs), val=str(photographs), out=str(run))
     assert same(weights(run), load_file(generator))
     scores = [row for row in rows(run) if row["group"] == "validation"]
@@ -109,9 +110,9 @@ def test_given_weights_are_scored_again_by_a_run_that_took_no_step(
 def test_what_given_weights_go_through_is_said(
     photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", init=whole / "model.safetensors")
+    train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", console=CONSOLE, init=whole / "model.safetensors")
     assert "its drawing is smoothed by the pixel phase, which comes first; --pixel None" in capsys.readouterr().err
-    train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu")
+    train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu", console=CONSOLE)
     assert "the adversarial phase begins with random weights" in capsys.readouterr().err
 
 

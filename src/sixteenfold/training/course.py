@@ -50,6 +50,8 @@ class Run:
     stopped: threading.Event
     compiled: bool
     graph: bool
+    say: Callable[[str], None]
+    """Tells the user a line; silent in all processes but the first."""
 
 
 Seen = tuple[list[Row], bool, bool]
