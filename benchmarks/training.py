@@ -41,7 +41,7 @@ from sixteenfold.training.losses import pixel_loss
 from sixteenfold.training.phases import DataConfig, Phase
 from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
 from sixteenfold.training.presets import PRESETS
-from sixteenfold.training.processes import make_fabric
+from sixteenfold.training.processes import make_fabric, training_settings
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter
 from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, pixel_step
@@ -51,6 +51,7 @@ COMPILED = ExitStack()
 """Holds what was compiled for the rest of the process."""
 
 
+@training_settings()
 def main() -> None:
     options = parse()
     config = PRESETS[options.preset]

@@ -17,12 +17,16 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 from safetensors.torch import load_file
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.training import checkpoint
+from sixteenfold.training import checkpoint, course
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
-from sixteenfold.training.processes import check_share, make_fabric, stop_requested
+from sixteenfold.training.processes import check_share, make_fabric, stop_requested, training_settings
+from sixteenfold.training.steps import Losses, pixel_step
+
+from .conftest import Killed, cut_after
 
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
@@ -120,8 +124,37 @@ def test_a_device_or_precision_that_is_not_there(device: str, precision: str) ->
 
 
 def test_nothing_is_said_of_the_precision_that_was_asked_for() -> None:
-    make_fabric("cpu", "bf16")
-    assert not rank_zero.log.isEnabledFor(logging.INFO)
+    with training_settings():
+        make_fabric("cpu", "bf16")
+        assert not rank_zero.log.isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("cut", [100, 6], ids=["ended", "broken off"])
+def test_what_the_caller_had_set_is_as_before(
+    cut: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random numbers, PyTorch's settings, Lightning's log."""
+
+    def settings() -> tuple[object, ...]:
+        fabric, pytorch = (logging.getLogger(f"lightning.{name}").level for name in ("fabric", "pytorch"))
+        return cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic, fabric, pytorch
+
+    seen: list[tuple[object, ...]] = []
+
+    def looking(*words: Any) -> Losses:
+        seen.append(settings())
+        return pixel_step(*words)
+
+    monkeypatch.setattr(course, "pixel_step", looking)
+    monkeypatch.setattr(cudnn, "allow_tf32", False)
+    monkeypatch.setattr(logging.getLogger("lightning.fabric"), "level", logging.DEBUG)
+    cut_after(cut, monkeypatch)  # of the 8 steps
+    torch.manual_seed(2)
+    before, stream = settings(), torch.get_rng_state()
+    with pytest.raises(Killed) if cut == 6 else nullcontext():
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert settings() == before and torch.equal(torch.get_rng_state(), stream)
+    assert seen[0] == (True, False, before[2], logging.WARNING, logging.WARNING)
 
 
 @pytest.mark.parametrize(("processes", "ends"), [(1, pytest.raises(KeyboardInterrupt)), (2, nullcontext())])

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
+from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import course, state
 from sixteenfold.training.config import GeneratorShape
@@ -39,6 +40,25 @@ def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
         group["fused"] = False
     after.restore(before.state())
     assert all(group["fused"] is True for group in after.optimizer.param_groups)
+
+
+def test_the_start_weights_of_a_seed() -> None:
+    """They are what PyTorch draws by it, and stay what they were."""
+    config = dataclasses.replace(BOTH, seed=3)
+    generator = state.begin(config, None, None, torch.device("cpu")).generator
+    discriminator = state.enter("adversarial", generator, config, torch.device("cpu"), step=8).discriminator
+    assert discriminator is not None
+    made: tuple[torch.nn.Module, ...] = (generator, discriminator)
+    torch.manual_seed(3)
+    expected = [config.generator.build().state_dict()]
+    torch.manual_seed(4)
+    expected.append(UNetDiscriminator(ADVERSARIAL.discriminator).state_dict())
+    assert [same(one.state_dict(), other) for one, other in zip(made, expected, strict=True)] == [True, True]
+    first = [next(network.parameters()).flatten()[:3].tolist() for network in made]
+    assert first == [
+        pytest.approx(values, abs=1e-6)
+        for values in ([-0.190809, -0.151816, -0.082429], [0.022955, 0.022745, -0.157248])
+    ]
 
 
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:

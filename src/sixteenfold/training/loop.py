@@ -22,7 +22,14 @@ from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index
 from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import check_decodable, open_photographs
-from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
+from sixteenfold.training.processes import (
+    check_share,
+    lost_process,
+    make_fabric,
+    part,
+    stop_requested,
+    training_settings,
+)
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
 from sixteenfold.training.state import Training
@@ -33,6 +40,7 @@ Say = Callable[[str], None]
 """Prints a line, or is silent."""
 
 
+@training_settings()
 def train(
     config: TrainConfig,
     *,
@@ -49,6 +57,8 @@ def train(
     console: Console | None = None,
 ) -> Path:
     """Run the phases of a configuration, alone or as one process of a `torchrun` job.
+
+    PyTorch's random numbers and settings are the caller's again when it ends.
 
     Args:
         config: What to do.

@@ -98,7 +98,7 @@ class Fresh(nn.Module):
 def graph(generator: Learner, phase: Phase, fabric: Fabric) -> Learner:
     """The same with its network captured for batches of the phase's size."""
     side = phase.patch // SCALE
-    sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
+    sample = torch.zeros(phase.batch, 3, side, side, device=fabric.device)
     sample = sample.contiguous(memory_format=torch.channels_last)
     # The phase before may have left a graph in a cycle of references: its memory is wanted, and it must not be
     # collected while another is captured.

@@ -126,7 +126,7 @@ def begin(
     init_discriminator: Path | str | None,
     device: torch.device,
 ) -> Training:
-    """The start of the first phase. Writes nothing.
+    """The start of the first phase. Writes nothing; seeds the CPU's random numbers.
 
     Args:
         config: What is to be done.
@@ -139,7 +139,7 @@ def begin(
         SixteenfoldError: If a discriminator's weights cannot be loaded, have another shape, or are given to a run
             that has none.
     """
-    torch.manual_seed(config.seed)
+    torch.default_generator.manual_seed(config.seed)
     generator = config.generator.build() if initial_generator is None else initial_generator
     if shape_of(generator) != config.generator:
         generator = grow(generator, config.generator)
@@ -161,6 +161,8 @@ def enter(
 ) -> Training:
     """The start of a phase on a device: the generator as it is, a discriminator, new optimizers and average.
 
+    Seeds the CPU's random numbers if there is a discriminator.
+
     Args:
         name: The phase.
         generator: What learns; moved to the device.
@@ -178,7 +180,7 @@ def enter(
     training = Training(name, generator, optimizer, average, step=step, begun=step)
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
-        torch.manual_seed(config.seed + 1)
+        torch.default_generator.manual_seed(config.seed + 1)
         discriminator = _discriminator(config.adversarial)
         if initial_discriminator is not None:
             discriminator.load_state_dict(initial_discriminator)
