@@ -302,7 +302,7 @@ def test_a_few_steps_leave_room_for_all_that_is_counted_in_them() -> None:
     assert few.adversarial == replace(adversarial, steps=2, warmup=1, head_start=1, cutmix_ramp=1)
 
 
-def test_a_configuration_from_before_the_adversarial_phase(tmp_path: Path) -> None:
+def test_what_a_file_leaves_out_is_as_by_default(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"pixel": {"steps": 7, "batch": 4}, "seed": 3}')
     assert from_json(path) == TrainConfig(pixel=PixelPhase(steps=7, batch=4), seed=3)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,6 +41,18 @@ def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
         group["fused"] = False
     after.restore(before.state())
     assert all(group["fused"] is True for group in after.optimizer.param_groups)
+
+
+def test_a_checkpoint_holds_each_field_under_its_name() -> None:
+    training = state.begin(BOTH, None, None, torch.device("cpu"))
+    assert set(training.state()) == {field.name for field in dataclasses.fields(state.Training)}
+    told: dict[str, Any] = {"step": 3, "best": 2.5, "validated_on": "ab", "begun": 1, "seconds": 9.0}
+    told |= {"recent": [{"pixel": 0.5}], "started_from": {"init": "x"}, "initial_discriminator": {"a": torch.ones(2)}}
+    for name, value in told.items():
+        setattr(training, name, value)
+    again = state.resume(BOTH, training.state(), torch.device("cpu"))
+    assert {name: getattr(again, name) for name in told} == told
+    assert same(again.generator.state_dict(), training.generator.state_dict())
 
 
 def test_the_start_weights_of_a_seed() -> None:
