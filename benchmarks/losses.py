@@ -54,7 +54,7 @@ LPIPS_UNET = replace(
     learning_rate=1e-4,
     discriminator_learning_rate=1e-4,
     warmup=20,
-    average=0.99,
+    ema_decay=0.99,
     adversarial=0.5,
     feature_matching=0.0,
 )

@@ -19,7 +19,9 @@ from sixteenfold.training import course
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig
 from sixteenfold.training.loop import train
 
-PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
+PIXEL = PixelPhase(
+    steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, ema_decay=0.9
+)
 ADVERSARIAL = AdversarialPhase(
     steps=6,
     batch=2,
@@ -27,7 +29,7 @@ ADVERSARIAL = AdversarialPhase(
     learning_rate=1e-3,
     discriminator_learning_rate=1e-3,
     discriminator=(4,) * 6,
-    average=0.9,
+    ema_decay=0.9,
     cutmix=1.0,
     cutmix_ramp=6,
 )

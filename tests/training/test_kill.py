@@ -19,9 +19,9 @@ from .conftest import CONSOLE
 
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
-    pixel=PixelPhase(steps=4, batch=2, patch=32, learning_rate=1e-3, average=0.9),
+    pixel=PixelPhase(steps=4, batch=2, patch=32, learning_rate=1e-3, ema_decay=0.9),
     adversarial=AdversarialPhase(
-        steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, average=0.9, discriminator=(4,) * 6
+        steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, ema_decay=0.9, discriminator=(4,) * 6
     ),
     save_every=2,
     log_every=1,

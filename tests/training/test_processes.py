@@ -32,7 +32,7 @@ CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
     pixel=PixelPhase(steps=4, batch=4, patch=32, learning_rate=1e-3),
     adversarial=AdversarialPhase(
-        steps=4, batch=4, parts=2, patch=64, discriminator=(4,) * 6, cutmix=1.0, cutmix_ramp=1, gradient_clip=0.1
+        steps=4, batch=4, accumulation=2, patch=64, discriminator=(4,) * 6, cutmix=1.0, cutmix_ramp=1, gradient_clip=0.1
     ),
     save_every=1,
 )
@@ -112,7 +112,7 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(photographs: Path
 
 
 def test_a_batch_that_cannot_be_dealt_out() -> None:
-    check_share(PixelPhase(batch=8, parts=2), 4)
+    check_share(PixelPhase(batch=8, accumulation=2), 4)
     with pytest.raises(SixteenfoldError, match="batch of 3 cannot be dealt out to 2 processes"):
         check_share(PixelPhase(batch=3), 2)
 

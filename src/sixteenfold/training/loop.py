@@ -76,7 +76,7 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
         compiled: Compile the networks' blocks by torch.compile.
-        graph: Replay the generator's passes as CUDA graphs; in one process, with `parts` of 1.
+        graph: Replay the generator's passes as CUDA graphs; in one process, with `accumulation` of 1.
         console: Where the first process shows its progress, and says what there is to say; None is silent.
 
     Returns:

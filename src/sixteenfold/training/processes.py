@@ -77,10 +77,10 @@ def make_fabric(device: str, precision: str) -> Fabric:
 
 def check_share(phase: Phase, processes: int) -> None:
     """Raise SixteenfoldError unless the phase's batch can be dealt out evenly, so that gradients count alike."""
-    if phase.batch % (processes * phase.parts):
+    if phase.batch % (processes * phase.accumulation):
         raise SixteenfoldError(
-            f"a batch of {phase.batch} cannot be dealt out to {processes} processes in {phase.parts} parts each: "
-            "choose a batch that both divide"
+            f"a batch of {phase.batch} cannot be dealt out to {processes} processes in {phase.accumulation} pieces "
+            "each: choose a batch that both divide"
         )
 
 

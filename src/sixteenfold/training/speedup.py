@@ -29,8 +29,8 @@ def check_graph(fabric: Fabric, config: TrainConfig) -> None:
     if fabric.world_size > 1:
         raise SixteenfoldError("--graph: works in one process only; leave it out")
     # A graph writes each gradient to one place: a second part's would replace the first's.
-    if any(phase is not None and phase.parts > 1 for phase in (config.pixel, config.adversarial)):
-        raise SixteenfoldError("--graph: works with parts of 1 only; leave it out, or set parts to 1")
+    if any(phase is not None and phase.accumulation > 1 for phase in (config.pixel, config.adversarial)):
+        raise SixteenfoldError("--graph: works with accumulation of 1 only; leave it out, or set accumulation to 1")
 
 
 @contextmanager

@@ -156,7 +156,7 @@ def enter(
     assert phase is not None
     generator = generator.requires_grad_(True).train()
     place(generator, device)
-    average = None if phase.average is None else MovingAverage(generator, phase.average)
+    average = None if phase.ema_decay is None else MovingAverage(generator, phase.ema_decay)
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
     training = Training(name, generator, optimizer, average, step=step, begun=step)
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
