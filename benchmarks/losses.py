@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from results import find_model, gallery, make_photos, make_results, measured
@@ -53,7 +54,7 @@ LPIPS_UNET = replace(
     learning_rate=1e-4,
     discriminator_learning_rate=1e-4,
     warmup=20,
-    average=0.99,
+    ema_decay=0.99,
     adversarial=0.5,
     feature_matching=0.0,
 )
@@ -139,7 +140,9 @@ def run(name: str, steps: int, hr: Sequence[Path], folder: Path) -> Path:
     target, recipe = folder / f"{name}.safetensors", folder / "run" / "config.json"
     begun = recipe.exists()
     if not (target.exists() and begun and from_json(recipe) == config):
-        file = train(config, hr=hr, out=recipe.parent, init=START, precision="bf16", resume=begun)
+        file = train(
+            config, hr=hr, out=recipe.parent, init=START, precision="bf16", resume=begun, console=Console(stderr=True)
+        )
         write_whole(target, file.read_bytes())
     return target
 

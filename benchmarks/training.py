@@ -41,7 +41,7 @@ from sixteenfold.training.losses import pixel_loss
 from sixteenfold.training.phases import DataConfig, Phase
 from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
 from sixteenfold.training.presets import PRESETS
-from sixteenfold.training.processes import make_fabric
+from sixteenfold.training.processes import make_fabric, training_settings
 from sixteenfold.training.speedup import compiled, graph
 from sixteenfold.training.state import enter
 from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, pixel_step
@@ -51,6 +51,7 @@ COMPILED = ExitStack()
 """Holds what was compiled for the rest of the process."""
 
 
+@training_settings()
 def main() -> None:
     options = parse()
     config = PRESETS[options.preset]
@@ -72,7 +73,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="turns that each loop has")
     parser.add_argument("--steps", type=int, default=1, help="steps a turn")
     parser.add_argument(
-        "--parts", type=int, default=2, help="of our step when memory is measured; they divide the batch"
+        "--accumulation", type=int, default=2, help="pieces of our step when memory is measured; they divide the batch"
     )
     parser.add_argument("--compile", action="store_true", help="our networks compiled")
     parser.add_argument("--graph", action="store_true", help="our generator as CUDA graphs")
@@ -288,14 +289,14 @@ def memory(options: argparse.Namespace) -> dict[str, object]:
     peaks: dict[str, int] = {}
     for name in ("nothing", "straightforward", "ours"):
         words = ["--peak-of", name, "--preset", options.preset, "--precision", options.precision]
-        words += ["--batch", str(batch), "--parts", str(options.parts)]
+        words += ["--batch", str(batch), "--accumulation", str(options.accumulation)]
         done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
         peaks[name] = json.loads(done.stdout)
     ratio = (peaks["ours"] - peaks["nothing"]) / (peaks["straightforward"] - peaks["nothing"])
     return {
         "preset": options.preset,
         "batch": batch,
-        "parts": options.parts,
+        "accumulation": options.accumulation,
         "precision": options.precision,
         "peak_mib": peaks,
         "ratio": round(ratio, 3),
@@ -315,7 +316,10 @@ def peak_of_step(config: TrainConfig, options: argparse.Namespace) -> int:
     if options.peak_of == "ours":
         fabric = make_fabric("cpu", options.precision)
         step = our_step(config, phase, fabric)
-        parts = [Batch(*pair) for pair in zip(data.lr.chunk(options.parts), data.hr.chunk(options.parts), strict=True)]
+        parts = [
+            Batch(*pair)
+            for pair in zip(data.lr.chunk(options.accumulation), data.hr.chunk(options.accumulation), strict=True)
+        ]
         for _ in range(2):
             step([part.to(fabric.device) for part in parts])
     elif options.peak_of == "straightforward":

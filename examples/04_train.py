@@ -10,13 +10,14 @@ import sys
 from pathlib import Path
 
 import torch
+from rich.console import Console
 
 from sixteenfold import PRESETS, Upscaler, train
 
 
 def main(photos: Path, run: Path, steps: int = 180) -> None:
     config = PRESETS["smoke"].with_steps(steps)
-    weights = train(config, hr=[photos], out=run)
+    weights = train(config, hr=[photos], out=run, console=Console())
     lr = torch.rand(1, 3, 8, 8)
     print(f"{weights}: {tuple(lr.shape)} -> {tuple(Upscaler(weights)(lr).shape)}")
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pyvips
+from rich.console import Console
 from skimage import data
 
 from sixteenfold.training.loop import train
@@ -30,11 +31,11 @@ def main(folder: Path, steps: int | None = None) -> None:
     started = time.monotonic()
     # The pictures trained on also validate: enough to see curves move.
     smoke = PRESETS["smoke"]
-    train(smoke if steps is None else smoke.with_steps(steps), hr=[photos], val=photos, out=run)
+    train(smoke if steps is None else smoke.with_steps(steps), hr=[photos], val=photos, out=run, console=Console())
     print(f"done in {time.monotonic() - started:.0f} s")
     for line in (run / "metrics.jsonl").read_text().splitlines():
         values = json.loads(line)
-        if "psnr" in values:
+        if values["group"] == "validation":
             print(", ".join(f"{name} {values[name]:g}" for name in ("step", "psnr", "lpips") if name in values))
     print(f"curves:   tensorboard --logdir {run}")
     print(f"pictures: {run / 'samples'} (from left: LR, bicubic, SR, HR)")

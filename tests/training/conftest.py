@@ -4,11 +4,13 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import pyvips
 import torch
+from rich.console import Console
 from safetensors.torch import load_file
 
 from sixteenfold.imaging.color import to_pixels
@@ -17,7 +19,9 @@ from sixteenfold.training import course
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig
 from sixteenfold.training.loop import train
 
-PIXEL = PixelPhase(steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, average=0.9)
+PIXEL = PixelPhase(
+    steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, ema_decay=0.9
+)
 ADVERSARIAL = AdversarialPhase(
     steps=6,
     batch=2,
@@ -25,7 +29,7 @@ ADVERSARIAL = AdversarialPhase(
     learning_rate=1e-3,
     discriminator_learning_rate=1e-3,
     discriminator=(4,) * 6,
-    average=0.9,
+    ema_decay=0.9,
     cutmix=1.0,
     cutmix_ramp=6,
 )
@@ -38,6 +42,8 @@ CONFIG = TrainConfig(
     log_every=5,
 )
 BOTH = dataclasses.replace(CONFIG, adversarial=ADVERSARIAL)
+CONSOLE = Console(stderr=True)
+"""As the command line has it."""
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +73,8 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def rows(run: Path) -> list[dict[str, float]]:
+def rows(run: Path) -> list[dict[str, Any]]:
+    """The lines of the run's log."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 

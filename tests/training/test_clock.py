@@ -11,7 +11,7 @@ import pytest
 from sixteenfold.training import checkpoint, course, loop, pace
 from sixteenfold.training.loop import train
 
-from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, Killed, rows
+from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, rows
 
 
 def test_a_run_by_the_clock_does_both_phases(
@@ -23,7 +23,7 @@ def test_a_run_by_the_clock_does_both_phases(
     rates: list[float] = []
     monkeypatch.setattr(course, "_set_learning_rates", lambda factor, *players: rates.append(factor))
     timed = dataclasses.replace(BOTH, minutes=0.5, pixel=dataclasses.replace(PIXEL, warmup=0))
-    train(timed, hr=[photographs], out=tmp_path / "run", device="cpu")
+    train(timed, hr=[photographs], out=tmp_path / "run", device="cpu", console=CONSOLE)
     last, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert last is not None and last["phase"] == "adversarial"
     assert 30 * 6 / 14 <= last["seconds"] < 30 * 6 / 14 + 3
@@ -73,7 +73,7 @@ def test_a_validation_is_part_of_the_time_but_ends_no_phase(
     assert 14.9 < saved[4] < 15
     run(resume=True)
     assert list(saved) == [0, 2, 4, 5]
-    assert [row["step"] for row in rows(tmp_path / "run") if "psnr" in row] == [2, 4, 5]
+    assert [row["step"] for row in rows(tmp_path / "run") if row["group"] == "validation"] == [2, 4, 5]
     run(resume=True)  # is over now
     assert list(saved) == [0, 2, 4, 5]
 

@@ -85,7 +85,7 @@ IDLE = (
         ({"pixel": {"steps": 0}}, "pixel.steps must lie between 1 and 10000000, not 0"),
         ({"pixel": {"batch": 10**9}}, "pixel.batch must lie between 1 and 65536, not 1000000000"),
         ({"adversarial": {"batch": 0}}, "adversarial.batch must lie between 1 and 65536, not 0"),
-        ({"pixel": {"batch": 4, "parts": 9}}, "pixel.parts must lie between 1 and pixel.batch, 4, not 9"),
+        ({"pixel": {"batch": 4, "accumulation": 9}}, "pixel.accumulation must lie between 1 and pixel.batch, 4, not 9"),
         ({"pixel": {"patch": 100}}, "pixel.patch must be a positive multiple of 16, not 100"),
         ({"adversarial": {"patch": 0}}, "adversarial.patch must be a positive multiple of 16, not 0"),
         ({"pixel": {"learning_rate": math.inf}}, "pixel.learning_rate must be positive and finite, not inf"),
@@ -97,7 +97,7 @@ IDLE = (
         ({"pixel": {"steps": 100, "warmup": 200}}, "pixel.warmup must lie between 0 and pixel.steps, 100, not 200"),
         ({"pixel": {"betas": [0.9, 1]}}, "pixel.betas must each be at least 0 and less than 1, not (0.9, 1.0)"),
         ({"pixel": {"gradient_clip": 0}}, "pixel.gradient_clip must be positive and finite, not 0.0"),
-        ({"adversarial": {"average": 1}}, "adversarial.average must lie between 0 and 1, not 1.0"),
+        ({"adversarial": {"ema_decay": 1}}, "adversarial.ema_decay must lie between 0 and 1, not 1.0"),
         ({"adversarial": {"adversarial": -1}}, "adversarial.adversarial must be 0 or more, and finite, not -1.0"),
         ({"adversarial": {"vgg": math.nan}}, "adversarial.vgg must be 0 or more, and finite, not nan"),
         ({"adversarial": {"cutmix": -1}}, "adversarial.cutmix must be 0 or more, and finite, not -1.0"),
@@ -237,6 +237,19 @@ def test_a_phase_without_the_discriminator_s_terms_has_none() -> None:
     assert AdversarialPhase(adversarial=0.0).has_discriminator
 
 
+@pytest.mark.parametrize("name", ["generator", "pixel", "adversarial", "data"])
+def test_a_list_is_no_tuple(name: str) -> None:
+    """Otherwise the run could not be resumed: what its folder says would not be what the caller gives."""
+    config = replace(TrainConfig(), adversarial=AdversarialPhase(discriminator_betas=(0.0, 0.9)))
+    part = getattr(config, name)
+    tuples = {field: value for field, value in vars(part).items() if isinstance(value, tuple)}
+    assert tuples
+    for field, value in tuples.items():
+        with pytest.raises(SixteenfoldError) as caught:
+            replace(config, **{name: replace(part, **{field: list(value)})})
+        assert str(caught.value).startswith(f"training configuration: {name}.{field} must be a tuple, not [")
+
+
 def test_vgg_patch_may_be_of_either_of_its_losses() -> None:
     for phase in (AdversarialPhase(vgg_patch=64, dists=1.0), AdversarialPhase(vgg_patch=64, vgg=1.0)):
         assert phase.vgg_patch == 64
@@ -289,7 +302,7 @@ def test_a_few_steps_leave_room_for_all_that_is_counted_in_them() -> None:
     assert few.adversarial == replace(adversarial, steps=2, warmup=1, head_start=1, cutmix_ramp=1)
 
 
-def test_a_configuration_from_before_the_adversarial_phase(tmp_path: Path) -> None:
+def test_what_a_file_leaves_out_is_as_by_default(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"pixel": {"steps": 7, "batch": 4}, "seed": 3}')
     assert from_json(path) == TrainConfig(pixel=PixelPhase(steps=7, batch=4), seed=3)

@@ -1,3 +1,4 @@
+import json
 import os
 import struct
 import zlib
@@ -218,9 +219,16 @@ def test_samples_of_earlier_runs_are_not_trained_on(tmp_path: Path) -> None:
     assert [entry.path for entry in make_index([sheet], 40, "a crop").entries] == [sheet]
 
 
-def test_an_index_from_before_results_were_left_out(tmp_path: Path) -> None:
-    (tmp_path / "index.json").write_text('{"photographs": [["/a.png", 40, 50]], "skipped": ["b.png: small"]}')
-    assert Index.load(tmp_path / "index.json") == Index((Entry(Path("/a.png"), 40, 50),), ("b.png: small",))
+def test_an_index_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "index.json"
+    index = Index((Entry(Path("/a.png"), 40, 50),), ("b.png: small",), (Path("/c.png"),), (Path("/d.bmp"),))
+    index.save(file)
+    assert Index.load(file) == index
+    content = json.loads(file.read_text())
+    for name in content:
+        file.write_text(json.dumps({key: value for key, value in content.items() if key != name}))
+        with pytest.raises(SixteenfoldError, match=rf"not the run's index of photographs \(KeyError\('{name}'\)\)"):
+            Index.load(file)
 
 
 def test_no_pictures(tmp_path: Path) -> None:

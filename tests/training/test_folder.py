@@ -29,9 +29,11 @@ from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, rows, same, weights
 def test_a_run_folder_tells_the_run(whole: Path) -> None:
     assert from_json(whole / "config.json") == BOTH
     said = rows(whole)
+    groups = ("pixel", "adversarial", "validation")
+    steps = [[row["step"] for row in said if row["group"] == group] for group in groups]
+    assert steps == [[5, 8], [10, 14], [4, 8, 12, 14]]
     assert [row["step"] for row in said if "lpips" in row and "psnr" in row] == [12, 14]
     assert [row["step"] for row in said if "psnr" in row and "lpips" not in row] == [4, 8]
-    assert [row["step"] for row in said if "pixel" in row] == [5, 8, 10, 14]
     assert {"pixel", "lpips", "adversarial", "feature_matching", "discriminator"} <= set(said[-2])
     assert [path.stem for path in sorted((whole / "samples").iterdir())] == [f"{s:08d}" for s in (4, 8, 12, 14)]
     start = json.loads((whole / "starts.jsonl").read_text())

@@ -15,11 +15,13 @@ from sixteenfold.training import checkpoint
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
 
+from .conftest import CONSOLE
+
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
-    pixel=PixelPhase(steps=4, batch=2, patch=32, learning_rate=1e-3, average=0.9),
+    pixel=PixelPhase(steps=4, batch=2, patch=32, learning_rate=1e-3, ema_decay=0.9),
     adversarial=AdversarialPhase(
-        steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, average=0.9, discriminator=(4,) * 6
+        steps=4, batch=2, patch=64, lpips=0.0, learning_rate=1e-3, ema_decay=0.9, discriminator=(4,) * 6
     ),
     save_every=2,
     log_every=1,
@@ -97,7 +99,7 @@ def test_a_damaged_last_checkpoint_costs_its_steps_only(
     newest = checkpoint.list_checkpoints(run / "checkpoints")[0]
     newest.write_bytes(newest.read_bytes()[:1000])
     capfd.readouterr()
-    train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu")
+    train(CONFIG, hr=[photographs], out=run, resume=True, device="cpu", console=CONSOLE)
     said = capfd.readouterr().err
     assert f"{newest.name}: damaged, the one before it is used" in said and "steps 6 to 8" in said
     again = load_file(run / "model.safetensors")

@@ -54,7 +54,7 @@ def test_a_phase_without_discriminator_fine_tunes_a_model(photographs: Path, who
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase, log_every=1)
     train(config, hr=[photographs], out=tmp_path / "run", init=whole / "pixel.safetensors", device="cpu")
     assert [set(row) for row in rows(tmp_path / "run")] == [
-        {"time", "step", "pixel", "lpips", "generator_gradient"}
+        {"time", "step", "group", "pixel", "lpips", "generator_gradient"}
     ] * 3
     assert not (tmp_path / "run" / "discriminator.safetensors").exists()
     assert not same(weights(tmp_path / "run"), load_file(whole / "pixel.safetensors"))

@@ -17,29 +17,35 @@ import pytest
 import torch
 from lightning_utilities.core import rank_zero
 from safetensors.torch import load_file
+from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.training import checkpoint
+from sixteenfold.training import checkpoint, course
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
-from sixteenfold.training.processes import check_share, make_fabric, stop_requested
+from sixteenfold.training.processes import check_share, make_fabric, stop_requested, training_settings
+from sixteenfold.training.steps import Losses, pixel_step
+
+from .conftest import Killed, cut_after
 
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
     pixel=PixelPhase(steps=4, batch=4, patch=32, learning_rate=1e-3),
     adversarial=AdversarialPhase(
-        steps=4, batch=4, parts=2, patch=64, discriminator=(4,) * 6, cutmix=1.0, cutmix_ramp=1, gradient_clip=0.1
+        steps=4, batch=4, accumulation=2, patch=64, discriminator=(4,) * 6, cutmix=1.0, cutmix_ramp=1, gradient_clip=0.1
     ),
     save_every=1,
 )
 PROGRAM = """
 import sys
 from pathlib import Path
+from rich.console import Console
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.training import config, loop
 folder, base, *resume = map(Path, sys.argv[1:])
 try:
-    loop.train(config.from_json(base / "config.json"), hr=[folder], out=base / "run", resume=bool(resume), device="cpu")
+    recipe, console = config.from_json(base / "config.json"), Console(stderr=True)
+    loop.train(recipe, hr=[folder], out=base / "run", resume=bool(resume), device="cpu", console=console)
 except SixteenfoldError as error:
     sys.exit(str(error))
 """
@@ -74,6 +80,7 @@ def test_two_processes_learn_as_one(photographs: Path, tmp_path: Path) -> None:
     processes = job(tmp_path, photographs, CONFIG)
     said = ends(processes)
     assert [process.returncode for process in processes] == [0, 0], said
+    assert ["run folder" in words for words in said] == [True, False]
     train(CONFIG, hr=[photographs], out=tmp_path / "one", device="cpu")
     for name in ("model", "discriminator"):
         two, one = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("run", "one"))
@@ -105,7 +112,7 @@ def test_a_killed_process_ends_the_job_and_one_process_goes_on(photographs: Path
 
 
 def test_a_batch_that_cannot_be_dealt_out() -> None:
-    check_share(PixelPhase(batch=8, parts=2), 4)
+    check_share(PixelPhase(batch=8, accumulation=2), 4)
     with pytest.raises(SixteenfoldError, match="batch of 3 cannot be dealt out to 2 processes"):
         check_share(PixelPhase(batch=3), 2)
 
@@ -121,8 +128,37 @@ def test_a_device_as_pytorch_names_it() -> None:
 
 
 def test_nothing_is_said_of_the_precision_that_was_asked_for() -> None:
-    make_fabric("cpu", "bf16")
-    assert not rank_zero.log.isEnabledFor(logging.INFO)
+    with training_settings():
+        make_fabric("cpu", "bf16")
+        assert not rank_zero.log.isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("cut", [100, 6], ids=["ended", "broken off"])
+def test_what_the_caller_had_set_is_as_before(
+    cut: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random numbers, PyTorch's settings, Lightning's log."""
+
+    def settings() -> tuple[object, ...]:
+        fabric, pytorch = (logging.getLogger(f"lightning.{name}").level for name in ("fabric", "pytorch"))
+        return cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic, fabric, pytorch
+
+    seen: list[tuple[object, ...]] = []
+
+    def looking(*words: Any) -> Losses:
+        seen.append(settings())
+        return pixel_step(*words)
+
+    monkeypatch.setattr(course, "pixel_step", looking)
+    monkeypatch.setattr(cudnn, "allow_tf32", False)
+    monkeypatch.setattr(logging.getLogger("lightning.fabric"), "level", logging.DEBUG)
+    cut_after(cut, monkeypatch)  # of the 8 steps
+    torch.manual_seed(2)
+    before, stream = settings(), torch.get_rng_state()
+    with pytest.raises(Killed) if cut == 6 else nullcontext():
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert settings() == before and torch.equal(torch.get_rng_state(), stream)
+    assert seen[0] == (True, False, before[2], logging.WARNING, logging.WARNING)
 
 
 @pytest.mark.parametrize(("processes", "ends"), [(1, pytest.raises(KeyboardInterrupt)), (2, nullcontext())])

@@ -14,7 +14,7 @@ from sixteenfold.training import checkpoint, loop
 from sixteenfold.training.loop import train
 from sixteenfold.training.validation import Scores
 
-from .conftest import BOTH, CONFIG, Killed, cut_after, weights
+from .conftest import BOTH, CONFIG, CONSOLE, Killed, cut_after, weights
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same", "others"])
@@ -34,8 +34,8 @@ def test_a_best_score_counts_for_its_own_validation_pictures(
     with monkeypatch.context() as patched:
         cut_after(6, patched)
         with pytest.raises(Killed):
-            train(CONFIG, hr=[photographs], val=first, out=run, device="cpu")
-    train(CONFIG, hr=[photographs], val=later, out=run, resume=True, device="cpu")
+            train(CONFIG, hr=[photographs], val=first, out=run, device="cpu", console=CONSOLE)
+    train(CONFIG, hr=[photographs], val=later, out=run, resume=True, device="cpu", console=CONSOLE)
     said = capfd.readouterr().err
     assert ("other validation pictures than before" in said) == (not same)
     with safe_open(run / "model.safetensors", "pt") as file:
@@ -72,7 +72,7 @@ def test_a_result_that_was_removed_is_written_again(
 ) -> None:
     """Of a finished run from its last checkpoint; of one that goes on at the next validation, however good it is."""
     run = tmp_path / "run"
-    again = partial(train, BOTH, hr=[photographs], val=photographs, resume=True, device="cpu")
+    again = partial(train, BOTH, hr=[photographs], val=photographs, resume=True, device="cpu", console=CONSOLE)
     shutil.copytree(whole, run)
     for name in ("model", "discriminator"):
         (run / f"{name}.safetensors").unlink()
@@ -86,7 +86,7 @@ def test_a_result_that_was_removed_is_written_again(
     stopped = tmp_path / "stopped"
     cut_after(13, monkeypatch)
     with pytest.raises(Killed):
-        train(BOTH, hr=[photographs], val=photographs, out=stopped, device="cpu")
+        train(BOTH, hr=[photographs], val=photographs, out=stopped, device="cpu", console=CONSOLE)
     monkeypatch.undo()
     (stopped / "model.safetensors").unlink()
     monkeypatch.setattr(loop, "validate", lambda *_: Scores(-100.0, 100.0, torch.zeros(3, 1, 1)))

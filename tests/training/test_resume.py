@@ -14,7 +14,7 @@ from sixteenfold.networks import zoo
 from sixteenfold.training import checkpoint, folder
 from sixteenfold.training.loop import train
 
-from .conftest import BOTH, CONFIG, Killed, cut_after, rows, same, weights
+from .conftest import BOTH, CONFIG, CONSOLE, Killed, cut_after, rows, same, weights
 
 
 # At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
@@ -84,7 +84,7 @@ def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(
     photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+    again = partial(train, BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu", console=CONSOLE)
     shutil.copytree(whole, run)
     shutil.rmtree(run / "checkpoints")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}

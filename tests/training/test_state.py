@@ -4,6 +4,7 @@ import dataclasses
 import json
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,13 +12,14 @@ from safetensors.torch import load_file
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
+from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import course, state
 from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
 
-from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, Killed, rows, same, weights
+from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, rows, same, weights
 
 
 def test_the_discriminator_may_have_betas_of_its_own() -> None:
@@ -41,6 +43,37 @@ def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
     assert all(group["fused"] is True for group in after.optimizer.param_groups)
 
 
+def test_a_checkpoint_holds_each_field_under_its_name() -> None:
+    training = state.begin(BOTH, None, None, torch.device("cpu"))
+    assert set(training.state()) == {field.name for field in dataclasses.fields(state.Training)}
+    told: dict[str, Any] = {"step": 3, "best": 2.5, "validated_on": "ab", "begun": 1, "seconds": 9.0}
+    told |= {"recent": [{"pixel": 0.5}], "started_from": {"init": "x"}, "initial_discriminator": {"a": torch.ones(2)}}
+    for name, value in told.items():
+        setattr(training, name, value)
+    again = state.resume(BOTH, training.state(), torch.device("cpu"))
+    assert {name: getattr(again, name) for name in told} == told
+    assert same(again.generator.state_dict(), training.generator.state_dict())
+
+
+def test_the_start_weights_of_a_seed() -> None:
+    """They are what PyTorch draws by it, and stay what they were."""
+    config = dataclasses.replace(BOTH, seed=3)
+    generator = state.begin(config, None, None, torch.device("cpu")).generator
+    discriminator = state.enter("adversarial", generator, config, torch.device("cpu"), step=8).discriminator
+    assert discriminator is not None
+    made: tuple[torch.nn.Module, ...] = (generator, discriminator)
+    torch.manual_seed(3)
+    expected = [config.generator.build().state_dict()]
+    torch.manual_seed(4)
+    expected.append(UNetDiscriminator(ADVERSARIAL.discriminator).state_dict())
+    assert [same(one.state_dict(), other) for one, other in zip(made, expected, strict=True)] == [True, True]
+    first = [next(network.parameters()).flatten()[:3].tolist() for network in made]
+    assert first == [
+        pytest.approx(values, abs=1e-6)
+        for values in ([-0.190809, -0.151816, -0.082429], [0.022955, 0.022745, -0.157248])
+    ]
+
+
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
     one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9))
     first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
@@ -53,7 +86,7 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
 
 
 def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
+    first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu", console=CONSOLE)
     larger = GeneratorShape((12, 10, 8), (6, 4), (2, 2))
     still = dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9)
     second = train(
@@ -62,6 +95,7 @@ def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: p
         out=tmp_path / "second",
         init=first,
         device="cpu",
+        console=CONSOLE,
     )
     assert "grown from features" in capsys.readouterr().err
     small, large = zoo.load(first), zoo.load(second)
@@ -79,10 +113,10 @@ def test_given_weights_stay_the_result_until_something_is_better(
     phase = dataclasses.replace(ADVERSARIAL, steps=4, learning_rate=0.03, final_learning_rate=0.03)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=phase)
     run = tmp_path / "run"
-    begin = partial(train, config, device="cpu", init=generator, init_discriminator=discriminator)
+    begin = partial(train, config, device="cpu", console=CONSOLE, init=generator, init_discriminator=discriminator)
     begin(hr=str(photographs), val=str(photographs), out=str(run))
     assert same(weights(run), load_file(generator))
-    scores = [row for row in rows(run) if "lpips" in row and "psnr" in row]
+    scores = [row for row in rows(run) if row["group"] == "validation"]
     assert [row["step"] for row in scores] == [0, 4] and scores[0]["lpips"] < scores[1]["lpips"]
     assert (run / "samples" / "00000000.png").exists()
     start = json.loads((run / "starts.jsonl").read_text())
@@ -101,7 +135,7 @@ def test_given_weights_are_scored_again_by_a_run_that_took_no_step(
         with pytest.raises(Killed):
             begin(init=whole / "pixel.safetensors")
     begin(resume=True)
-    assert [row["step"] for row in rows(tmp_path / "run") if "psnr" in row] == [0, 1, 2]
+    assert [row["step"] for row in rows(tmp_path / "run") if row["group"] == "validation"] == [0, 1, 2]
     starts = [json.loads(line) for line in (tmp_path / "run" / "starts.jsonl").read_text().splitlines()]
     assert starts[0]["init"] == starts[1]["init"]
 
@@ -109,9 +143,9 @@ def test_given_weights_are_scored_again_by_a_run_that_took_no_step(
 def test_what_given_weights_go_through_is_said(
     photographs: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", init=whole / "model.safetensors")
+    train(BOTH, hr=photographs, out=tmp_path / "both", device="cpu", console=CONSOLE, init=whole / "model.safetensors")
     assert "its drawing is smoothed by the pixel phase, which comes first; --pixel None" in capsys.readouterr().err
-    train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu")
+    train(dataclasses.replace(BOTH, pixel=None), hr=photographs, out=tmp_path / "second", device="cpu", console=CONSOLE)
     assert "the adversarial phase begins with random weights" in capsys.readouterr().err
 
 

@@ -80,6 +80,10 @@ class TrainConfig:
             self.pixel is not None or self.adversarial is not None,
             "pixel and adversarial are both left out; a run needs one of them",
         )
+        for part in (self.generator, self.pixel, self.adversarial, self.data):
+            for name, value in vars(part).items() if part is not None else ():
+                # It would come back from the run folder as a tuple, and a resumed run would take it for another.
+                require_of(part, name, not isinstance(value, list), "be a tuple")
         for name in ("validate_every", "save_every", "log_every"):
             require_of(self, name, getattr(self, name) >= 1, "be at least 1")
         require_of(self, "seed", 0 <= self.seed < 2**63, "lie between 0 and 2^63 - 1")

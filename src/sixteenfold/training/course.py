@@ -50,6 +50,8 @@ class Run:
     stopped: threading.Event
     compiled: bool
     graph: bool
+    say: Callable[[str], None]
+    """Tells the user a line; silent in all processes but the first."""
 
 
 Seen = tuple[list[Row], bool, bool]
@@ -151,7 +153,7 @@ def _discriminator(run: Run, training: Training) -> Learner | None:
 def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
     """This process's share of a step's batch, in parts, on the device."""
     share = phase.batch // run.fabric.world_size
-    start, size = share * run.fabric.global_rank, share // phase.parts
+    start, size = share * run.fabric.global_rank, share // phase.accumulation
     pictures = run.photographs.at(crops)
     return [
         sample_batch(

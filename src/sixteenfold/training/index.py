@@ -72,8 +72,7 @@ class Index:
             )
             if not entries:
                 raise ValueError("no photograph")
-            # An index of an earlier version may lack the last two.
-            earlier, unread = (tuple(map(Path, content.get(key, ()))) for key in ("earlier", "unread"))
+            earlier, unread = (tuple(map(Path, content[key])) for key in ("earlier", "unread"))
             return Index(entries, tuple(map(str, content["skipped"])), earlier, unread)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise SixteenfoldError(

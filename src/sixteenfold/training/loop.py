@@ -22,16 +22,25 @@ from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index
 from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import check_decodable, open_photographs
-from sixteenfold.training.processes import check_share, lost_process, make_fabric, part, stop_requested
+from sixteenfold.training.processes import (
+    check_share,
+    lost_process,
+    make_fabric,
+    part,
+    stop_requested,
+    training_settings,
+)
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.training.validation import ValidationSet, read_validation, validate
 
-console = Console(stderr=True, markup=False, highlight=False)  # names of files may look like markup
+Say = Callable[[str], None]
+"""Prints a line, or is silent."""
 
 
+@training_settings()
 def train(
     config: TrainConfig,
     *,
@@ -41,12 +50,15 @@ def train(
     resume: bool = False,
     init: Path | str | None = None,
     init_discriminator: Path | str | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: str = "fp32",
     compiled: bool = False,
     graph: bool = False,
+    console: Console | None = None,
 ) -> Path:
     """Run the phases of a configuration, alone or as one process of a `torchrun` job.
+
+    PyTorch's random numbers and settings are the caller's again when it ends.
 
     Args:
         config: What to do.
@@ -64,7 +76,8 @@ def train(
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
         compiled: Compile the networks' blocks by torch.compile.
-        graph: Replay the generator's passes as CUDA graphs; in one process, with `parts` of 1.
+        graph: Replay the generator's passes as CUDA graphs; in one process, with `accumulation` of 1.
+        console: Where the first process shows its progress, and says what there is to say; None is silent.
 
     Returns:
         The file with the resulting weights, `out/model.safetensors`.
@@ -80,7 +93,8 @@ def train(
     if not isinstance(config, TrainConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError(f"config: {config!r} is not a TrainConfig; presets are sixteenfold.PRESETS[NAME]")
     fabric = make_fabric(device, precision)
-    console.quiet = not fabric.is_global_zero
+    console = console if fabric.is_global_zero else None
+    say = partial(_say, console)
     for phase in (config.pixel, config.adversarial):
         if phase is not None:
             check_share(phase, fabric.world_size)
@@ -90,7 +104,7 @@ def train(
     if fabric.is_global_zero:
         begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
         if begins and resume:
-            _say(f"{out}: the run was killed before its first checkpoint, so it begins now")
+            say(f"{out}: the run was killed before its first checkpoint, so it begins now")
     perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
     validation, metric = ValidationSet(), None
     if val is not None and fabric.is_global_zero:
@@ -101,19 +115,19 @@ def train(
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
-            start = partial(_begin, config, init, init_discriminator, fabric.device) if begins else None
-            stack.enter_context(_run_folder(config, folders, out, start, resume=resume, validated=val is not None))
+            start = partial(_begin, config, init, init_discriminator, fabric.device, say) if begins else None
+            stack.enter_context(_run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
-        run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph)
+        run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
         training = _start(run, index)
-        _loop(run, training)
+        _loop(run, training, console)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
             # Nothing was left to do, and the result had been removed.
             folder.write_model(training, out)
-            _say(f"{out / folder.MODEL}: was gone; written again from the last checkpoint")
+            say(f"{out / folder.MODEL}: was gone; written again from the last checkpoint")
         fabric.barrier()  # the first process has written by then what all return
         del run, training  # with them goes what still holds the connections
     part(fabric)
@@ -126,6 +140,7 @@ def _run_folder(
     hr: Sequence[Path],
     out: Path,
     start: Callable[[], Training] | None,
+    say: Say,
     *,
     resume: bool,
     validated: bool,
@@ -139,6 +154,7 @@ def _run_folder(
         hr: Where its photographs are looked for, unless the folder knows them.
         out: The folder.
         start: Makes the state that the run begins with; None where it has begun.
+        say: Told of files that are not looked at.
         resume: As of `train`.
         validated: Whether the run is to validate.
     """
@@ -155,23 +171,23 @@ def _run_folder(
         del fresh  # all processes go on from what is written
         if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed or named now
             for line in index.set_aside():
-                _say(line)
+                say(line)
         yield
 
 
 def _begin(
-    config: TrainConfig, init: Path | str | None, init_discriminator: Path | str | None, device: torch.device
+    config: TrainConfig, init: Path | str | None, init_discriminator: Path | str | None, device: torch.device, say: Say
 ) -> Training:
     generator = None if init is None else state.load_initial_generator(init, config)
     started_from: dict[str, str] = {}
     if generator is not None:
         started_from["init"] = f"{init}, sha256 {digest(generator)} of its weights"
         if shape_of(generator) != config.generator:
-            _say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
+            say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
         if config.pixel is not None and config.adversarial is not None:
-            _say(f"{init}: its drawing is smoothed by the pixel phase, which comes first; --pixel None leaves that out")
+            say(f"{init}: its drawing is smoothed by the pixel phase, which comes first; --pixel None leaves that out")
     elif config.pixel is None:
-        _say("without a pixel phase and --init, the adversarial phase begins with random weights")
+        say("without a pixel phase and --init, the adversarial phase begins with random weights")
     if init_discriminator is not None:
         started_from["init_discriminator"] = str(init_discriminator)
     training = state.begin(config, generator, init_discriminator, device)
@@ -179,32 +195,34 @@ def _begin(
     return training
 
 
-def _say(line: str) -> None:
-    console.print(one_line(line), soft_wrap=True)
+def _say(console: Console | None, line: str) -> None:
+    if console is not None:
+        # Names of files may look like markup.
+        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def _start(run: Run, index: Index) -> Training:
     """The run as its newest whole checkpoint has it; says what it is about to do."""
     found, damaged = checkpoint.load_latest(run.out / "checkpoints")
     for line in damaged:
-        _say(line)
+        run.say(line)
     assert found is not None
     device = run.fabric.device
     training = state.resume(run.config, found, device)
     skipped = [*index.skipped, *run.photographs.skipped]
     if skipped:
-        _say(f"{_counted(len(skipped), 'picture')} skipped:")
+        run.say(f"{_counted(len(skipped), 'picture')} skipped:")
         for line in skipped:
-            _say(f"  {line}")
+            run.say(f"  {line}")
     for line in run.validation.left_out:
-        _say(f"validation: {line}")
+        run.say(f"validation: {line}")
     if run.validation.pictures and _validated_on_others(run, training):
-        _say("other validation pictures than before: the next validation replaces the best weights so far")
+        run.say("other validation pictures than before: the next validation replaces the best weights so far")
     seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
     for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
-        _say(line)
+        run.say(line)
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
-    _say(
+    run.say(
         f"{photographs}, {len(run.validation.pictures)} for validation; "
         f"{_ahead(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
     )
@@ -212,7 +230,7 @@ def _start(run: Run, index: Index) -> Training:
         precision = str(run.fabric._precision.precision)  # pyright: ignore[reportPrivateUsage]
         before = folder.last_precision(run.out)
         if before not in (None, precision):
-            _say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
+            run.say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
         facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
         facts |= {
             "compile": run.compiled,
@@ -224,7 +242,7 @@ def _start(run: Run, index: Index) -> Training:
     return training
 
 
-def _loop(run: Run, training: Training) -> None:
+def _loop(run: Run, training: Training, console: Console | None) -> None:
     """Every step that is left, and around it what is due: record, validation, checkpoint, an orderly stop."""
     config = run.config
     with ExitStack() as stack:
@@ -238,7 +256,7 @@ def _loop(run: Run, training: Training) -> None:
             read = time.monotonic()
             # Of a set larger than memory known only now; the first process speaks for all, whose windows are the same.
             for line in run.photographs.skipped[told:]:
-                _say(f"1 picture skipped: {line}")
+                run.say(f"1 picture skipped: {line}")
             told = len(run.photographs.skipped)
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
@@ -280,7 +298,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.numbers(training.step, numbers, "validation")
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
-    _say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
+    run.say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
 
 
 def _validated_on_others(run: Run, training: Training) -> bool:

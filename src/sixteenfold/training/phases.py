@@ -70,9 +70,9 @@ class Phase:
     """Number of optimizer steps. Where `--steps` sets it, what else a phase has in steps keeps its share of them."""
     batch: int = 3
     """Crops a step, over all processes together."""
-    parts: int = 1
-    """Pieces that a process's share of the batch is worked through in, one after the other: the same
-    gradient with less memory."""
+    accumulation: int = 1
+    """Pieces that a process's share of the batch is worked through in, one after the other, while their gradients add
+    up: the same gradient with less memory."""
     patch: int = 384
     """Height and width of a high-resolution crop in pixels; a multiple of 16."""
     learning_rate: float = 1e-5
@@ -85,7 +85,7 @@ class Phase:
     """Adam's decay rates of the first and second moment."""
     gradient_clip: float | None = None
     """Largest norm of a network's whole gradient; None leaves it as it is."""
-    average: float | None = None
+    ema_decay: float | None = None
     """Decay of the exponential moving average of the generator's weights; None keeps none."""
     projected: bool = False
     """Whether the losses see the result made consistent with its input, as `upscale` makes it by default.
@@ -94,7 +94,8 @@ class Phase:
     def __post_init__(self) -> None:
         check_steps(self.steps, option(self, "steps"))
         require_of(self, "batch", 1 <= self.batch <= MOST_CROPS, f"lie between 1 and {MOST_CROPS}")
-        require_of(self, "parts", 1 <= self.parts <= self.batch, f"lie between 1 and {named(self, 'batch')}")
+        fits = 1 <= self.accumulation <= self.batch
+        require_of(self, "accumulation", fits, f"lie between 1 and {named(self, 'batch')}")
         fits = self.patch >= SCALE and self.patch % SCALE == 0
         require_of(self, "patch", fits, f"be a positive multiple of {SCALE}")
         require_of(self, "learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
@@ -103,7 +104,7 @@ class Phase:
         require_of(self, "betas", _are_betas(self.betas), BETAS)
         fits = self.gradient_clip is None or 0 < self.gradient_clip < math.inf
         require_of(self, "gradient_clip", fits, "be positive and finite")
-        require_of(self, "average", self.average is None or 0 < self.average < 1, "lie between 0 and 1")
+        require_of(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "lie between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 # Ours, for `strong`, `compact` and `medium` (docs/decisions.md): the losses see the projected picture; many small crops
 # rather than few large ones; LPIPS leads, as it is what is judged. What the shipped models' runs taught
 # (docs/training-log.md), in one piece and longer.
-_OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, average=0.998, projected=True)
+_OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, ema_decay=0.998, projected=True)
 _OUR_ADVERSARIAL = AdversarialPhase(
     patch=256,
     # Since the discriminator has a smaller say, the generator need not be slower than it for both to live on.
@@ -23,7 +23,7 @@ _OUR_ADVERSARIAL = AdversarialPhase(
     warmup=200,
     betas=(0.9, 0.99),
     gradient_clip=1.0,
-    average=0.998,
+    ema_decay=0.998,
     projected=True,
     pixel=5.0,
     pixel_loss="l1",
@@ -96,7 +96,7 @@ PRESETS: dict[str, TrainConfig] = {
     "smoke": TrainConfig(
         generator=GeneratorShape(features=(16, 8, 8), growth=(8, 4), blocks=(1, 1)),
         pixel=PixelPhase(
-            steps=500, batch=4, patch=64, loss="l1", learning_rate=2e-3, warmup=5, average=0.98, projected=True
+            steps=500, batch=4, patch=64, loss="l1", learning_rate=2e-3, warmup=5, ema_decay=0.98, projected=True
         ),
         adversarial=AdversarialPhase(
             steps=250,
@@ -106,7 +106,7 @@ PRESETS: dict[str, TrainConfig] = {
             discriminator_learning_rate=3e-4,
             discriminator=(8, 8, 16, 16, 16, 16),
             gradient_clip=1.0,
-            average=0.98,
+            ema_decay=0.98,
             projected=True,
             pixel_loss="l1",
             lpips=1.0,

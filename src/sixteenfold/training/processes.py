@@ -21,6 +21,28 @@ from sixteenfold.training.phases import Phase
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
+@contextmanager
+def training_settings() -> Generator[None]:
+    """PyTorch's settings as a training has them, and Lightning in silence; then all is as the caller had it.
+
+    So are the random numbers of the CPU, from which every network's first weights are drawn; those of other devices
+    are not drawn from.
+    """
+    # They would say which precision was asked for, by whichever read it last.
+    loggers = [logging.getLogger(f"lightning.{part_of_it}") for part_of_it in ("fabric", "pytorch")]
+    levels, benchmark = [logger.level for logger in loggers], torch.backends.cudnn.benchmark
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    torch.backends.cudnn.benchmark = True  # crops are of one size, so cuDNN may try its algorithms out
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def make_fabric(device: str | torch.device, precision: str) -> Fabric:
     """Fabric for this process, or for its part in a job that `torchrun` has started.
 
@@ -35,8 +57,6 @@ def make_fabric(device: str | torch.device, precision: str) -> Fabric:
         raise SixteenfoldError(f"precision {precision}: training knows {' and '.join(PRECISIONS)}")
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
-    for part_of_it in ("fabric", "pytorch"):  # it would say which precision was asked for, by whichever it read last
-        logging.getLogger(f"lightning.{part_of_it}").setLevel(logging.WARNING)
     kind, _, number = str(device).partition(":")
     devices = [int(number)] if number.isdecimal() and world == 1 else local
     try:
@@ -52,18 +72,15 @@ def make_fabric(device: str | torch.device, precision: str) -> Fabric:
             atexit.register(part, fabric)  # where something ends the run before it does so itself
     except (RuntimeError, ValueError, TypeError, ImportError) as error:
         raise SixteenfoldError(f"device {device}: cannot be used ({str(error).splitlines()[0]})") from None
-    if fabric.device.type == "cuda":
-        # Crops are of one size, so cuDNN may try its algorithms out; steps in fp32 go by TF32, validation does not.
-        torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
     return fabric
 
 
 def check_share(phase: Phase, processes: int) -> None:
     """Raise SixteenfoldError unless the phase's batch can be dealt out evenly, so that gradients count alike."""
-    if phase.batch % (processes * phase.parts):
+    if phase.batch % (processes * phase.accumulation):
         raise SixteenfoldError(
-            f"a batch of {phase.batch} cannot be dealt out to {processes} processes in {phase.parts} parts each: "
-            "choose a batch that both divide"
+            f"a batch of {phase.batch} cannot be dealt out to {processes} processes in {phase.accumulation} pieces "
+            "each: choose a batch that both divide"
         )
 
 

@@ -62,8 +62,9 @@ class Record:
         self._open.close()
 
     def numbers(self, step: int, values: Mapping[str, float], group: str) -> None:
-        """Note values of a step; `group` is their heading in TensorBoard."""
-        self._lines.write(json.dumps({"time": round(time.time(), 1), "step": step, **values}) + "\n")
+        """Note values of a step; `group` says what they are of, "pixel", "adversarial" or "validation"."""
+        line = {"time": round(time.time(), 1), "step": step, "group": group, **values}
+        self._lines.write(json.dumps(line) + "\n")
         self._lines.flush()
         for name, value in values.items():
             self._board.add_scalar(f"{group}/{name}", value, step)
@@ -117,11 +118,14 @@ class Teller(Protocol):
 
 
 @contextmanager
-def teller(console: Console, steps: int | None, done: int) -> Generator[Teller]:
-    """A moving bar on a terminal; elsewhere a line now and then, and one at the end of each phase.
+def teller(console: Console | None, steps: int | None, done: int) -> Generator[Teller]:
+    """A moving bar on a terminal; elsewhere a line now and then, and one at the end of each phase; nothing on None.
 
     steps: How many there will be; None where that is not known.
     """
+    if console is None:
+        yield _Silence()
+        return
     if not console.is_terminal:
         yield _Lines(console, steps, done)
         return
@@ -135,6 +139,11 @@ def teller(console: Console, steps: int | None, done: int) -> Generator[Teller]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("training", total=steps, completed=done, note="")
         yield _Bar(progress, task)
+
+
+class _Silence:
+    def tell(self, phase: str, step: int, note: str, *, ends: bool) -> None:
+        pass
 
 
 class _Bar:
@@ -167,4 +176,5 @@ class _Lines:
                 left = round((self._steps - step) * self._seconds)
                 where += f" of {self._steps}"
                 rate += f", {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
-            self._console.print(f"{phase} phase, {where}, {note}, {rate}", soft_wrap=True)
+            line = f"{phase} phase, {where}, {note}, {rate}"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)

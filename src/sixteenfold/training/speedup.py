@@ -29,8 +29,8 @@ def check_graph(fabric: Fabric, config: TrainConfig) -> None:
     if fabric.world_size > 1:
         raise SixteenfoldError("--graph: works in one process only; leave it out")
     # A graph writes each gradient to one place: a second part's would replace the first's.
-    if any(phase is not None and phase.parts > 1 for phase in (config.pixel, config.adversarial)):
-        raise SixteenfoldError("--graph: works with parts of 1 only; leave it out, or set parts to 1")
+    if any(phase is not None and phase.accumulation > 1 for phase in (config.pixel, config.adversarial)):
+        raise SixteenfoldError("--graph: works with accumulation of 1 only; leave it out, or set accumulation to 1")
 
 
 @contextmanager
@@ -98,7 +98,7 @@ class Fresh(nn.Module):
 def graph(generator: Learner, phase: Phase, fabric: Fabric) -> Learner:
     """The same with its network captured for batches of the phase's size."""
     side = phase.patch // SCALE
-    sample = torch.rand(phase.batch, 3, side, side, device=fabric.device)
+    sample = torch.zeros(phase.batch, 3, side, side, device=fabric.device)
     sample = sample.contiguous(memory_format=torch.channels_last)
     # The phase before may have left a graph in a cycle of references: its memory is wanted, and it must not be
     # collected while another is captured.

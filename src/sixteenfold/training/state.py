@@ -61,40 +61,21 @@ class Training:
         return self.average.module
 
     def state(self) -> dict[str, Any]:
-        """A checkpoint's content."""
-        discriminator, optimizer = self.discriminator, self.discriminator_optimizer
+        """A checkpoint's content: every field under its name, networks and optimizers as their own states."""
+        fields = vars(self).items()
         return {
-            "phase": self.phase,
-            "generator": self.generator.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "discriminator": self.initial_discriminator if discriminator is None else discriminator.state_dict(),
-            "discriminator_optimizer": None if optimizer is None else optimizer.state_dict(),
-            "step": self.step,
-            "best": self.best,
-            "judged_on": self.validated_on,
-            "begun": self.begun,
-            "seconds": self.seconds,
-            "recent": self.recent,
-            "given": self.started_from,
+            name: value.state_dict() if isinstance(value, nn.Module | Optimizer) else value for name, value in fields
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what `state` gave; the phase must be the same."""
-        self.generator.load_state_dict(state["generator"])
-        _restore(self.optimizer, state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        if self.discriminator is None or self.discriminator_optimizer is None:
-            self.initial_discriminator = state["discriminator"]
-        else:
-            self.discriminator.load_state_dict(state["discriminator"])
-            _restore(self.discriminator_optimizer, state["discriminator_optimizer"])
-        self.step, self.best = state["step"], state["best"]
-        # Checkpoints of earlier versions lack these.
-        self.validated_on = state.get("judged_on")
-        self.begun, self.seconds = state.get("begun", self.begun), state.get("seconds", 0.0)
-        self.recent, self.started_from = state.get("recent", []), state.get("given", {})
+        for name, own in list(vars(self).items()):
+            if isinstance(own, Optimizer):
+                _restore(own, state[name])
+            elif isinstance(own, nn.Module):
+                own.load_state_dict(state[name])
+            else:
+                setattr(self, name, state[name])
 
     def become(self, other: "Training") -> None:
         """Become the other, of the same run, for all who hold this one; what only this one had is let go of."""
@@ -126,7 +107,7 @@ def begin(
     init_discriminator: Path | str | None,
     device: torch.device,
 ) -> Training:
-    """The start of the first phase. Writes nothing.
+    """The start of the first phase. Writes nothing; seeds the CPU's random numbers.
 
     Args:
         config: What is to be done.
@@ -139,7 +120,7 @@ def begin(
         SixteenfoldError: If a discriminator's weights cannot be loaded, have another shape, or are given to a run
             that has none.
     """
-    torch.manual_seed(config.seed)
+    torch.default_generator.manual_seed(config.seed)
     generator = config.generator.build() if initial_generator is None else initial_generator
     if shape_of(generator) != config.generator:
         generator = grow(generator, config.generator)
@@ -161,6 +142,8 @@ def enter(
 ) -> Training:
     """The start of a phase on a device: the generator as it is, a discriminator, new optimizers and average.
 
+    Seeds the CPU's random numbers if there is a discriminator.
+
     Args:
         name: The phase.
         generator: What learns; moved to the device.
@@ -173,12 +156,12 @@ def enter(
     assert phase is not None
     generator = generator.requires_grad_(True).train()
     place(generator, device)
-    average = None if phase.average is None else MovingAverage(generator, phase.average)
+    average = None if phase.ema_decay is None else MovingAverage(generator, phase.ema_decay)
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
     training = Training(name, generator, optimizer, average, step=step, begun=step)
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
-        torch.manual_seed(config.seed + 1)
+        torch.default_generator.manual_seed(config.seed + 1)
         discriminator = _discriminator(config.adversarial)
         if initial_discriminator is not None:
             discriminator.load_state_dict(initial_discriminator)
@@ -197,10 +180,7 @@ def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
 
 def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> Training:
     """What stood when a checkpoint was written."""
-    name = state.get("phase", "pixel")
-    # What a checkpoint of an earlier version does not say: there a phase begins at a fixed step.
-    begun = config.pixel.steps if name == "adversarial" and config.pixel is not None else 0
-    training = enter(name, config.generator.build(), config, device, step=begun)
+    training = enter(state["phase"], config.generator.build(), config, device, step=state["begun"])
     training.restore(state)
     return training
 

@@ -65,6 +65,8 @@ class Train:
 
     def run(self, changes: Sequence[str] = ()) -> int:
         """Train, and return the exit status; `changes` are the words that set values of the recipe."""
+        from rich.console import Console
+
         try:
             from sixteenfold.training.loop import train
         except ModuleNotFoundError as error:
@@ -83,6 +85,7 @@ class Train:
             precision=self.precision,
             compiled=self.compile,
             graph=self.graph,
+            console=Console(stderr=True),
         )
         if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; the first speaks for all
             print(one_line(str(weights)))
