@@ -28,4 +28,6 @@ def main(target: Path, weights: list[float], files: list[Path]) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4 or len(sys.argv) % 2:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), [float(word) for word in sys.argv[2::2]], [Path(word) for word in sys.argv[3::2]])
