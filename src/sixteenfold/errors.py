@@ -26,6 +26,10 @@ class Interrupted(SixteenfoldError):
     """The user, or the system, told a command to stop, and it stopped cleanly; its status is 130."""
 
 
+class NoMemory(SixteenfoldError):
+    """Memory ran out: with more of it the same would succeed."""
+
+
 def one_line(text: str) -> str:
     """`text` with the line breaks and control characters that a file's name may hold shown as escapes."""
     return "".join(repr(letter)[1:-1] if category(letter) in _BREAKING else letter for letter in text)
@@ -38,15 +42,15 @@ def first_few(lines: Sequence[str]) -> str:
 
 @contextmanager
 def out_of_memory_told(path: Path | None = None) -> Generator[None]:
-    """Raise a SixteenfoldError if memory runs out in the block, about the file that its work was for."""
+    """Raise NoMemory if memory runs out in the block, about the file that its work was for."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         if path is None:
-            raise SixteenfoldError("out of memory: free some, or use another --device") from error
-        raise SixteenfoldError(f"{path}: does not fit into memory; free some, or give a smaller file") from error
+            raise NoMemory("out of memory: free some, or use another --device") from error
+        raise NoMemory(f"{path}: does not fit into memory; free some, or give a smaller file") from error
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -277,3 +277,8 @@ def test_weights_that_are_no_numbers_are_refused_with_their_file(tmp_path: Path,
     save_file(state, tmp_path / "odd.safetensors")
     with pytest.raises(SixteenfoldError, match=r"odd\.safetensors: damaged, 'up1\.bias' has infinite or NaN values"):
         zoo.load(tmp_path / "odd.safetensors")
+
+
+def test_a_name_too_long_for_a_file_is_no_model() -> None:
+    with pytest.raises(SixteenfoldError, match=r"^a+: is not a shipped model"):
+        zoo.load("a" * 300)

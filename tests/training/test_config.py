@@ -1,8 +1,10 @@
 import json
 import math
+import re
 import reprlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -306,3 +308,18 @@ def test_what_a_file_leaves_out_is_as_by_default(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"pixel": {"steps": 7, "batch": 4}, "seed": 3}')
     assert from_json(path) == TrainConfig(pixel=PixelPhase(steps=7, batch=4), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"pixel": replace(PixelPhase(), loss=cast(Any, "l3"))}, "pixel.loss: expected one of mse, l1, "),
+        ({"pixel": replace(PixelPhase(), projected=cast(Any, "no"))}, "pixel.projected: expected bool, found 'no'"),
+        ({"pixel": "x"}, "pixel: expected an object with named values, found 'x'"),
+        ({"validate_every": 1.5}, "validate_every: expected int, found 1.5"),
+        ({"data": None}, "data: expected an object"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_told_in_python_too(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(SixteenfoldError, match=f"^training configuration: {re.escape(says)}"):
+        TrainConfig(**changes)

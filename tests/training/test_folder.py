@@ -168,7 +168,7 @@ def test_something_else_under_a_name_of_the_run(name: str, photographs: Path, wh
     else:
         path.unlink()
         path.mkdir()
-    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*mend the run's recipe)"):
+    with pytest.raises(SixteenfoldError, match=f"{name}: (not the f|.*undo what was changed)"):
         train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
 
 
@@ -211,7 +211,7 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     assert index.read_bytes() == kept and same(weights(run), weights(whole))
     assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
     (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
-    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* mend the run's recipe there"):
+    with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* undo what was changed"):
         again()
 
 

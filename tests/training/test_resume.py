@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.training import checkpoint, folder
+from sixteenfold.training.config import to_json
 from sixteenfold.training.loop import train
 
 from .conftest import BOTH, CONFIG, CONSOLE, Killed, cut_after, rows, same, weights
@@ -78,6 +79,38 @@ def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path)
     ):
         with pytest.raises(SixteenfoldError, match=f"another configuration than this command {said}{way}"):
             train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_recipe_changed_in_the_run_folder_itself_is_not_resumed(
+    photographs: Path, whole: Path, tmp_path: Path
+) -> None:
+    """The checkpoints know by which they were made."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    changed = dataclasses.replace(BOTH, seed=BOTH.seed + 1)
+    (run / "config.json").write_text(to_json(changed))
+    with pytest.raises(SixteenfoldError, match=r"^config\.json: the run's checkpoints were made by another recipe"):
+        train(changed, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+
+
+def test_a_checkpoint_of_another_version_is_told_as_that(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    found, _ = checkpoint.load_latest(run / "checkpoints")
+    assert found is not None
+    del found["started_from"]
+    checkpoint.save(run / "checkpoints", found["step"] + 1, found)
+    with pytest.raises(SixteenfoldError, match=r"^checkpoint: of another version .*; begin a new run folder"):
+        train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["gone/d.safetensors", "d" * 300])
+def test_a_discriminator_that_cannot_be_had_leaves_nothing_to_resume(
+    name: str, photographs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SixteenfoldError, match=r"(does not exist|cannot be read .*); check the name$"):
+        train(BOTH, hr=[photographs], out=tmp_path / "run", init_discriminator=name, device="cpu")
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(

@@ -12,7 +12,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.training.data import Batch
-from sixteenfold.training.losses import cutmix_mask
+from sixteenfold.training.losses import Distance, cutmix_mask, pixel_loss
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 from sixteenfold.training.readings import Readings
 from sixteenfold.training.steps import (
@@ -27,6 +27,13 @@ from sixteenfold.training.views import View, Views, show
 PHASE = AdversarialPhase(
     batch=2, patch=64, pixel=1.0, lpips=0.5, adversarial=0.1, feature_matching=0.2, cutmix=0.7, discriminator=(4,) * 6
 )
+
+
+PROJECTED: tuple[tuple[PixelPhase | AdversarialPhase, Distance], ...] = (
+    (PixelPhase(batch=2, patch=64, loss="mse", projected=True), "mse"),
+    (dataclasses.replace(PHASE, pixel_loss="l1", projected=True), "l1"),
+)
+"""Phases whose losses see the projected picture, and by which distance they judge."""
 
 
 @pytest.fixture(scope="module")
@@ -272,17 +279,20 @@ def test_a_projected_phase_does_not_see_what_the_projection_mends(
 ) -> None:
     """A colour cast is gone after the projection: only the term of the network's own output has it."""
     data = batch()
-    for phase in (PixelPhase(batch=2, patch=64, loss="l1", projected=True), dataclasses.replace(PHASE, projected=True)):
+    for phase, kind in PROJECTED:
         seen: list[dict[str, float]] = []
         for cast in (0.0, 0.5):
             generator, discriminator = learners(fabric)
             last = generator.module.last
             assert isinstance(last, torch.nn.Conv2d) and last.bias is not None
             last.bias.data += cast
+            with torch.no_grad():
+                raw = pixel_loss(generator.module(data.lr), data.hr, kind).item()
             if isinstance(phase, AdversarialPhase):
                 losses = adversarial_step(fabric, generator, discriminator, perceptual, [data], phase, None)
             else:
                 losses = pixel_step(fabric, generator, [data], phase)
             seen.append({name: value.item() for name, value in losses.items()})
+            assert seen[-1]["raw"] == pytest.approx(raw, rel=1e-4)
         assert seen[0]["pixel"] == pytest.approx(seen[1]["pixel"], rel=1e-3)
         assert abs(seen[0]["raw"] - seen[1]["raw"]) > 0.05

@@ -151,6 +151,7 @@ def test_smaller_results_are_the_large_one_reduced(
         ({"scale": 17}, "scale 17"),
         ({"size": (0, 5)}, "size 0x5"),
         ({"size": "5x5"}, r"size: expected \(width, height\) in whole pixels, not '5x5'"),
+        ({"size": 64}, r"size: expected \(width, height\) in whole pixels, not 64"),
         ({"size": (5.0, 5)}, r"size: expected \(width, height\)"),
         ({"scale": "4"}, "scale: expected a number, not '4'"),
         ({"scale": 4, "size": (5, 5)}, "only one"),
@@ -284,7 +285,10 @@ def test_memory_that_is_missing_outside_the_network_does_not_end_the_batch(
 
     monkeypatch.setattr(module, name, with_little_memory)
     report = upscale_files(photos, None, upscaler)
-    assert report.failures == (f"{photos[1]}: does not fit into memory; free some, or give a smaller file",)
+    about = tmp_path / "b_x16.png" if stage == "finish" else photos[1]
+    assert len(report.failures) == 1
+    assert report.failures[0].startswith(f"{about}: does not fit into memory; free some, or give a smaller file")
+    assert report.failures[0].endswith("continues from them") == (stage == "finish")
     assert report.written == (tmp_path / "a_x16.png", tmp_path / "c_x16.png")
 
 

@@ -11,6 +11,7 @@ if [ -e "$run" ] || { [ -e "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/nu
 fi
 mkdir -p "$(dirname "$run")"
 export PYTHONPATH="$root/src:${PYTHONPATH:-}"
-setsid "${PYTHON:-python3}" -m sixteenfold train --out "$run" "$@" >"$run.log" 2>&1 </dev/null &
+: >"$run.log"  # at once: watch.sh may look for it before the training has opened it
+setsid "${PYTHON:-python3}" -m sixteenfold train --out "$run" "$@" >>"$run.log" 2>&1 </dev/null &
 echo $! >"$run.pid"
 echo "training; its words are in $run.log"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError, out_of_memory_told
+from sixteenfold.errors import NoMemory, SixteenfoldError, out_of_memory_told
 from sixteenfold.evaluation.baselines import enlarge
 from sixteenfold.evaluation.enlarger import Enlarger
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
@@ -130,6 +130,8 @@ def _failing(case: Case, way_out: str = "") -> Generator[None]:
             yield
     except UnfitFunctionError:
         raise
+    except NoMemory as error:
+        raise NoMemory(f"{case.hr}: {error}") from error
     except SixteenfoldError as error:
         raise SixteenfoldError(f"{case.hr}: {error}{way_out}") from error
 

@@ -123,7 +123,10 @@ def evaluate(
 
 def _names(words: str | Sequence[str]) -> Sequence[str]:
     # A string is a sequence too, of letters.
-    return (words,) if isinstance(words, str) else words
+    words = (words,) if isinstance(words, str) else words
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"expected a name or several, not {words!r}")
+    return words
 
 
 def _folders(also: Mapping[str, str | Path] | None) -> dict[str, Path]:
@@ -199,7 +202,7 @@ def _check_options(
 
 
 def _check_names(names: Sequence[str]) -> None:
-    if not all(name.strip() for name in names):
+    if not all(isinstance(name, str) and name.strip() for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SixteenfoldError("a method has an empty name; give it a visible one")
     if taken := {"original", SMALL}.intersection(names):
         raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")

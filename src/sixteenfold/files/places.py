@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from sixteenfold.errors import SixteenfoldError
 
@@ -33,6 +34,21 @@ def folder_there(path: Path) -> bool:
 def spelled_out(path: Path) -> str:
     """One normalised name for a path, however it was written."""
     return os.path.normpath(path.absolute())
+
+
+def open_itself(path: Path, mode: str) -> BinaryIO:
+    """Open a file that only this package names, such as a half-written result, for writing in binary.
+
+    A link in its place is removed, not followed: whoever may write in the folder could otherwise have any file of the
+    user's overwritten.
+
+    Raises:
+        OSError: If that is not possible.
+    """
+    if path.is_symlink():
+        path.unlink()
+    no_link = getattr(os, "O_NOFOLLOW", 0)  # not on Windows
+    return cast(BinaryIO, open(path, mode, opener=lambda name, flags: os.open(name, flags | no_link, 0o666)))
 
 
 def make_folder(target: Path) -> None:

@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from sixteenfold.files.places import open_itself
+
 
 @contextmanager
 def whole(target: Path) -> Generator[BinaryIO]:
@@ -22,7 +24,7 @@ def whole(target: Path) -> Generator[BinaryIO]:
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with open_itself(part, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import NoMemory, SixteenfoldError, out_of_memory_told
 from sixteenfold.files.lock import try_lock
-from sixteenfold.files.places import there
+from sixteenfold.files.places import open_itself, there
 from sixteenfold.imaging.scratch import HEADER_BYTES, Shape, header, index
 
 
@@ -100,8 +100,8 @@ def open_rows(target: Path, shape: Shape, dtype: np.dtype, fingerprint: str | No
     """Rows in `.NAME.rows` beside `target` (see scratch.py), locked against other processes within the block.
 
     They are removed when the block ends. But with a fingerprint of all that decides them, which lies in `.NAME.key`,
-    they are kept if only room was missing, which the error then says, or if anything but a SixteenfoldError ended
-    the block; the next block with the same fingerprint begins with them. Rows of another are discarded.
+    they are kept if only room or memory was missing, which the error then says, or if anything but a SixteenfoldError
+    ended the block; the next block with the same fingerprint begins with them. Rows of another are discarded.
 
     Raises:
         SixteenfoldError: If another process has them, or they cannot be written.
@@ -114,11 +114,14 @@ def open_rows(target: Path, shape: Shape, dtype: np.dtype, fingerprint: str | No
     try:
         with failures_told(target):
             _begin(rows, key, fingerprint)
-        yield rows
-    except NoRoom as error:
-        kept = fingerprint is not None and rows.stored > 0
+        with out_of_memory_told(target):
+            yield rows
+    except (NoRoom, NoMemory) as error:
+        # What a full disk did not take is lost; what memory did not hold waits for the disk, which gets it on closing.
+        there_are = rows.stored if isinstance(error, NoRoom) else rows.written
+        kept = fingerprint is not None and there_are > 0
         promise = f"; its rows are kept in {path.name}, and the same command continues from them" if kept else ""
-        raise NoRoom(f"{error}{promise}") from error
+        raise type(error)(f"{error}{promise}") from error
     except SixteenfoldError:  # it would come again
         raise
     except BaseException:  # a stop: Ctrl-C, for example, or the error of who watches
@@ -154,7 +157,7 @@ def beside(target: Path, what: str) -> Path:
 def _opened_alone(path: Path, target: Path) -> BinaryIO:
     """The file at `path`, open for appending, locked against other processes until it is closed or this one ends."""
     while True:
-        file = path.open("a+b")
+        file = open_itself(path, "a+b")
         if not try_lock(file):
             file.close()
             raise SixteenfoldError(f"{target}: another process is writing it; wait for it, or choose another OUT")

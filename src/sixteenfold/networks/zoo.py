@@ -5,6 +5,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.names import given
+from sixteenfold.files.places import there
 from sixteenfold.networks.convert import read_checkpoint
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, implant
@@ -107,8 +109,8 @@ def blend(name: str, fidelity: float) -> Generator:
     Raises:
         SixteenfoldError: If fidelity is not 0 to 1, the model has no partner, or its partner is larger.
     """
-    if not 0 <= fidelity <= 1:
-        raise SixteenfoldError(f"fidelity {fidelity:g}: must lie between 0 (perceptual) and 1 (faithful)")
+    if not isinstance(fidelity, Real) or not 0 <= fidelity <= 1:
+        raise SixteenfoldError(f"fidelity {fidelity!r}: must lie between 0 (perceptual) and 1 (faithful)")
     partner = card(name).fidelity_partner if name in names() else None
     if partner is None:
         able = ", ".join(one for one in names() if card(one).fidelity_partner is not None)
@@ -165,7 +167,7 @@ def _weights(name_or_path: str | Path) -> Path:
     if name_or_path in names():
         return MODELS / f"{name_or_path}{SUFFIX}"
     path = given(name_or_path, "model", WAY_OUT)
-    if isinstance(name_or_path, str) and not path.suffix and path.name == name_or_path and not path.exists():
+    if isinstance(name_or_path, str) and not path.suffix and path.name == name_or_path and there(path) is None:
         raise _unknown(name_or_path)
     return path
 

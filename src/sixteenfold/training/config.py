@@ -80,10 +80,7 @@ class TrainConfig:
             self.pixel is not None or self.adversarial is not None,
             "pixel and adversarial are both left out; a run needs one of them",
         )
-        for part in (self.generator, self.pixel, self.adversarial, self.data):
-            for name, value in vars(part).items() if part is not None else ():
-                # It would come back from the run folder as a tuple, and a resumed run would take it for another.
-                require_of(part, name, not isinstance(value, list), "be a tuple")
+        _check_kinds(self)
         for name in ("validate_every", "save_every", "log_every"):
             require_of(self, name, getattr(self, name) >= 1, "be at least 1")
         require_of(self, "seed", 0 <= self.seed < 2**63, "lie between 0 and 2^63 - 1")
@@ -206,6 +203,19 @@ def _build(kind: type[T], values: Any, part: str) -> T:
             near = options[difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]]
             require(False, f"unknown key {options[key]!r}; the nearest known one is {near!r}")
     return kind(**{key: _value(known[key], value, options[key]) for key, value in given.items()})
+
+
+def _check_kinds(part: Any, prefix: str = "") -> None:
+    """Raise a SixteenfoldError unless each value is of its declared type, as it will be read from the run folder."""
+    declared: dict[str, Any] = typing.get_type_hints(typing.cast(type[Any], type(part)))
+    for name, kind in declared.items():
+        value = getattr(part, name)
+        if dataclasses.is_dataclass(value):
+            _check_kinds(value, f"{prefix}{name}.")
+            continue
+        # A list would come back as a tuple, and a resumed run would take it for another.
+        require(not isinstance(value, list), f"{prefix}{name} must be a tuple, not {value!r}")
+        _value(kind, list(typing.cast(Any, value)) if isinstance(value, tuple) else value, prefix + name)
 
 
 def _value(kind: Any, value: Any, option: str) -> Any:

@@ -73,12 +73,14 @@ def check_folder(config: TrainConfig, out: Path, *, resume: bool, validated: boo
             way = "go on with --resume or choose another folder" if known.name in names else "choose another folder"
             raise SixteenfoldError(f"{out}: not empty; {way}")
         return True
-    if known.name not in names:
-        raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
-    _check_kinds(out)
-    differ = configuration.differences(_recipe(known), config)
     # Whatever cannot go on here can begin elsewhere with what was learned.
     weights = f", from this one's weights by --init {out / MODEL}" if (out / MODEL).exists() else ""
+    if known.name not in names:
+        if "checkpoints" in names:
+            raise SixteenfoldError(f"{known}: is gone; put it back, or begin a new run folder{weights}")
+        raise SixteenfoldError(f"{out}: no run to resume here; leave --resume out to start one")
+    _check_kinds(out)
+    differ = configuration.differences(_recipe(known, weights), config)
     if differ:
         raise SixteenfoldError(
             f"{known}: the run has another configuration than this command ({first_few(differ)}); "
@@ -115,11 +117,11 @@ def _check_open(folder: Path) -> None:
         raise SixteenfoldError(f"{folder}: cannot be read and written; change its permissions")
 
 
-def _recipe(known: Path) -> TrainConfig:
+def _recipe(known: Path, weights: str) -> TrainConfig:
     try:
         return configuration.from_json(known)
     except SixteenfoldError as error:
-        raise SixteenfoldError(f"{error}; mend the run's recipe there, or begin a new run folder") from None
+        raise SixteenfoldError(f"{error}; undo what was changed there, or begin a new run folder{weights}") from None
 
 
 def _names(out: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """Which photographs a run trains on: found and measured once, kept in the run folder."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,8 +124,8 @@ def make_index(folders: Sequence[Path], smallest: int, need: str = CROP) -> Inde
     small: list[tuple[int, str]] = []
     found, unread = find_pictures(folders)
     # A file that is found in two ways counts once.
-    pictures = {path.resolve(): path for path in found}
-    named = {path.resolve() for path in folders}
+    pictures = {_real(path): path for path in found}
+    named = {_real(path) for path in folders}
     results = set(results_among({path: path.parent for path in pictures.values()}, ENDINGS))
     made = {real: path for real, path in pictures.items() if path in results or _is_sample(real)}
     earlier = {real: path for real, path in made.items() if real not in named}
@@ -172,3 +173,8 @@ def _why_none(small: Sequence[tuple[int, str]], broken: Sequence[str], need: str
         which = f"{len(broken)} cannot" if small else f"{pictures} {'cannot' if alone else 'can'}"
         said.append(f"{which} be read: {first_few(broken)}")
     return "; ".join(said)
+
+
+def _real(path: Path) -> Path:
+    """The path without links; a link that leads to itself stays, to be told of when it is read."""
+    return Path(os.path.realpath(path))

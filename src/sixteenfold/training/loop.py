@@ -73,7 +73,7 @@ def train(
             it begins if nothing that is learned there is better. A resumed run does not look at it again, nor at the
             next: its checkpoints hold what it began with.
         init_discriminator: Start from the discriminator of a shipped model, by its name, or of an earlier run.
-        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps"; or a torch.device.
         precision: "fp32" or "bf16" (mixed: weights stay fp32).
         compiled: Compile the networks' blocks by torch.compile.
         graph: Replay the generator's passes as CUDA graphs; in one process, with `accumulation` of 1.

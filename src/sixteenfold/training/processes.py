@@ -17,6 +17,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.signals import ASKING, hears
 from sixteenfold.streams import lead_nowhere
 from sixteenfold.training.phases import Phase
+from sixteenfold.upscaling.engine import choose_device
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
@@ -55,10 +56,11 @@ def make_fabric(device: str | torch.device, precision: str) -> Fabric:
     """
     if precision not in PRECISIONS:
         raise SixteenfoldError(f"precision {precision}: training knows {' and '.join(PRECISIONS)}")
+    choose_device(device)
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(world)))
     kind, _, number = str(device).partition(":")
-    devices = [int(number)] if number.isdecimal() and world == 1 else local
+    devices = [int(number)] if number.isdecimal() and kind != "cpu" and world == 1 else local
     try:
         fabric = Fabric(
             accelerator=kind,

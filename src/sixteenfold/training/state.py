@@ -1,6 +1,7 @@
 """What changes while a run goes on, and so what a checkpoint holds."""
 
 import copy
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +14,14 @@ from torch.optim import Optimizer
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
+from sixteenfold.files.places import folder_there
 from sixteenfold.networks import zoo
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, grow
 from sixteenfold.networks.layout import place
 from sixteenfold.networks.state import shape_of
-from sixteenfold.training.config import TrainConfig
+from sixteenfold.training.config import TrainConfig, to_json
 from sixteenfold.training.phases import AdversarialPhase
 
 PhaseName = Literal["pixel", "adversarial"]
@@ -52,6 +54,8 @@ class Training:
     """Losses of the steps since the last line of the log, whose mean the next line is."""
     started_from: dict[str, str] = field(default_factory=dict[str, str])
     """Which weights the run began with: how `init` and `init_discriminator` named them; of the first the digest too."""
+    recipe: str = ""
+    """The configuration as JSON; of a checkpoint, the one that it was made by."""
 
     @property
     def result(self) -> Generator:
@@ -158,7 +162,7 @@ def enter(
     place(generator, device)
     average = None if phase.ema_decay is None else MovingAverage(generator, phase.ema_decay)
     optimizer = _adam(generator, phase.learning_rate, phase.betas)
-    training = Training(name, generator, optimizer, average, step=step, begun=step)
+    training = Training(name, generator, optimizer, average, step=step, begun=step, recipe=to_json(config))
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
         torch.default_generator.manual_seed(config.seed + 1)
@@ -179,7 +183,21 @@ def _discriminator(phase: AdversarialPhase) -> UNetDiscriminator:
 
 
 def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> Training:
-    """What stood when a checkpoint was written."""
+    """What stood when a checkpoint was written.
+
+    Raises:
+        SixteenfoldError: If it is of another version of this package, or of another configuration.
+    """
+    if state.keys() != {field.name for field in dataclasses.fields(Training)}:
+        raise SixteenfoldError(
+            "checkpoint: of another version of sixteenfold; begin a new run folder, "
+            "from this one's weights by --init RUN/model.safetensors"
+        )
+    if state["recipe"] != to_json(config):
+        raise SixteenfoldError(
+            "config.json: the run's checkpoints were made by another recipe than it holds now; undo what was changed, "
+            "or begin a new run folder, from this one's weights by --init RUN/model.safetensors"
+        )
     training = enter(state["phase"], config.generator.build(), config, device, step=state["begun"])
     training.restore(state)
     return training
@@ -190,7 +208,7 @@ def _load_initial_discriminator(path: Path, config: TrainConfig) -> dict[str, Te
     if config.adversarial is None or not config.adversarial.has_discriminator:
         raise SixteenfoldError(f"{path}: this run has no discriminator; leave it out")
     network = _discriminator(config.adversarial)
-    if path.is_dir():
+    if folder_there(path):
         raise SixteenfoldError(f"{path}: is a folder; give the weights in it, {path / 'discriminator.safetensors'}")
     try:
         check_ordinary(path, path.stat().st_mode)

@@ -109,6 +109,8 @@ def _suffix(format: str | None) -> str | None:
     """The suffix of a format; SixteenfoldError if results cannot have it."""
     if format is None:
         return None
+    if not isinstance(format, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise SixteenfoldError(f"format: expected a suffix, such as 'png', not {format!r}")
     suffix = f".{format.removeprefix('.')}"
     format_of(Path(f"NAME{suffix}"))
     return suffix

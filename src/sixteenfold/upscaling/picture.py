@@ -7,6 +7,8 @@ from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,11 +44,11 @@ class Size:
     def __post_init__(self) -> None:
         if self.scale is not None and self.exact is not None:
             raise SixteenfoldError("scale and size: give only one of the two")
-        if not isinstance(self.scale, int | float | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(self.scale, Real | None):
             raise SixteenfoldError(f"scale: expected a number, not {self.scale!r}")
         if self.scale is not None and not 2 <= self.scale <= SCALE:
             raise SixteenfoldError(f"scale {self.scale:g}: must lie between 2 and {SCALE}")
-        if self.exact is not None and [type(side) for side in self.exact] != [int, int]:
+        if self.exact is not None and not _are_two_numbers(self.exact):
             raise SixteenfoldError(f"size: expected (width, height) in whole pixels, not {self.exact!r}")
         if self.exact is not None and min(self.exact) < 1:
             raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
@@ -74,6 +76,14 @@ class Size:
                 f"not {wanted_width}x{wanted_height}; ask for a smaller size"
             )
         return wanted_height, wanted_width
+
+
+def _are_two_numbers(sides: Any) -> bool:
+    try:
+        width, height = sides
+    except (TypeError, ValueError):
+        return False
+    return isinstance(width, Integral) and isinstance(height, Integral)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,7 @@ def _told_of(picture: Picture) -> Generator[None]:
         with out_of_memory_told():
             yield
     except SixteenfoldError as error:
-        raise SixteenfoldError(f"{picture.job.source}: {error}") from error
+        raise type(error)(f"{picture.job.source}: {error}") from error
 
 
 def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ import copy
 import hashlib
 import logging
 from collections.abc import Iterator
+from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -64,7 +65,7 @@ class Upscaler:
         fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
-        if tile is not None and (not isinstance(tile, int) or tile < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if tile is not None and (not isinstance(tile, Integral) or tile < 1):
             raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
         generator, self._model = _found(model, fidelity)
         self._runner = Runner(generator, str(device), precision, ensemble, say)
