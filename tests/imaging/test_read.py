@@ -417,3 +417,20 @@ def test_heic_is_read_or_named(tmp_path: Path) -> None:
 def test_is_picture() -> None:
     assert is_picture(Path("A.JPG")) and is_picture(Path("x/b.tiff")) and is_picture(Path("c.avif"))
     assert not is_picture(Path("notes.txt")) and not is_picture(Path("png"))
+
+
+def test_memory_that_libvips_lacks_is_not_blamed_on_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pyvips.Image.black(4, 4).write_to_file(str(tmp_path / "a.png"))
+
+    def without_memory(*_: object) -> None:
+        raise pyvips.Error("unable to call black", "vips_tracked: out of memory -- size == 3MB")
+
+    monkeypatch.setattr(module, "_decode", without_memory)
+    with pytest.raises(SixteenfoldError, match=r"a\.png: does not fit into memory; free some"):
+        read(tmp_path / "a.png")
+
+
+def test_samples_that_libvips_does_not_read_are_called_that(tmp_path: Path) -> None:
+    pyvips.Image.black(4, 4).cast("double").write_to_file(str(tmp_path / "a.tif"))
+    with pytest.raises(SixteenfoldError, match=r"a\.tif: has samples of a type .*; save it with 8 or 16 bits"):
+        read(tmp_path / "a.tif")

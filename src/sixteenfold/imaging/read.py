@@ -206,6 +206,9 @@ def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
     why = reason(error)
     if "has not been built in" in why:  # HEIC: libheif without a decoder for HEVC
         return SixteenfoldError(f"{path}: HEIC, which the installed libvips cannot read; convert it to PNG or JPEG")
+    if "samples out of range" in why:  # a TIFF of, for example, 64-bit floats
+        said = "has samples of a type that libvips does not read; save it with 8 or 16 bits or as 32-bit float"
+        return SixteenfoldError(f"{path}: {said}")
     if "out of memory" in why:
         return SixteenfoldError(f"{path}: does not fit into memory; free some, or give a smaller file")
     return SixteenfoldError(f"{path}: cannot be read: {why}; get the file again")

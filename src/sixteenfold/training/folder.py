@@ -157,7 +157,7 @@ def make_folder(
         if index is not None:
             index.save(out / PHOTOGRAPHS)
     except OSError as error:
-        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror}); choose another") from None
     if start is not None:
         checkpoint.save(out / "checkpoints", start.step, start.state())
 
@@ -175,7 +175,7 @@ def locked(out: Path) -> Generator[None]:
         out.mkdir(parents=True, exist_ok=True)
         file = (out / "lock").open("wb")
     except OSError as error:
-        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror})") from None
+        raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror}); choose another") from None
     with file:
         if not try_lock(file):
             raise SixteenfoldError(f"{out}: another process trains into this folder; wait for it, or choose another")
