@@ -14,6 +14,7 @@ import pyvips
 import tifffile
 from PIL import Image as Pillow
 
+from sixteenfold.errors import NoMemory
 from sixteenfold.imaging import tiff
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
@@ -78,7 +79,7 @@ def test_what_goes_wrong_in_a_thread_is_raised(tmp_path: Path, monkeypatch: pyte
         raise MemoryError
 
     monkeypatch.setattr(tiff, "_deflated", failing)
-    with pytest.raises(MemoryError):
+    with pytest.raises(NoMemory):
         write(tmp_path / "a.tif", np.zeros((600, 600, 3), np.uint8))
     assert list(tmp_path.iterdir()) == []
 

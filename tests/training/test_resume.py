@@ -93,6 +93,22 @@ def test_a_recipe_changed_in_the_run_folder_itself_is_not_resumed(
         train(changed, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
 
 
+def test_other_photographs_for_a_run_that_keeps_to_its_own_are_told(
+    photographs: Path, whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run, linked = tmp_path / "run", tmp_path / "linked"
+    shutil.copytree(whole, run)
+    linked.symlink_to(photographs)
+    again = partial(train, BOTH, val=photographs, out=run, resume=True, device="cpu", console=CONSOLE)
+    for known in (photographs, linked):
+        again(hr=[known])
+        assert "not in the folders given" not in capfd.readouterr().err
+    again(hr=[tmp_path / "elsewhere"])
+    said = capfd.readouterr().err
+    assert f"trained on though not in the folders given, such as {photographs}" in said
+    assert "a resumed run keeps to its photographs, unless its photographs.json is removed" in said
+
+
 def test_a_checkpoint_of_another_version_is_told_as_that(photographs: Path, whole: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(whole, run)

@@ -52,6 +52,14 @@ class Index:
         content = {"photographs": rows, "skipped": self.skipped, "earlier": earlier, "unread": unread}
         write_whole(path, (json.dumps(content, indent=0) + "\n").encode())
 
+    def elsewhere(self, folders: Sequence[Path]) -> list[str]:
+        """A line on the photographs that are not in these folders, as a resumed run may be given others; or none."""
+        return set_aside(
+            [entry.path for entry in self.entries if not any(_lies_in(entry.path, folder) for folder in folders)],
+            "trained on though not in the folders given",
+            "a resumed run keeps to its photographs, unless its photographs.json is removed",
+        )
+
     def set_aside(self) -> list[str]:
         """A line on each kind of files that were not looked at."""
         return [
@@ -178,3 +186,8 @@ def _why_none(small: Sequence[tuple[int, str]], broken: Sequence[str], need: str
 def _real(path: Path) -> Path:
     """The path without links; a link that leads to itself stays, to be told of when it is read."""
     return Path(os.path.realpath(path))
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether it does, as both are written or without links."""
+    return any(Path(name(path)).is_relative_to(name(folder)) for name in (os.path.abspath, os.path.realpath))

@@ -119,6 +119,8 @@ def train(
             stack.enter_context(_run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
+        for line in index.elsewhere(folders):
+            say(line)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
