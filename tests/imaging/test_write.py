@@ -567,6 +567,18 @@ def test_rows_stay_when_something_else_ends_the_encoding(
     assert names(tmp_path) == ["a.png"]
 
 
+def test_rows_stay_when_libvips_has_no_memory_to_encode_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise pyvips.Error("unable to call webpsave_target", "out of memory --- size == 900MB")
+
+    monkeypatch.setattr(write_module, "encode", without_memory)
+    writer = writing(tmp_path / "a.png", "settings").__enter__()
+    writer.write(PHOTO)
+    with pytest.raises(NoMemory, match=r"free some, or choose another format; its rows are kept in \.a\.png\.rows"):
+        writer.__exit__(None, None, None)
+    assert rows_left(tmp_path / "a.png")
+
+
 def test_rows_of_a_writer_that_is_dropped_stay_and_are_not_locked(tmp_path: Path) -> None:
     """As when an interrupt comes between the rows and their encoding, and the user tries again in the same program."""
     writer = writing(tmp_path / "a.png", "settings").__enter__()

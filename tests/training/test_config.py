@@ -315,9 +315,12 @@ def test_what_a_file_leaves_out_is_as_by_default(tmp_path: Path) -> None:
     [
         ({"pixel": replace(PixelPhase(), loss=cast(Any, "l3"))}, "pixel.loss: expected one of mse, l1, "),
         ({"pixel": replace(PixelPhase(), projected=cast(Any, "no"))}, "pixel.projected: expected bool, found 'no'"),
-        ({"pixel": "x"}, "pixel: expected an object with named values, found 'x'"),
+        ({"pixel": "x"}, "pixel must be a PixelPhase, not 'x'"),
+        ({"pixel": AdversarialPhase()}, "pixel must be a PixelPhase, not AdversarialPh"),
+        ({"pixel": PixelPhase}, "pixel must be a PixelPhase, not <class"),
+        ({"generator": {}}, "generator must be a GeneratorShape, not {}"),
         ({"validate_every": 1.5}, "validate_every: expected int, found 1.5"),
-        ({"data": None}, "data: expected an object"),
+        ({"data": None}, "data must be a DataConfig, not None"),
     ],
 )
 def test_values_of_a_wrong_kind_are_told_in_python_too(changes: dict[str, Any], says: str) -> None:

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.training import checkpoint, folder
-from sixteenfold.training.config import to_json
+from sixteenfold.training.config import from_json, to_json
 from sixteenfold.training.loop import train
 
-from .conftest import BOTH, CONFIG, CONSOLE, Killed, cut_after, rows, same, weights
+from .conftest import BOTH, CONFIG, CONSOLE, PIXEL, Killed, cut_after, rows, same, weights
 
 
 # At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
@@ -89,8 +89,22 @@ def test_a_recipe_changed_in_the_run_folder_itself_is_not_resumed(
     shutil.copytree(whole, run)
     changed = dataclasses.replace(BOTH, seed=BOTH.seed + 1)
     (run / "config.json").write_text(to_json(changed))
-    with pytest.raises(SixteenfoldError, match=r"^config\.json: the run's checkpoints were made by another recipe"):
+    said = r"made by another recipe than it holds now \(seed \d+, not \d+\); undo that"
+    with pytest.raises(SixteenfoldError, match=rf"^config\.json: the run's checkpoints were {said}"):
         train(changed, hr=[photographs], val=photographs, out=run, resume=True, device="cpu")
+
+
+def test_whole_numbers_of_a_recipe_made_in_python_are_no_change(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON gives them back as numbers with a point."""
+    whole = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, gradient_clip=1))
+    cut_after(2, monkeypatch)
+    with pytest.raises(Killed):
+        train(whole, hr=photographs, out=tmp_path / "run", device="cpu")
+    monkeypatch.undo()
+    known = from_json(tmp_path / "run" / "config.json")
+    assert train(known, hr=photographs, out=tmp_path / "run", resume=True, device="cpu").exists()
 
 
 def test_other_photographs_for_a_run_that_keeps_to_its_own_are_told(
@@ -100,7 +114,10 @@ def test_other_photographs_for_a_run_that_keeps_to_its_own_are_told(
     shutil.copytree(whole, run)
     linked.symlink_to(photographs)
     again = partial(train, BOTH, val=photographs, out=run, resume=True, device="cpu", console=CONSOLE)
-    for known in (photographs, linked):
+    (tmp_path / "links").mkdir()
+    for path in photographs.iterdir():
+        (tmp_path / "links" / path.name).symlink_to(path)
+    for known in (photographs, linked, tmp_path / "links"):
         again(hr=[known])
         assert "not in the folders given" not in capfd.readouterr().err
     again(hr=[tmp_path / "elsewhere"])

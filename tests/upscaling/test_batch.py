@@ -151,6 +151,7 @@ def test_smaller_results_are_the_large_one_reduced(
         ({"scale": 17}, "scale 17"),
         ({"size": (0, 5)}, "size 0x5"),
         ({"size": "5x5"}, r"size: expected \(width, height\) in whole pixels, not '5x5'"),
+        ({"size": (True, True)}, r"size: expected \(width, height\)"),
         ({"size": 64}, r"size: expected \(width, height\) in whole pixels, not 64"),
         ({"size": (5.0, 5)}, r"size: expected \(width, height\)"),
         ({"scale": "4"}, "scale: expected a number, not '4'"),

@@ -83,7 +83,8 @@ def evaluate(
     """
     hr, out = given(hr, "hr"), given(out, "out")
     sr, lr = given_or_none(sr, "sr"), given_or_none(lr, "lr")
-    also, baselines = _folders(also), _names(baselines)
+    also, baselines = _folders(also), _names(baselines, "baselines")
+    metrics = None if metrics is None else _names(metrics, "metrics")
     _check_words(protocol, device, precision)
     _check_options(sr, lr, synthesize, baselines)
     if sr is not None and (model is not None or upscale is not None):
@@ -96,7 +97,9 @@ def evaluate(
     sources = Sources(hr, lr, synthesize, also if sr is None else {name: sr, **also})
     with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
         # What is compared, by what.
-        chosen = find_metrics(None if metrics is None else _names(metrics), has_lr=lr is not None or synthesize)
+        chosen = find_metrics(
+            None if metrics is None else _names(metrics, "metrics"), has_lr=lr is not None or synthesize
+        )
         cases, missing = find_cases(sources, allow_missing=allow_missing)
         enlarger = None
         if sr is None:
@@ -121,12 +124,17 @@ def evaluate(
     return scores
 
 
-def _names(words: str | Sequence[str]) -> Sequence[str]:
-    # A string is a sequence too, of letters.
-    words = (words,) if isinstance(words, str) else words
-    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise SixteenfoldError(f"expected a name or several, not {words!r}")
-    return words
+def _names(words: str | Iterable[str], what: str) -> tuple[str, ...]:
+    # A string can be iterated too, over its letters.
+    names = (words,) if isinstance(words, str) or not isinstance(words, Iterable) else tuple(words)  # pyright: ignore[reportUnnecessaryIsInstance]
+    for name in names:
+        _check_text(name, what)
+    return names
+
+
+def _check_text(name: object, what: str) -> None:
+    if not isinstance(name, str):
+        raise SixteenfoldError(f"{what}: expected a name, not {name!r}")
 
 
 def _folders(also: Mapping[str, str | Path] | None) -> dict[str, Path]:
@@ -202,7 +210,9 @@ def _check_options(
 
 
 def _check_names(names: Sequence[str]) -> None:
-    if not all(isinstance(name, str) and name.strip() for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+    for name in names:
+        _check_text(name, "name")
+    if not all(name.strip() for name in names):
         raise SixteenfoldError("a method has an empty name; give it a visible one")
     if taken := {"original", SMALL}.intersection(names):
         raise SixteenfoldError(f"no method can be named {min(taken)!r}; give it another name")

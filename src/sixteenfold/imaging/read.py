@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging import exif as exif_entries
 from sixteenfold.imaging._vips import reason
@@ -210,7 +210,7 @@ def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
         said = "has samples of a type that libvips does not read; save it with 8 or 16 bits or as 32-bit float"
         return SixteenfoldError(f"{path}: {said}")
     if "out of memory" in why:
-        return SixteenfoldError(f"{path}: does not fit into memory; free some, or give a smaller file")
+        return NoMemory(f"{path}: does not fit into memory; free some, or give a smaller file")
     return SixteenfoldError(f"{path}: cannot be read: {why}; get the file again")
 
 

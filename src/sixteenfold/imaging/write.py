@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import pyvips
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.files.ordinary import check_replaceable
 from sixteenfold.files.places import open_itself
 from sixteenfold.imaging import deepzoom, exif
@@ -145,6 +145,8 @@ def save(rows: Path, target: Path, metadata: Metadata, *, pyramid: bool = False)
                     os.fsync(file.fileno())
                 part.replace(target)
     except pyvips.Error as error:
+        if "out of memory" in reason(error):
+            raise NoMemory(f"{target}: does not fit into memory; free some, or choose another format") from error
         # libvips does not report the cause; it writes less than this at a time.
         full = shutil.disk_usage(target.parent).free < 2**20
         raise (NoRoom if full else SixteenfoldError)(

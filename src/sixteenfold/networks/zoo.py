@@ -111,6 +111,7 @@ def blend(name: str, fidelity: float) -> Generator:
     """
     if not isinstance(fidelity, Real) or not 0 <= fidelity <= 1:
         raise SixteenfoldError(f"fidelity {fidelity!r}: must lie between 0 (perceptual) and 1 (faithful)")
+    fidelity = float(fidelity)
     partner = card(name).fidelity_partner if name in names() else None
     if partner is None:
         able = ", ".join(one for one in names() if card(one).fidelity_partner is not None)

@@ -35,6 +35,7 @@ __all__ = [
     "TrainConfig",
     "differences",
     "from_json",
+    "from_text",
     "to_json",
 ]
 
@@ -183,6 +184,11 @@ def from_json(path: Path) -> TrainConfig:
         raise SixteenfoldError(f"{path}: {str(error).removeprefix(NO_FILE)}") from None
 
 
+def from_text(text: str) -> TrainConfig:
+    """The configuration that `to_json` made into this text. Raises SixteenfoldError if it is of another version."""
+    return _build(TrainConfig, json.loads(text), "")
+
+
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object, of which JSON itself would silently drop all but the last value of a name."""
     values = dict(pairs)
@@ -210,6 +216,10 @@ def _check_kinds(part: Any, prefix: str = "") -> None:
     declared: dict[str, Any] = typing.get_type_hints(typing.cast(type[Any], type(part)))
     for name, kind in declared.items():
         value = getattr(part, name)
+        kinds: list[Any] = [one for one in (kind, *typing.get_args(kind)) if dataclasses.is_dataclass(one)]
+        for kind_of_part in kinds:
+            fits = type(value) is kind_of_part or (value is None and kind is not kind_of_part)
+            require(fits, f"{name} must be a {kind_of_part.__name__}, not {reprlib.repr(value)}")
         if dataclasses.is_dataclass(value):
             _check_kinds(value, f"{prefix}{name}.")
             continue

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +55,12 @@ class Index:
 
     def elsewhere(self, folders: Sequence[Path]) -> list[str]:
         """A line on the photographs that are not in these folders, as a resumed run may be given others; or none."""
+        given: set[Path] = set()
+        for folder in folders:
+            with suppress(SixteenfoldError):  # a resumed run does not need them
+                given.update(map(_real, _pictures_of(folder)[0]))
         return set_aside(
-            [entry.path for entry in self.entries if not any(_lies_in(entry.path, folder) for folder in folders)],
+            [entry.path for entry in self.entries if entry.path not in given],
             "trained on though not in the folders given",
             "a resumed run keeps to its photographs, unless its photographs.json is removed",
         )
@@ -186,8 +191,3 @@ def _why_none(small: Sequence[tuple[int, str]], broken: Sequence[str], need: str
 def _real(path: Path) -> Path:
     """The path without links; a link that leads to itself stays, to be told of when it is read."""
     return Path(os.path.realpath(path))
-
-
-def _lies_in(path: Path, folder: Path) -> bool:
-    """Whether it does, as both are written or without links."""
-    return any(Path(name(path)).is_relative_to(name(folder)) for name in (os.path.abspath, os.path.realpath))

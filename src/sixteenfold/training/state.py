@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.files.places import folder_there
 from sixteenfold.networks import zoo
@@ -21,7 +21,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.grow import fits_into, grow
 from sixteenfold.networks.layout import place
 from sixteenfold.networks.state import shape_of
-from sixteenfold.training.config import TrainConfig, to_json
+from sixteenfold.training.config import TrainConfig, differences, from_text, to_json
 from sixteenfold.training.phases import AdversarialPhase
 
 PhaseName = Literal["pixel", "adversarial"]
@@ -193,10 +193,10 @@ def resume(config: TrainConfig, state: dict[str, Any], device: torch.device) -> 
             "checkpoint: of another version of sixteenfold; begin a new run folder, "
             "from this one's weights by --init RUN/model.safetensors"
         )
-    if state["recipe"] != to_json(config):
+    if differ := differences(from_text(state["recipe"]), config):
         raise SixteenfoldError(
-            "config.json: the run's checkpoints were made by another recipe than it holds now; undo what was changed, "
-            "or begin a new run folder, from this one's weights by --init RUN/model.safetensors"
+            f"config.json: the run's checkpoints were made by another recipe than it holds now ({first_few(differ)}); "
+            "undo that, or begin a new run folder, from this one's weights by --init RUN/model.safetensors"
         )
     training = enter(state["phase"], config.generator.build(), config, device, step=state["begun"])
     training.restore(state)

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -44,14 +44,16 @@ class Size:
     def __post_init__(self) -> None:
         if self.scale is not None and self.exact is not None:
             raise SixteenfoldError("scale and size: give only one of the two")
-        if not isinstance(self.scale, Real | None):
-            raise SixteenfoldError(f"scale: expected a number, not {self.scale!r}")
-        if self.scale is not None and not 2 <= self.scale <= SCALE:
-            raise SixteenfoldError(f"scale {self.scale:g}: must lie between 2 and {SCALE}")
-        if self.exact is not None and not _are_two_numbers(self.exact):
-            raise SixteenfoldError(f"size: expected (width, height) in whole pixels, not {self.exact!r}")
-        if self.exact is not None and min(self.exact) < 1:
-            raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
+        if self.scale is not None:
+            if not isinstance(self.scale, Real):
+                raise SixteenfoldError(f"scale: expected a number, not {self.scale!r}")
+            if not 2 <= self.scale <= SCALE:
+                raise SixteenfoldError(f"scale {self.scale}: must lie between 2 and {SCALE}")
+            object.__setattr__(self, "scale", float(self.scale))
+        if self.exact is not None:
+            object.__setattr__(self, "exact", _two_whole_numbers(self.exact))
+            if min(self.exact) < 1:
+                raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
 
     @property
     def ending(self) -> str:
@@ -78,12 +80,15 @@ class Size:
         return wanted_height, wanted_width
 
 
-def _are_two_numbers(sides: Any) -> bool:
+def _two_whole_numbers(sides: Any) -> tuple[int, int]:
+    """A caller's (width, height), NumPy's numbers too, as Python's own: a result's name and fingerprint show them."""
     try:
         width, height = sides
     except (TypeError, ValueError):
-        return False
-    return isinstance(width, Integral) and isinstance(height, Integral)
+        width = height = None
+    if any(isinstance(side, bool) or not isinstance(side, Integral) for side in (width, height)):
+        raise SixteenfoldError(f"size: expected (width, height) in whole pixels, not {sides!r}")
+    return int(cast(int, width)), int(cast(int, height))
 
 
 @dataclass(frozen=True)
