@@ -237,3 +237,12 @@ def test_a_full_disk_is_one_line(photographs: Path, tmp_path: Path, monkeypatch:
         )
     found, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert found is not None and found["step"] == 1  # losses are noted after the second
+
+
+def test_a_link_in_the_lock_s_place_is_not_followed(photographs: Path, tmp_path: Path) -> None:
+    """Nothing else may lie in a folder that a run begins in."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "run" / "lock").symlink_to("../precious")
+    train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert (tmp_path / "precious").read_text() == "precious"

@@ -97,9 +97,7 @@ def evaluate(
     sources = Sources(hr, lr, synthesize, also if sr is None else {name: sr, **also})
     with report_folder(out, overwrite=overwrite), closing(Gallery()) as gallery:
         # What is compared, by what.
-        chosen = find_metrics(
-            None if metrics is None else _names(metrics, "metrics"), has_lr=lr is not None or synthesize
-        )
+        chosen = find_metrics(metrics, has_lr=lr is not None or synthesize)
         cases, missing = find_cases(sources, allow_missing=allow_missing)
         enlarger = None
         if sr is None:

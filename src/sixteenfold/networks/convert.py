@@ -93,10 +93,13 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         SixteenfoldError: If there are none, or the file is damaged, is a x4 network or a discriminator, or asks for a
             call that tensors do not need. Nothing in the file is ever run.
     """
-    state = _read_safetensors(path)
-    if state is None:
-        with open_torch_file(path) as file:
-            state = {name: file.tensor(stored) for name, stored in find_tensors(file).items()}
+    try:
+        state = _read_safetensors(path)
+        if state is None:
+            with open_torch_file(path) as file:
+                state = {name: file.tensor(stored) for name, stored in find_tensors(file).items()}
+    except MemoryError:
+        raise SixteenfoldError(f"{path}: does not fit into memory; give a checkpoint of this network") from None
     state = _without_prefixes(state)
     if any(map(SINGLE_TRUNK.match, state)) and "trunk_conv2.weight" not in state:
         raise SixteenfoldError(
@@ -142,8 +145,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
             return {name: _safetensor(opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
     except OSError as error:
         raise unreadable(path, error) from None
-    except MemoryError:
-        raise SixteenfoldError(f"{path}: does not fit into memory; give a checkpoint of this network") from None
     except UnfitError as error:
         raise SixteenfoldError(f"{path}: {error}; give a checkpoint of this network in float32 or float16") from None
     except safetensors.SafetensorError as error:

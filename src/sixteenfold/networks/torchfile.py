@@ -91,8 +91,6 @@ def open_torch_file(path: Path) -> Generator[TorchFile]:
         raise SixteenfoldError(
             f"{path}: {error}; give a state dict or a module of this network, as torch.save or safetensors writes it"
         ) from None
-    except MemoryError:
-        raise SixteenfoldError(f"{path}: does not fit into memory; give a checkpoint of this network") from None
     except (ValueError, LookupError, TypeError, RuntimeError, struct.error, zipfile.BadZipFile, EOFError) as error:
         cause = " ".join(str(error).split())[:200]
         raise SixteenfoldError(f"{path}: damaged or not a checkpoint ({cause}); fetch it again") from None

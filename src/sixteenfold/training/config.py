@@ -173,20 +173,18 @@ def from_json(path: Path) -> TrainConfig:
             known one is named) or an impossible value.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_once)
+        return from_text(path.read_text(encoding="utf-8-sig"))
+    except SixteenfoldError as error:
+        raise SixteenfoldError(f"{path}: {str(error).removeprefix(NO_FILE)}") from None
     except OSError as error:
         raise unreadable(path, error) from None
     except (ValueError, RecursionError) as error:
         raise SixteenfoldError(f"{path}: not a readable JSON configuration ({error})") from None
-    try:
-        return _build(TrainConfig, values, "")
-    except SixteenfoldError as error:
-        raise SixteenfoldError(f"{path}: {str(error).removeprefix(NO_FILE)}") from None
 
 
 def from_text(text: str) -> TrainConfig:
-    """The configuration that `to_json` made into this text. Raises SixteenfoldError if it is of another version."""
-    return _build(TrainConfig, json.loads(text), "")
+    """The configuration in JSON text, as `from_json`; raises ValueError or RecursionError for what is no JSON."""
+    return _build(TrainConfig, json.loads(text, object_pairs_hook=_each_once), "")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ import torch
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.lock import try_lock
+from sixteenfold.files.places import open_itself
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks import convert
 from sixteenfold.networks.state import save
@@ -173,7 +174,7 @@ def locked(out: Path) -> Generator[None]:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / "lock").open("wb")
+        file = open_itself(out / "lock", "wb")
     except OSError as error:
         raise SixteenfoldError(f"{out}: cannot write the run folder ({error.strerror}); choose another") from None
     with file:

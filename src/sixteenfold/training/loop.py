@@ -119,6 +119,8 @@ def train(
             stack.enter_context(_run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
+        for line in index.elsewhere(folders) if fabric.is_global_zero and not begins else ():
+            say(line)
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
@@ -169,9 +171,9 @@ def _run_folder(
             index = fresh = None
         folder.make_folder(config, out, index, fresh, validated=validated)
         del fresh  # all processes go on from what is written
-        # A run that is gone on with keeps to its own, whatever is renamed or named now.
-        for line in Index.load(out / folder.PHOTOGRAPHS).elsewhere(hr) if index is None else index.set_aside():
-            say(line)
+        if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed now
+            for line in index.set_aside():
+                say(line)
         yield
 
 

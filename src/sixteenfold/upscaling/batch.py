@@ -177,8 +177,7 @@ class _Batch:
             return
         picture, future = encoded
         try:
-            with out_of_memory_told(picture.job.source):
-                future.result()
+            future.result()
         except SixteenfoldError as error:
             self._failed(picture.job, error)
         else:

@@ -36,7 +36,9 @@ class Runner:
         say: Called with one line when something had to be done differently.
     """
 
-    def __init__(self, generator: Generator, device: str, precision: str, ensemble: bool, say: Say) -> None:
+    def __init__(
+        self, generator: Generator, device: str | torch.device, precision: str, ensemble: bool, say: Say
+    ) -> None:
         engine = make_engine(generator, device, precision)
         self.description = engine.description
         self.device = engine.device
@@ -77,7 +79,7 @@ class Runner:
         if self._precision != "fp32":
             if self._in_fp32 is None:
                 self._say(f"a tile overflowed in {self._precision}: such tiles are computed again in fp32")
-                engine = make_engine(self.generator, str(self.device), "fp32")
+                engine = make_engine(self.generator, self.device, "fp32")
                 self._in_fp32 = Ensemble(engine) if self._ensemble else engine
             result = work(self._in_fp32)
             if _is_finite(result):

@@ -68,7 +68,7 @@ class Upscaler:
         if tile is not None and (not isinstance(tile, Integral) or tile < 1):
             raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
         generator, self._model = _found(model, fidelity)
-        self._runner = Runner(generator, str(device), precision, ensemble, say)
+        self._runner = Runner(generator, device, precision, ensemble, say)
         self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0

@@ -3,16 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from tyro.conf import UseAppendAction, arg
 
 from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.verbs.enlarging import make_upscaler
 from sixteenfold.verbs.telling import say, status
 from sixteenfold.words import Device, Ensemble, Fidelity, Flag, Model, NoConsistency, Precision, Tile
-
-if TYPE_CHECKING:
-    from sixteenfold.upscaling.upscaler import Upscaler
 
 AGAIN = ("--baseline", "--also")
 """The options that may be repeated."""
@@ -73,7 +71,7 @@ class Evaluate:
 
         if self.sr is None:
             # It has the device and the precision already.
-            model, device, precision = self._upscaler(), "auto", "auto"
+            model, device, precision = make_upscaler(self), "auto", "auto"
         else:
             self._refuse_options_of_enlarging()
             model, device, precision = self.model, self.device, self.precision
@@ -103,21 +101,6 @@ class Evaluate:
             print(one_line(f"{method.name}: {', '.join(means)}"))
         print(one_line(str(self.out / "report.html")))
         return status(scores.failures)
-
-    def _upscaler(self) -> "Upscaler":
-        """What `upscale` would make of the same options."""
-        from sixteenfold.upscaling.upscaler import Upscaler
-
-        return Upscaler(
-            self.model,
-            device=self.device,
-            precision=self.precision,
-            tile=self.tile,
-            consistency=not self.no_consistency,
-            ensemble=self.ensemble,
-            fidelity=self.fidelity,
-            say=say,
-        )
 
     def _refuse_options_of_enlarging(self) -> None:
         """Raise SixteenfoldError for an option that would change nothing, as results are given."""

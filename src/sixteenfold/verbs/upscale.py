@@ -2,11 +2,13 @@
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
+from sixteenfold.verbs.enlarging import make_upscaler
 from sixteenfold.verbs.telling import say, say_undone, status
 from sixteenfold.words import (
     Device,
@@ -65,24 +67,11 @@ class Upscale:
 
         from sixteenfold.upscaling.batch import upscale_files
         from sixteenfold.upscaling.progress import json_lines
-        from sixteenfold.upscaling.upscaler import Upscaler
-
-        def make_upscaler() -> Upscaler:
-            return Upscaler(
-                self.model,
-                device=self.device,
-                precision=self.precision,
-                tile=self.tile,
-                consistency=not self.no_consistency,
-                ensemble=self.ensemble,
-                fidelity=self.fidelity,
-                say=say,
-            )
 
         report = upscale_files(
             self.inputs,
             self.out,
-            make_upscaler,
+            partial(make_upscaler, self),
             format=self.format,
             overwrite=self.overwrite,
             console=None if self.quiet or self.json else Console(),
