@@ -1,7 +1,6 @@
 """Every picture that is meant gets one place for its result, and never its own."""
 
 import re
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -203,12 +202,6 @@ def test_suffixes_that_cannot_be_written_become_png(tmp_path: Path) -> None:
     assert list(found.values()) == ["out/a_x16.jpeg", "out/b_x16.png", "out/c_x16.png", "out/d_x16.png"]
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
-    touch(tmp_path / "in", "a.png")
-    (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
-    assert list(plan(tmp_path, ["in"], None)) == ["in/a.png"]
-
-
 @pytest.mark.parametrize(
     ("inputs", "out", "suffix", "cause"),
     [
@@ -252,29 +245,3 @@ def test_jpg_and_jpeg_are_one_format(tmp_path: Path) -> None:
 def test_a_dash_is_no_folder() -> None:
     with pytest.raises(SixteenfoldError, match="-o -: results are written to files"):
         plan_jobs([Path("a.png")], Path("-"), ending="")
-
-
-def test_files_in_a_folder_that_may_only_be_listed(public: Path, as_nobody: AbstractContextManager[None]) -> None:
-    """As root every folder is open, so the test steps down for the attempt."""
-    touch(public, "listed/a.png", "shut/b.png")
-    (public / "listed").chmod(0o444)
-    (public / "shut").chmod(0)
-    with as_nobody:
-        assert plan(public, ["listed"], None) == {"listed/a.png": "listed/a_x16.png"}
-        # Nothing of a folder is taken where one within it is closed, and that is said of the whole.
-        for path, said in (
-            (public / "shut" / "b.png", "is not readable; change its permissions or its folder's"),
-            (public / "shut", "cannot be listed (Permission denied); change its permissions"),
-            (public, f"nothing in it is used, because {public}/shut cannot be listed (Permission denied); change"),
-        ):
-            assert plan_jobs([path], public / "c.png", ending="").refused[path].startswith(f"{path}: {said}")
-
-
-def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:
-    touch(tmp_path, "album/a.png", "else/b.png")
-    (tmp_path / "album" / "b.png").symlink_to(tmp_path / "else" / "b.png")
-    (tmp_path / "album" / "circle").symlink_to(tmp_path / "album")
-    (tmp_path / "album" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    (tmp_path / "album" / "loop.png").symlink_to("loop.png")
-    wanted = ["album/a.png", "album/b.png", "album/gone.png", "album/loop.png"]  # the last two fail when they are read
-    assert list(plan(tmp_path, ["album"], "out")) == wanted
