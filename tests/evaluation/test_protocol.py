@@ -88,7 +88,7 @@ def test_folders_that_cannot_be_read(save: Save, public: Path, as_nobody: Abstra
     with as_nobody:
         assert list(list_pictures(public / "deep")[0]) == ["shut/deep"]
         for path, words in (
-            ("half", "half: nothing in it is used, because .*half/shut cannot be listed"),
+            ("half", "half/shut: cannot be listed"),
             ("half/shut", "half/shut: cannot be listed"),
             ("half/shut/half.png", r"half\.png: is not readable; change its permissions"),
             ("loop", r"loop: cannot be read \(Too many levels"),

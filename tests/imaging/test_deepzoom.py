@@ -16,7 +16,7 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
-from sixteenfold.imaging.folders import pictures_in
+from sixteenfold.imaging.folders import pictures_at
 from sixteenfold.imaging.jobs import plan_jobs
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
@@ -252,7 +252,7 @@ def test_tiles_are_no_photographs_whatever_lies_among_them(tmp_path: Path, odd: 
     (tmp_path / "c_files" / odd).parent.mkdir(exist_ok=True)
     (tmp_path / "c_files" / odd).touch()
     shutil.rmtree(tmp_path / "c_files" / "0")
-    assert pictures_in(tmp_path) == ([tmp_path / "b.png"], [])
+    assert pictures_at(tmp_path).pictures == [tmp_path / "b.png"]
 
 
 def test_tiles_are_no_photographs(tmp_path: Path) -> None:

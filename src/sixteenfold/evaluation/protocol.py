@@ -17,7 +17,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
-from sixteenfold.imaging.folders import passed_over, pictures_at
+from sixteenfold.imaging.folders import all_pictures_at, passed_over
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE, to_8_bits
 from sixteenfold.metrics.consistency import shrink
@@ -109,7 +109,7 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
     picture, or when two pictures have the same name.
     """
     found: dict[str, Path] = {}
-    pictures, unread, root = pictures_at(path)
+    pictures, unread, root, _ = all_pictures_at(path)
     for file in pictures:
         key = _key(file.relative_to(root))
         if key in found:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.ordinary import unreadable
 from sixteenfold.files.places import there
 from sixteenfold.imaging import deepzoom
@@ -15,52 +15,54 @@ from sixteenfold.imaging.formats import is_unread_picture
 from sixteenfold.imaging.read import is_picture
 
 
-def pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The picture files in a folder and below, recognised by suffix, in the order of names.
-
-    Hidden files and folders, links to folders, and the tiles of DeepZoom pictures are left out.
-
-    Returns:
-        Those of formats that are read, at least one, and those of others.
-
-    Raises:
-        SixteenfoldError: If a folder cannot be listed, or no picture is found that can be read.
-    """
-    try:
-        files = list(_files_in(folder))
-    except OSError as error:
-        # A subfolder cannot be listed: then the whole folder is skipped, and the message says so.
-        closed = Path(error.filename)
-        told = "" if closed == folder else f"nothing in it is used, because {closed} "
-        raise SixteenfoldError(f"{folder}: {told}cannot be listed ({error.strerror}); change its permissions") from None
-    pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
-    if not pictures:
-        held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
-        raise SixteenfoldError(f"{folder}: holds no picture in a supported format{held}")
-    return pictures, unread
-
-
 class Found(NamedTuple):
     """What a path stands for."""
 
     pictures: list[Path]
+    """At least one; those of a folder in the order of names."""
     unread: list[Path]
     """Files of formats that are not read."""
     root: Path
     """What their paths are relative to: the folder itself, or a file's own folder."""
+    closed: dict[Path, str]
+    """Folders below that cannot be listed, each with a line that says why."""
 
 
 def pictures_at(path: Path) -> Found:
-    """The pictures that a path means: for a folder what `pictures_in` finds, for a file itself, whatever its name.
+    """The pictures that a path means: a file itself, whatever its name; of a folder those in it and below, by suffix.
+
+    Hidden files and folders, links to folders, and the tiles of DeepZoom pictures are left out.
 
     Raises:
-        SixteenfoldError: As `pictures_in`, and if nothing is there, or the system does not tell.
+        SixteenfoldError: If nothing is there, or the system does not tell, or no picture is found that can be read.
     """
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
-    return Found(*pictures_in(path), path) if stat.S_ISDIR(mode) else Found([path], [], path.parent)
+    if not stat.S_ISDIR(mode):
+        return Found([path], [], path.parent, {})
+    closed: dict[Path, str] = {}
+    files = list(_files_in(path, closed))
+    pictures, unread = list(filter(is_picture, files)), list(filter(is_unread_picture, files))
+    if not pictures and closed:
+        raise SixteenfoldError(first_few(list(closed.values())))
+    if not pictures:
+        held = f", but {kinds(unread)}; convert to PNG" if unread else "; check the name"
+        raise SixteenfoldError(f"{path}: holds no picture in a supported format{held}")
+    return Found(pictures, unread, path, closed)
+
+
+def all_pictures_at(path: Path) -> Found:
+    """`pictures_at`, for a set of which no part may be missing.
+
+    Raises:
+        SixteenfoldError: As `pictures_at`, and if a folder below cannot be listed.
+    """
+    found = pictures_at(path)
+    if found.closed:
+        raise SixteenfoldError(first_few(list(found.closed.values())))
+    return found
 
 
 def set_aside(paths: Sequence[Path], why: str, way_out: str) -> list[str]:
@@ -84,10 +86,14 @@ def kinds(paths: Iterable[Path]) -> str:
     return ", ".join(f"{count} {suffix}" for suffix, count in Counter(path.suffix.lower() for path in paths).items())
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    """The files that `pictures_in` chooses from. Raises OSError, with its name, if a folder cannot be listed."""
-    with os.scandir(folder) as listed:
-        entries = sorted(listed, key=lambda entry: entry.name)
+def _files_in(folder: Path, closed: dict[Path, str]) -> Iterator[Path]:
+    """The files that `pictures_at` chooses from; `closed` gets a line for each folder that cannot be listed."""
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
+    except OSError as error:
+        closed[folder] = f"{folder}: cannot be listed ({error.strerror}); change its permissions"
+        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
@@ -95,7 +101,7 @@ def _files_in(folder: Path) -> Iterator[Path]:
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
             if not deepzoom.belongs_to_one(path):
-                yield from _files_in(path)
+                yield from _files_in(path, closed)
         elif (
             entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
             # A broken link counts as a missing picture, which is reported on reading.

@@ -34,7 +34,7 @@ class Plan:
     unread: tuple[Path, ...]
     """Files in folders that were skipped: pictures by their names, but in unsupported formats."""
     refused: Mapping[Path, str]
-    """Inputs without pictures, such as missing files, each with a line that says why."""
+    """Inputs without pictures, such as missing files, and closed folders in them, each with a line that says why."""
 
     @property
     def alone(self) -> bool:
@@ -171,7 +171,7 @@ def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suf
 def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path], dict[Path, str]]:
     """Every picture, including unsupported formats, with the folder of its result.
 
-    Also the inputs without pictures, each with the reason.
+    Also what gave no pictures, each with the reason.
     """
     placed: dict[Path, Path] = {}
     refused: dict[Path, str] = {}
@@ -182,6 +182,7 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
         except SixteenfoldError as error:
             refused[path] = str(error)
             continue
+        refused |= found.closed
         # A file's result goes into OUT itself; a folder's results mirror its subfolders.
         for file in (*found.pictures, *found.unread):
             if spelled_out(file) not in seen:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sixteenfold.errors import SixteenfoldError, first_few
 from sixteenfold.files.whole import write_whole
-from sixteenfold.imaging.folders import passed_over, pictures_at, set_aside
+from sixteenfold.imaging.folders import all_pictures_at, passed_over, set_aside
 from sixteenfold.imaging.jobs import results_among
 from sixteenfold.imaging.read import is_picture, measure
 from sixteenfold.upscaling.picture import ENDINGS
@@ -96,7 +96,7 @@ class Index:
 
 
 def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Picture files in the folders (`imaging.folders.pictures_in`), in a fixed order; a file may stand for itself.
+    """Picture files in the folders (`imaging.folders.all_pictures_at`), in a fixed order; a file may stand for itself.
 
     Returns:
         Those of formats that are read, and those of others.
@@ -109,7 +109,7 @@ def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _pictures_of(folder: Path) -> tuple[list[Path], list[Path]]:
-    pictures, unread, root = pictures_at(folder)
+    pictures, unread, root, _ = all_pictures_at(folder)
     if root != folder and not is_picture(folder):
         raise SixteenfoldError(
             f"{folder}: neither a folder nor a picture in a supported format; name a folder of photographs"
