@@ -209,7 +209,7 @@ def test_a_file_among_the_tiles_makes_no_photographs_of_them(tmp_path: Path) -> 
     write(tmp_path / "a.dzi", PHOTO[:2, :2])
     (tmp_path / "a.dzi").unlink()
     (tmp_path / "a_files" / "1" / "Thumbs.db").touch()
-    assert deepzoom.belongs_to_one(tmp_path / "a_files")
+    assert deepzoom.is_level(tmp_path / "a_files" / "1")
 
 
 def test_a_folder_without_a_first_level_is_left_alone(tmp_path: Path) -> None:
@@ -253,6 +253,18 @@ def test_tiles_are_no_photographs_whatever_lies_among_them(tmp_path: Path, odd: 
     (tmp_path / "c_files" / odd).touch()
     shutil.rmtree(tmp_path / "c_files" / "0")
     assert pictures_at(tmp_path).pictures == [tmp_path / "b.png"]
+
+
+def test_photographs_beside_a_deepzoom_picture_are_no_tiles(tmp_path: Path) -> None:
+    write(tmp_path / "a.dzi", PHOTO[:2, :2])
+    photographs = [tmp_path / "a_files" / name for name in ("2024/beach.jpg", "beach.jpg", "deep/1/beach.jpg")]
+    for photo in photographs:
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        photo.touch()
+    assert pictures_at(tmp_path).pictures == photographs
+    # Who names a tile means it.
+    tile = tmp_path / "a_files" / "0" / "0_0.jpg"
+    assert pictures_at(tile).pictures == pictures_at(tile.parent).pictures == [tile]
 
 
 def test_tiles_are_no_photographs(tmp_path: Path) -> None:

@@ -62,13 +62,15 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
         return sorted(entries, key=lambda entry: entry.name)
 
 
-def belongs_to_one(folder: Path) -> bool:
-    """Whether a folder is a DeepZoom picture's, whoever wrote it: NAME_files beside NAME.dzi, or by what it holds.
+def is_level(folder: Path) -> bool:
+    """Whether a folder is a level of any DeepZoom picture: NAME_files/7 beside NAME.dzi or among others.
 
-    So a stray file among the tiles does not turn them into photographs.
+    So a stray file does not turn tiles into photographs, nor a .dzi the photographs in a folder beside it into tiles.
     """
-    beside = folder.with_name(f"{folder.name.removesuffix('_files')}.dzi")
-    return folder.name.endswith("_files") and (beside.is_file() or holds_tiles(folder))
+    tiles = folder.parent
+    if not (re.fullmatch(r"\d\d?", folder.name) and tiles.name.endswith("_files")):
+        return False
+    return tiles.with_name(f"{tiles.name.removesuffix('_files')}.dzi").is_file() or holds_tiles(tiles)
 
 
 def save(image: pyvips.Image, folder: Path) -> None:

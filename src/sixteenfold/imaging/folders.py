@@ -100,7 +100,7 @@ def _files_in(folder: Path, closed: dict[Path, str]) -> Iterator[Path]:
         # A link to a folder is not followed: it may lead back here. Tiles are one picture, not thousands.
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
-            if not deepzoom.belongs_to_one(path):
+            if not deepzoom.is_level(path):
                 yield from _files_in(path, closed)
         elif (
             entry.is_file(follow_symlinks=False)  # asked of the entry: the folder may be one that can only be listed
