@@ -1,5 +1,6 @@
 """Which files of a folder are its pictures: links, loops, and folders that are closed."""
 
+import sys
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,12 @@ def test_a_closed_folder_is_told_and_the_rest_is_used(public: Path, as_nobody: A
         for nothing in (partial(all_pictures_at, public), partial(pictures_at, shut)):
             with pytest.raises(SixteenfoldError, match=f"^{shut}: cannot be listed"):
                 nothing()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs /dev")
+def test_a_device_is_no_picture() -> None:
+    with pytest.raises(SixteenfoldError, match=r"^/dev/null: is not a regular file"):
+        pictures_at(Path("/dev/null"))
 
 
 def test_links_to_files_are_followed_and_those_to_folders_not(tmp_path: Path) -> None:

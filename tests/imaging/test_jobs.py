@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging import jobs as module
+from sixteenfold.imaging.folders import Found
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
 
 
@@ -188,6 +190,15 @@ def test_what_is_not_there_is_known_before_a_result_may_lie_there(tmp_path: Path
     # Where no input gives a picture, that is the command's failure.
     found = plan_jobs(list(refused), goal, ending="_x16")
     assert (found.jobs, found.refused, found.alone) == ((), refused, True)
+
+
+def test_no_result_lies_among_the_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /dev/stdin is redirected from a file."""
+    stdin, goal = Path("/dev/stdin"), tmp_path / "a.png"
+    monkeypatch.setattr(module, "pictures_at", lambda path: Found([path], [], path.parent, {}))
+    refused = {stdin: "/dev/stdin: no result is written to /dev; name one with -o OUT"}
+    assert plan_jobs([stdin], None, ending="_x16").refused == refused
+    assert plan_jobs([stdin], goal, ending="_x16").jobs == (Job(stdin, goal),)
 
 
 def test_a_source_is_one_however_its_name_is_spelled(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sixteenfold.errors import SixteenfoldError, first_few
-from sixteenfold.files.ordinary import unreadable
+from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.files.places import there
 from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.formats import is_unread_picture
@@ -34,12 +34,14 @@ def pictures_at(path: Path) -> Found:
     Hidden files and folders, links to folders, and the tiles of DeepZoom pictures are left out.
 
     Raises:
-        SixteenfoldError: If nothing is there, or the system does not tell, or no picture is found that can be read.
+        SixteenfoldError: If nothing is there, or the system does not tell, or it is a pipe or a device, or no picture
+            is found that can be read.
     """
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+    check_ordinary(path, mode)
     if not stat.S_ISDIR(mode):
         return Found([path], [], path.parent, {})
     closed: dict[Path, str] = {}

@@ -179,6 +179,8 @@ def _placed(inputs: Sequence[Path], out: Path | None) -> tuple[dict[Path, Path],
     for path in inputs:
         try:
             found = pictures_at(path)
+            if out is None and found.root == Path("/dev"):  # /dev/stdin, redirected from a file
+                raise SixteenfoldError(f"{path}: no result is written to /dev; name one with -o OUT")
         except SixteenfoldError as error:
             refused[path] = str(error)
             continue
