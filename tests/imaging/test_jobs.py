@@ -44,6 +44,12 @@ def test_a_folder_that_is_named_like_a_picture(tmp_path: Path) -> None:
     assert plan(tmp_path, ["a.jpg"], "large.png") == {"a.jpg": "large.png/a_x16.png"}
 
 
+def test_a_slash_makes_a_folder_of_a_name_like_a_picture(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (job,) = plan_jobs([tmp_path / "a.png"], f"{tmp_path}/large.png/", ending="_x16").jobs
+    assert job.target == tmp_path / "large.png" / "a_x16.png"
+
+
 @pytest.mark.parametrize("out", ["album.2024", "v1.5", "trip.new", "large.dir", "a.photos", ".hidden"])
 def test_a_folder_whose_name_has_a_dot(tmp_path: Path, out: str) -> None:
     assert plan(tmp_path, ["a.jpg"], out) == {"a.jpg": f"{out}/a_x16.png"}

@@ -49,7 +49,7 @@ class Plan:
 
 def plan_jobs(
     inputs: Sequence[Path],
-    out: Path | None,
+    out: Path | str | None,
     *,
     ending: str,
     endings: re.Pattern[str] | None = None,
@@ -63,8 +63,8 @@ def plan_jobs(
     Args:
         inputs: Files, used whatever their names, and folders, searched recursively; hidden files are left out.
         out: A file for a single picture, else a folder that mirrors the input folders; None puts each result
-            beside its source. It counts as a file when its name ends like a picture's (`is_like_a_picture`)
-            and no folder of that name exists.
+            beside its source. It counts as a file when its name ends like a picture's (`is_like_a_picture`),
+            no folder of that name exists, and no slash follows, which only text can have.
         ending: Follows the source's name in the result's, before the suffix.
         endings: Matches such endings of earlier runs, with other sizes. A picture that has another's name and
             such an ending, and lies beside it or where its result goes, is left out, unless it is given by
@@ -83,6 +83,8 @@ def plan_jobs(
     """
     if not inputs:
         raise SixteenfoldError("no INPUT: give at least one picture or folder")
+    as_folder = isinstance(out, str) and out.endswith(("/", os.sep))
+    out = None if out is None else Path(out)
     if out == Path("-"):
         raise SixteenfoldError("-o -: results are written to files, not to stdout; give a file name")
     placed, refused = _placed(inputs, out)
@@ -94,7 +96,10 @@ def plan_jobs(
     earlier = [path for path in found if spelled_out(path) not in named]
     for source in earlier:
         del placed[source]
-    jobs = [_checked(job) for job in _jobs(placed, refused, out, ending, suffix, keep_suffix=keep_suffix)]
+    if placed and out is not None and is_like_a_picture(out) and not as_folder and not folder_there(out):
+        jobs = [_checked(_single(list(placed), refused, out, suffix))]
+    else:
+        jobs = [_checked(job) for job in _in_folders(placed, ending, suffix, keep_suffix=keep_suffix)]
     _check_apart(jobs)
     made = {spelled_out(job.target) for job in jobs if spelled_out(job.target) != spelled_out(job.source)}
     named_and_made = named & made
@@ -107,18 +112,8 @@ def plan_jobs(
     )
 
 
-def _jobs(
-    placed: Mapping[Path, Path],
-    refused: Mapping[Path, str],
-    out: Path | None,
-    ending: str,
-    suffix: str | None,
-    *,
-    keep_suffix: bool,
-) -> list[Job]:
+def _in_folders(placed: Mapping[Path, Path], ending: str, suffix: str | None, *, keep_suffix: bool) -> list[Job]:
     """Give each picture's result its name, in the folder given."""
-    if placed and out is not None and is_like_a_picture(out) and not folder_there(out):
-        return [_single(list(placed), refused, out, suffix)]
     targets = {
         source: folder / (source.stem + ending + (suffix or (_writable(source) if keep_suffix else ".png")))
         for source, folder in placed.items()

@@ -76,7 +76,8 @@ def upscale_files(
             Inputs and pictures that fail, even a single one, are listed in the report's failures instead.
     """
     wanted = Size(scale, size)
-    inputs, out = all_given(inputs, "inputs"), given_or_none(out, "out")
+    inputs = all_given(inputs, "inputs")
+    given_or_none(out, "out")  # checked only: a Path would forget the slash of "large.png/"
     if not isinstance(upscaler, Upscaler) and (not callable(upscaler) or isinstance(upscaler, nn.Module)):
         raise SixteenfoldError(
             f"upscaler: {type(upscaler).__name__} is neither an Upscaler nor a function that makes one; "

@@ -1,7 +1,6 @@
 """`downscale`: the exact x1/16 that training uses."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
@@ -17,7 +16,7 @@ class Downscale:
 
     inputs: Inputs
     """Pictures, or folders to search recursively."""
-    out: Annotated[Path, arg(aliases=["-o"], metavar="OUT")]
+    out: Annotated[str, arg(aliases=["-o"], metavar="OUT")]
     """Output file for one picture, else folder that mirrors the input's."""
     overwrite: Flag = False
     """Replace existing results; without this they are skipped."""

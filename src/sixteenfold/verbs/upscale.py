@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
@@ -32,7 +31,7 @@ class Upscale:
 
     inputs: Inputs
     """Pictures, or folders to search recursively; results of earlier runs in folders are left out."""
-    out: Annotated[Path | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
+    out: Annotated[str | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """Output file for one picture, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
     """Shipped model (see `sixteenfold models`) or a weights file that `convert` reads; by default the first shipped."""
