@@ -301,6 +301,15 @@ def test_rows_of_a_writer_that_is_dropped_stay_and_are_not_locked(tmp_path: Path
     assert names(tmp_path) == ["a.png"]
 
 
+@pytest.mark.parametrize("what", ["rows", "key"])
+def test_a_folder_in_the_place_of_the_rows_is_named(tmp_path: Path, what: str) -> None:
+    taken = tmp_path / f".a.png.{what}"
+    taken.mkdir()
+    with pytest.raises(SixteenfoldError) as caught:
+        writing(tmp_path / "a.png", "settings").__enter__()
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: cannot be written: {taken} is a folder; move it away"
+
+
 @pytest.mark.parametrize("name", [".a.png.part", ".a.png.rows", ".a.png.key"])
 def test_links_at_the_names_of_what_is_half_written_lead_nowhere(tmp_path: Path, name: str) -> None:
     (tmp_path / "precious").write_text("precious")

@@ -32,6 +32,8 @@ def failures_told(target: Path) -> Generator[None]:
                 kind, why = NoRoom, "the disk is full; make room or choose another disk"
             case errno.EFBIG:
                 kind, why = NoRoom, "the file exceeds this process's size limit; raise the limit (ulimit -f)"
+            case errno.EISDIR:
+                why = f"{error.filename2 or error.filename} is a folder; move it away"
             case errno.ENAMETOOLONG:
                 why = "the name is too long; choose a shorter one"
             case _:
