@@ -47,6 +47,10 @@ MOST_CHANNELS, MOST_BLOCKS = 4096, 1000
 """Of a network; more is a slip of the hand, and fills the memory before it is told."""
 
 
+LONGEST = 2**20
+"""Characters that are read of a configuration; one that states every value has a few thousand."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A whole run."""
@@ -173,7 +177,8 @@ def from_json(path: Path) -> TrainConfig:
             known one is named) or an impossible value.
     """
     try:
-        return from_text(path.read_text(encoding="utf-8-sig"))
+        with path.open(encoding="utf-8-sig") as file:
+            return from_text(file.read(LONGEST))  # a device may never end
     except SixteenfoldError as error:
         raise SixteenfoldError(f"{path}: {str(error).removeprefix(NO_FILE)}") from None
     except OSError as error:
