@@ -255,6 +255,15 @@ def test_blocks_that_a_format_does_not_keep_are_said(tmp_path: Path, name: str, 
         assert (read(tmp_path / name).metadata.xmp == metadata.xmp) == kept
 
 
+@pytest.mark.parametrize(("name", "kept"), [("a.webp", False), ("a.avif", False), ("a.jpg", True), ("a.png", True)])
+def test_a_grey_profile_is_said_to_be_lost_where_grey_becomes_rgb(name: str, kept: bool) -> None:
+    """Grey without one is not said to: it looks the same."""
+    for block, lost in ((b"GRAY", not kept), (b"RGB ", False)):
+        metadata = Metadata(icc=block.rjust(20))
+        notes = check_format(Path(name), 60, 40, alpha=False, dtype=np.uint8, metadata=metadata)
+        assert bool(notes) == lost and all("ICC profile not kept, as grey becomes RGB" in note for note in notes)
+
+
 @pytest.mark.parametrize(("name", "size"), [("a.jpg", 65_000), ("a.png", 65_000), ("a.tif", 500_000)])
 def test_as_much_exif_as_is_promised_is_kept(tmp_path: Path, name: str, size: int) -> None:
     entries = Pillow.Exif()

@@ -23,6 +23,8 @@ class Format:
     """Deepest sample: 8, 12 or 16 bits, or 32 for float."""
     alpha: bool
     lossless: bool
+    grey: bool = True
+    """Whether grey stays grey. As RGB it looks the same, but loses its profile, which is for one channel."""
     exif: int = 65_000
     """Most bytes of EXIF that are kept: libvips writes it through libexif, which drops entries beyond 64 KiB."""
     xmp: int = 2**31
@@ -34,8 +36,8 @@ _FORMATS = (
     Format("PNG", (".png",), 100_000_000, 16, alpha=True, lossless=True),
     Format("TIFF", (".tif", ".tiff"), 100_000_000, 32, alpha=True, lossless=True, exif=4 * 2**20),
     Format("JPEG", (".jpg", ".jpeg"), 65_535, 8, alpha=False, lossless=False, xmp=60_000),
-    Format("WebP", (".webp",), 16_383, 8, alpha=True, lossless=False),
-    Format("AVIF", (".avif",), 16_384, 12, alpha=True, lossless=False),
+    Format("WebP", (".webp",), 16_383, 8, alpha=True, lossless=False, grey=False),
+    Format("AVIF", (".avif",), 16_384, 12, alpha=True, lossless=False, grey=False),
     Format("DeepZoom", (".dzi",), 100_000_000, 8, alpha=False, lossless=False, exif=0, xmp=0),
 )
 
@@ -93,6 +95,8 @@ def check_format(
         had = "float" if bits == 32 else f"{bits} bit"
         notes.append(f"{chosen.name}: {had} reduced to {chosen.bits} bit")
     if metadata is not None:
+        if metadata.icc is not None and metadata.icc[16:20] == b"GRAY" and not chosen.grey:
+            notes.append(f"{chosen.name}: ICC profile not kept, as grey becomes RGB")
         for name, block, most in (("EXIF", metadata.exif, chosen.exif), ("XMP", metadata.xmp, chosen.xmp)):
             if block is not None and len(block) > most:
                 limit = f", as it exceeds {most:,} bytes" if most else ""
