@@ -102,8 +102,9 @@ def open_rows(target: Path, shape: Shape, dtype: np.dtype, fingerprint: str | No
     """Rows in `.NAME.rows` beside `target` (see scratch.py), locked against other processes within the block.
 
     They are removed when the block ends. But with a fingerprint of all that decides them, which lies in `.NAME.key`,
-    they are kept if only room or memory was missing, which the error then says, or if anything but a SixteenfoldError
-    ended the block; the next block with the same fingerprint begins with them. Rows of another are discarded.
+    they are kept if only room or memory was missing or all are there, which the error then says, or if anything but a
+    SixteenfoldError ended the block; the next block with the same fingerprint begins with them. Rows of another are
+    discarded.
 
     Raises:
         SixteenfoldError: If another process has them, or they cannot be written.
@@ -118,14 +119,14 @@ def open_rows(target: Path, shape: Shape, dtype: np.dtype, fingerprint: str | No
             _begin(rows, key, fingerprint)
         with out_of_memory_told(target):
             yield rows
-    except (NoRoom, NoMemory) as error:
+    except SixteenfoldError as error:
         # What a full disk did not take is lost; what memory did not hold waits for the disk, which gets it on closing.
-        there_are = rows.stored if isinstance(error, NoRoom) else rows.written
-        kept = fingerprint is not None and there_are > 0
+        there_are = rows.written if isinstance(error, NoMemory) else rows.stored
+        # Another error would come again after the same work; but with all rows there is none to do again.
+        least = 1 if isinstance(error, NoRoom | NoMemory) else shape[0]
+        kept = fingerprint is not None and there_are >= least
         promise = f"; its rows are kept in {path.name}, and the same command continues from them" if kept else ""
         raise type(error)(f"{error}{promise}") from error
-    except SixteenfoldError:  # it would come again
-        raise
     except BaseException:  # a stop: Ctrl-C, for example, or the error of who watches
         kept = fingerprint is not None
         raise

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 import pyvips
 
-from sixteenfold.errors import NoMemory, SixteenfoldError
+from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_replaceable
 from sixteenfold.files.places import open_itself
 from sixteenfold.imaging import deepzoom, exif
@@ -36,9 +36,9 @@ class BandWriter:
     replaced. When it does not, both are removed and `target` is as it was.
 
     With a fingerprint of all that decides the rows, they are kept if the run was interrupted or killed, ended
-    by anything but a SixteenfoldError, or the disk was full, and the next writer with the same fingerprint
-    continues after them: `rows_written` says how many there are, and `keep` discards some of them. Rows of
-    another fingerprint are discarded.
+    by anything but a SixteenfoldError, the disk was full, or the file could not be made of them, and the next writer
+    with the same fingerprint continues after them: `rows_written` says how many there are, and `keep` discards some of
+    them. Rows of another fingerprint are discarded.
 
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
     ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
@@ -145,12 +145,10 @@ def save(rows: Path, target: Path, metadata: Metadata, *, pyramid: bool = False)
                     os.fsync(file.fileno())
                 part.replace(target)
     except pyvips.Error as error:
-        if "out of memory" in reason(error):
-            raise NoMemory(f"{target}: does not fit into memory; free some, or choose another format") from error
-        # libvips does not report the cause; it writes less than this at a time.
-        full = shutil.disk_usage(target.parent).free < 2**20
-        raise (NoRoom if full else SixteenfoldError)(
-            f"{target}: cannot be written: {reason(error)}; check the free disk space or choose another format"
+        # libvips and its encoders hide the cause: a full disk is a failed write, missing memory a "system error".
+        raise SixteenfoldError(
+            f"{target}: cannot be written: {reason(error)}; check the free disk space and memory, "
+            "or choose another format"
         ) from error
     finally:
         _clear_away(target)
