@@ -1,8 +1,7 @@
-"""What read refuses and in which words; orientation, colour and odd files. Kept samples: test_formats."""
+"""What read refuses and in which words, and odd files. What becomes of their pixels: test_decode and test_formats."""
 
 import base64
 import errno
-import io
 import os
 import re
 import struct
@@ -16,12 +15,13 @@ import numpy as np
 import pytest
 import pyvips
 import tifffile
-from PIL import Image as Pillow, ImageCms
+from PIL import Image as Pillow
 from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import read as module
-from sixteenfold.imaging.read import DEFAULT_RESOLUTION, is_picture, measure, read
+from sixteenfold.imaging.decode import DEFAULT_RESOLUTION
+from sixteenfold.imaging.read import is_picture, measure, read
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 
@@ -234,30 +234,6 @@ def test_measured_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         measure(path)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation(tmp_path: Path, orientation: int) -> None:
-    """As libvips itself turns it, through code that is not ours."""
-    tag = Pillow.Exif()
-    tag[0x0112] = orientation
-    path = tmp_path / "a.png"
-    Pillow.fromarray(PHOTO).save(path, exif=tag.tobytes(), dpi=(300, 150))
-    image = read(path)
-    assert np.array_equal(image.pixels, pyvips.Image.new_from_file(str(path)).autorot().numpy())
-    block = Pillow.Exif()
-    block.load(image.metadata.exif or b"")
-    assert block[0x0112] == 1
-    assert image.notes == (() if orientation == 1 else ("turned upright as its orientation tag says",))
-    wanted = (300, 150) if orientation < 5 else (150, 300)
-    assert (image.metadata.xres * 25.4, image.metadata.yres * 25.4) == pytest.approx(wanted, rel=1e-3)
-
-
-def test_orientation_in_xmp_is_reset(tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    Pillow.fromarray(PHOTO).save(path, xmp=b"<r tiff:Orientation='6'/><tiff:Orientation>8</tiff:Orientation>")
-    wanted = b"<r tiff:Orientation='1'/><tiff:Orientation>1</tiff:Orientation>"
-    assert read(path).metadata.xmp == wanted
-
-
 def test_content_counts_not_the_name(tmp_path: Path) -> None:
     path = tmp_path / "odd [1],x=2.jpg"
     Pillow.fromarray(PHOTO).save(path, "PNG")
@@ -278,90 +254,6 @@ def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     for shade in (10, 200):
         path.write_bytes(png(2, 1, rows=bytes([0, *[shade] * 6])))
         assert read(path).pixels.tolist() == [[[shade] * 3] * 2]
-
-
-def profile(name: str) -> bytes:
-    return pyvips.Image.profile_load(name)
-
-
-def test_cmyk_goes_through_its_own_profile(tmp_path: Path) -> None:
-    """Little CMS, asked by Pillow, gives the same colours."""
-    path = tmp_path / "a.tif"
-    inks = np.random.default_rng(0).integers(0, 200, (8, 9, 4), dtype=np.uint8)
-    picture = Pillow.fromarray(inks, "CMYK")
-    picture.save(path, icc_profile=profile("cmyk"))
-    image = read(path)
-    cmyk = ImageCms.ImageCmsProfile(io.BytesIO(profile("cmyk")))
-    wanted = ImageCms.profileToProfile(
-        picture, cmyk, ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC, "RGB"
-    )
-    assert wanted is not None
-    assert np.abs(image.pixels.astype(int) - np.asarray(wanted)).mean() < 3
-    assert image.notes == ("CMYK converted to sRGB through its profile",)
-    assert image.metadata.icc is None or image.metadata.icc[16:20] == b"RGB "
-
-
-def test_wide_gamut_keeps_its_numbers_and_profile(tmp_path: Path) -> None:
-    path = tmp_path / "a.jpg"
-    Pillow.fromarray(PHOTO).save(path, icc_profile=profile("p3"))
-    image = read(path)
-    with Pillow.open(path) as same:
-        assert np.array_equal(image.pixels, np.asarray(same))
-    assert image.metadata.icc == profile("p3") and image.notes == ()
-
-
-def test_profile_that_does_not_fit_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    Pillow.fromarray(PHOTO[..., 0]).save(path, icc_profile=profile("srgb"))
-    image = read(path)
-    assert image.metadata.icc is None
-    assert image.notes == ("ICC profile dropped: it does not fit the picture's channels",)
-
-
-def test_broken_exif_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "a.webp"
-    Pillow.fromarray(PHOTO).save(path, exif=b"II*\0\xff\xff\0\0")
-    image = read(path)
-    assert image.metadata.exif is None
-    assert image.notes == ("EXIF dropped: an entry points outside the block",)
-
-
-def test_float(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    shades = np.linspace(-0.1, 1.2, 64, dtype=np.float32).reshape(8, 8)
-    tifffile.imwrite(path, shades)
-    image = read(path)
-    assert image.notes == ("float samples from -0.1 to 1.2 clipped to 0..1",)
-    assert np.array_equal(image.pixels[..., 0], shades.clip(0, 1))
-    for bad in (255.0, np.nan):
-        tifffile.imwrite(path, np.full((4, 4), bad, np.float32))
-        refused(path, "has float samples from .* scale them to 0..1")
-
-
-def test_samples_of_no_use_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.zeros((4, 4), np.int32))
-    refused(path, "samples of type int; save it with 8 or 16 bits")
-    tifffile.imwrite(path, np.zeros((4, 4, 7), np.uint8), photometric="minisblack", planarconfig="contig")
-    refused(path, "has 7 channels; save it as grey, RGB or CMYK")
-
-
-def test_lab_is_converted(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    pyvips.Image.new_from_array(PHOTO).copy(interpretation="srgb").colourspace("lab").write_to_file(str(path))
-    image = read(path)
-    assert np.abs(image.pixels.astype(int) - PHOTO).max() <= 2
-    assert image.notes == ("lab colour converted to 8-bit sRGB",)
-
-
-def test_transparent_palette_entry(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    picture = Pillow.fromarray(np.array([[0, 1, 1]], np.uint8), "P")
-    picture.putpalette([10, 20, 30, 40, 50, 60])
-    picture.save(path, transparency=0)
-    image = read(path)
-    assert image.pixels.tolist() == [[[10, 20, 30], [40, 50, 60], [40, 50, 60]]]
-    assert image.alpha is not None and image.alpha.tolist() == [[0, 255, 255]]
 
 
 def test_jpeg_xl_is_named_where_it_cannot_be_read(tmp_path: Path) -> None:
@@ -425,7 +317,7 @@ def test_memory_that_libvips_lacks_is_not_blamed_on_the_file(tmp_path: Path, mon
     def without_memory(*_: object) -> None:
         raise pyvips.Error("unable to call black", "vips_tracked: out of memory -- size == 3MB")
 
-    monkeypatch.setattr(module, "_decode", without_memory)
+    monkeypatch.setattr(module, "decode", without_memory)
     with pytest.raises(SixteenfoldError, match=r"a\.png: does not fit into memory; free some"):
         read(tmp_path / "a.png")
 
