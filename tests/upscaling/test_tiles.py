@@ -12,9 +12,11 @@ settings.load_profile("patient")
 
 sides = st.integers(1, 200)
 margins = st.integers(0, 70)
+borders = st.integers(0, 4)
 
 
 def covered(bands: tuple[Band, ...], height: int, width: int) -> np.ndarray:
+    """How often each pixel is kept, of a picture with its border."""
     count = np.zeros((height, width), int)
     for band in bands:
         for tile in band.tiles:
@@ -23,26 +25,32 @@ def covered(bands: tuple[Band, ...], height: int, width: int) -> np.ndarray:
     return count
 
 
-@given(sides, sides, sides, sides, margins)
-def test_each_pixel_is_kept_once(height: int, width: int, rows: int, columns: int, margin: int):
-    assert (covered(plan(height, width, (rows, columns), margin), height, width) == 1).all()
+@given(sides, sides, sides, sides, margins, borders)
+def test_each_pixel_is_kept_once_and_the_border_never(
+    height: int, width: int, rows: int, columns: int, margin: int, border: int
+):
+    bands = plan(height, width, (rows, columns), margin, border)
+    expected = np.pad(np.ones((height, width), int), border)
+    assert (covered(bands, *expected.shape) == expected).all()
 
 
-@given(sides, sides, sides, margins)
-def test_windows_hold_the_margin_where_the_picture_goes_on(height: int, width: int, tile: int, margin: int):
-    for band in plan(height, width, (tile, tile), margin):
+@given(sides, sides, sides, margins, borders)
+def test_windows_hold_the_margin_where_the_picture_goes_on(
+    height: int, width: int, tile: int, margin: int, border: int
+):
+    for band in plan(height, width, (tile, tile), margin, border):
         for piece in band.tiles:
             for inner, window, limit in (
-                (piece.rows, piece.window_rows, height),
-                (piece.columns, piece.window_columns, width),
+                (piece.rows, piece.window_rows, height + 2 * border),
+                (piece.columns, piece.window_columns, width + 2 * border),
             ):
                 assert 0 <= window.start <= max(0, inner.start - margin)
                 assert min(limit, inner.stop + margin) <= window.stop <= limit
 
 
-@given(sides, sides, sides, margins)
-def test_all_windows_of_a_plan_have_one_shape(height: int, width: int, tile: int, margin: int):
-    tiles = [piece for band in plan(height, width, (tile, tile), margin) for piece in band.tiles]
+@given(sides, sides, sides, margins, borders)
+def test_all_windows_of_a_plan_have_one_shape(height: int, width: int, tile: int, margin: int, border: int):
+    tiles = [piece for band in plan(height, width, (tile, tile), margin, border) for piece in band.tiles]
     assert len({(piece.window_rows.length, piece.window_columns.length) for piece in tiles}) == 1
 
 

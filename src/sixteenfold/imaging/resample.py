@@ -88,6 +88,13 @@ def mirrored(place: Tensor, length: int) -> Tensor:
     return torch.minimum(place, 2 * length - 1 - place)
 
 
+def extended(image: Tensor, dim: int, by: int) -> Tensor:
+    """The image with `by` more pixels at either end of one direction, as symmetric borders show them."""
+    length = image.shape[dim]
+    place = torch.arange(-by, length + by, device=image.device)
+    return image.index_select(dim, mirrored(place, length))
+
+
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # kept for uses with gradients too, also when the first is one without
 def taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:

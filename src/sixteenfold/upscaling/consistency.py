@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from sixteenfold.imaging.resample import SCALE, downscale, mirrored, resize
+from sixteenfold.imaging.resample import SCALE, downscale, extended, resize
 
 ROUNDS = 4
 """Rounds of the default projection; docs/tiling.md has the figures that chose it."""
@@ -66,8 +66,7 @@ def _there_and_back(image: Tensor) -> Tensor:
     """Enlarge by 16 and reduce again, DU: a symmetric seven-tap filter over symmetric borders."""
     for dim in (-2, -1):
         length = image.shape[dim]
-        place = torch.arange(-FILTER_REACH, length + FILTER_REACH, device=image.device)
-        padded = image.index_select(dim, mirrored(place, length))
+        padded = extended(image, dim, FILTER_REACH)
         image = sum((padded.narrow(dim, i, length) * tap for i, tap in enumerate(_taps())), torch.zeros_like(image))
     return image
 

@@ -6,13 +6,16 @@ from functools import partial
 from torch import Tensor
 
 from sixteenfold.errors import out_of_memory_told
-from sixteenfold.imaging.resample import SCALE, downscale, resize
+from sixteenfold.imaging.resample import SCALE, downscale, extended, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, Say
 from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
 
+BORDER = 2
+"""Pixels at x1 that the network sees around a picture, mirrored. Beyond them it sees zeros, which it takes for
+something dark: without a border, corners of a white picture come out grey (docs/tiling.md)."""
 SECOND_MARGIN = 4
 """How much more the second trunk sees around a tile, in pixels at x1 (16 at x4, where it works): chosen by
 benchmarks/seams.py."""
@@ -35,7 +38,7 @@ def fittings(say: Say) -> tuple[Fitting, Fitting]:
 
 def grid() -> tuple[int, ...]:
     """All that decides, beside the picture and the wanted tile, where tiles lie: results differ with it in rounding."""
-    return SECOND_MARGIN, FIRST_MARGIN, FIRST_TILE, BAND_BYTES, LOWEST_BAND, CHUNK
+    return BORDER, SECOND_MARGIN, FIRST_MARGIN, FIRST_TILE, BAND_BYTES, LOWEST_BAND, CHUNK
 
 
 def chunks(height: int) -> tuple[Span, ...]:
@@ -69,11 +72,14 @@ class Enlargement:
         self._rounds = rounds
         self._fittings = fittings
         self._size = height, width = lr.shape[-2], lr.shape[-1]
-        first = max(height, width) if height * width <= FIRST_TILE**2 else FIRST_TILE
-        strips = plan(height, width, (first, first), FIRST_MARGIN)
-        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), SECOND_MARGIN)
+        # Features are made of all that is seen, the rows that follow from them of the picture alone.
+        self._seen = extended(extended(lr, -2, BORDER), -1, BORDER)
+        self._seen_size = height + 2 * BORDER, width + 2 * BORDER
+        first = max(self._seen_size) if height * width <= FIRST_TILE**2 else FIRST_TILE
+        strips = plan(*self._seen_size, (first, first), FIRST_MARGIN)
+        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), SECOND_MARGIN, BORDER)
         self._strips = {strip.rows: strip for strip in strips}
-        self._bands = {band.rows: band for band in tiled}
+        self._bands = {band.rows.moved(-BORDER): band for band in tiled}
 
     def bands(self, size: tuple[int, int], skip: int) -> Iterator[Tensor]:
         """The rows of the result, (1, 3 or 1, rows, width) in [0, 1], span after span as `bands` says.
@@ -102,7 +108,7 @@ class Enlargement:
             yield rows
 
     def _make_features(self, rows: Span) -> Tensor:
-        rgb = self._lr.expand(-1, 3, -1, -1)
+        rgb = self._seen.expand(-1, 3, -1, -1)
         return self._assemble(self._strips[rows], partial(self._runner.first, rgb), self._fittings[0], 1)
 
     def _make_raw(self, features: RowStream, rows: Span) -> Tensor:
@@ -110,7 +116,7 @@ class Enlargement:
         band = self._bands[rows]
 
         def work(tile: Tile) -> Tensor:
-            sr = self._runner.second(features, self._size, tile)
+            sr = self._runner.second(features, self._seen_size, tile)
             return sr if self._lr.shape[1] == 3 else sr.mean(dim=1, keepdim=True)
 
         raw = self._assemble(band, work, self._fittings[1], SCALE)
@@ -138,13 +144,14 @@ class Enlargement:
         return finished.clamp_(0, 1)
 
     def _assemble(self, band: Band, work: Callable[[Tile], Tensor], fitting: Fitting, scale: int) -> Tensor:
-        """One row of tiles put together, (1, C, scale * rows, scale * W)."""
+        """One row of tiles put together, (1, C, scale * rows, scale * columns)."""
         whole: Tensor | None = None
+        across = Span(band.tiles[0].columns.start, band.tiles[-1].columns.stop)
         for tile in band.tiles:
-            for piece, result in fitting.run(tile, self._size, work):
+            for piece, result in fitting.run(tile, self._seen_size, work):
                 if whole is None:
-                    whole = result.new_empty(1, result.shape[1], band.rows.length * scale, self._size[1] * scale)
-                rows, columns = piece.rows.within(band.rows).times(scale), piece.columns.times(scale)
+                    whole = result.new_empty(1, result.shape[1], band.rows.length * scale, across.length * scale)
+                rows, columns = piece.rows.within(band.rows).times(scale), piece.columns.within(across).times(scale)
                 whole[:, :, rows.slice, columns.slice] = result
         assert whole is not None
         return whole

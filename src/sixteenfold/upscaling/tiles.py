@@ -1,8 +1,8 @@
 """Where a picture is cut: integer arithmetic only, no pixels and no torch.
 
 All places are counted in pixels of the small picture, half-open. The second trunk sees a *window*
-around what is kept of it (the *inner* part); where the picture ends the window ends too, so the
-network meets there the same border as in a run over the whole picture.
+around what is kept of it (the *inner* part); where the picture with its border ends the window ends too,
+so the network meets there the same as in a run over the whole.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,10 @@ class Span(NamedTuple):
     def times(self, factor: int) -> "Span":
         """The same places on a grid that is `factor` times as fine."""
         return Span(self.start * factor, self.stop * factor)
+
+    def moved(self, by: int) -> "Span":
+        """The same places counted from `by` places before the first."""
+        return Span(self.start + by, self.stop + by)
 
     def grown(self, by: int, limit: int) -> "Span":
         """Longer by `by` on each side, as far as [0, limit) goes."""
@@ -70,40 +74,45 @@ def split(length: int, largest: int) -> tuple[Span, ...]:
     return tuple(Span(*edge) for edge in pairwise(edges))
 
 
-def windows(spans: tuple[Span, ...], margin: int) -> tuple[Span, ...]:
-    """A window around each span of a cut, `margin` longer on each side inside the picture.
+def windows(spans: tuple[Span, ...], margin: int, limit: int) -> tuple[Span, ...]:
+    """A window around each span of a cut, `margin` longer on each side inside [0, limit).
 
     All windows of a cut have one length, so that an engine that prepares itself for each shape
-    does so once: at the picture's edges they reach further inwards instead of outwards.
+    does so once: at the edges they reach further inwards instead of outwards.
 
     Raises:
         ValueError: If the margin is negative.
     """
     if margin < 0:
         raise ValueError(f"a margin cannot be negative: {margin}")
-    limit = spans[-1].stop
     length = min(limit, max(span.length for span in spans) + 2 * margin)
     starts = (min(max(0, span.start - margin), limit - length) for span in spans)
     return tuple(Span(start, start + length) for start in starts)
 
 
-def plan(height: int, width: int, tile: tuple[int, int], margin: int) -> tuple[Band, ...]:
+def plan(height: int, width: int, tile: tuple[int, int], margin: int, border: int = 0) -> tuple[Band, ...]:
     """Cut a picture into bands of tiles that cover each pixel once.
+
+    Places are counted on the picture with its border.
 
     Args:
         height: Rows of the small picture.
         width: Columns of the small picture.
         tile: Most (rows, columns) of a tile's inner part.
-        margin: How much more of the picture a tile sees on each side.
+        margin: How much more a tile sees on each side, of the picture and its border.
+        border: Pixels around the picture that tiles see, but do not keep.
 
     Raises:
         ValueError: If a size is not positive or the margin is negative.
     """
-    rows, columns = split(height, tile[0]), split(width, tile[1])
-    across = tuple(zip(columns, windows(columns, margin), strict=True))
+    rows, columns = (
+        tuple(span.moved(border) for span in split(length, largest))
+        for length, largest in zip((height, width), tile, strict=True)
+    )
+    across = tuple(zip(columns, windows(columns, margin, width + 2 * border), strict=True))
     return tuple(
         Band(inner, tuple(Tile(inner, column, window, wide) for column, wide in across))
-        for inner, window in zip(rows, windows(rows, margin), strict=True)
+        for inner, window in zip(rows, windows(rows, margin, height + 2 * border), strict=True)
     )
 
 
@@ -117,4 +126,4 @@ def smaller(tile: Tile, largest: int, margin: int, height: int, width: int) -> t
 
 
 def _cut(span: Span, largest: int) -> tuple[Span, ...]:
-    return tuple(Span(span.start + part.start, span.start + part.stop) for part in split(span.length, largest))
+    return tuple(part.moved(span.start) for part in split(span.length, largest))
