@@ -81,6 +81,16 @@ def test_refuses_what_does_not_fit() -> None:
         measure(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 80))
 
 
+@needs_weights
+@pytest.mark.parametrize("metric", [LPIPS, DISTS])
+def test_a_callers_autocast_changes_no_figure(metric: type[LPIPS | DISTS]) -> None:
+    sr, hr = pair()
+    measure = metric()
+    exact = measure(sr, hr)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(measure(sr, hr), exact)
+
+
 class Intruder:
     """Unpickled by a trusting reader, it would make a file."""
 

@@ -57,8 +57,8 @@ class DISTS(nn.Module):
         """(N, 3, H, W) twice, uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
         It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
-        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32. With
-        gradients they are taken whole.
+        Without gradients, large pictures are read in strips of rows, to the same value, by neither TF32 nor a caller's
+        autocast. With gradients they are taken whole.
         Raises SixteenfoldError when the shapes differ, a side is below 16 or, without gradients, the numbers are of
         another scale.
         """

@@ -51,7 +51,7 @@ class LPIPS(nn.Module):
 
         Computed in the module's own type, float32 unless changed, whatever the pictures' type. Without gradients,
         large pictures are read in strips of rows, with the same result, so memory grows only with their width, and
-        TF32 is not used. With gradients they are processed whole.
+        neither TF32 nor a caller's autocast is used. With gradients they are processed whole.
 
         Raises SixteenfoldError when the shapes differ, the pictures are too small for the network or, without
         gradients, their values are outside [0, 1] by more than a little.
