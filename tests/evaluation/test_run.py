@@ -126,9 +126,12 @@ def test_memory_that_does_not_suffice_for_one_picture(
         (lambda lr: resize(lr, (64, 80))[0], r"returned \(3, 64, 80\), not \(1, 3, 64, 80\)"),
         (lambda lr: resize(lr, (64, 80))[:, :1], r"returned \(1, 1, 64, 80\), not \(1, 3, 64, 80\)"),
         (lambda lr: resize(lr, (64, 80)).numpy(), r"returned ndarray, not a tensor \(1, 3, 64, 80\)"),
-        (lambda lr: 255 * resize(lr, (64, 80)), r"returned torch.float32 from .*, not floats in \[0, 1\]"),
-        (lambda lr: resize(lr, (64, 80)) * float("nan"), "returned torch.float32 from nan to nan, not .*"),
-        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "returned torch.uint8 from .*"),
+        (lambda lr: 255 * resize(lr, (64, 80)), r"must return floats in \[0, 1\], not up to 2\d\d.*; divide by .*"),
+        (lambda lr: resize(lr, (64, 80)) * float("nan"), r"must return floats in \[0, 1\], not infinities or NaN; .*"),
+        (
+            lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(),
+            r"must return floats in \[0, 1\], not torch.uint8; divide .*",
+        ),
         # Of one picture alone.
         (
             lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),

@@ -249,7 +249,7 @@ def test_values_of_another_scale_are_told(network: Generator):
     """A little beyond 1, as an enlargement may give, is clamped; 0 to 255 would come out white."""
     upscaler(network)(1.2 * picture(4, 4))
     with pytest.raises(
-        SixteenfoldError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"
+        SixteenfoldError, match=r"expected floats in \[0, 1\], not up to 2\d\d.*; divide by the largest"
     ):
         upscaler(network)(255 * picture(4, 4))
     with pytest.raises(SixteenfoldError, match=r"not from -0\.\d+; convert -1 to 1 by \(x \+ 1\) / 2"):
@@ -260,5 +260,5 @@ def test_values_of_another_scale_are_told(network: Generator):
 def test_values_that_are_not_finite_are_not_blamed_on_the_weights(network: Generator, value: float):
     lr = picture(4, 4)
     lr[0, 0, 1, 2] = value
-    with pytest.raises(SixteenfoldError, match="some are infinite or not a number"):
+    with pytest.raises(SixteenfoldError, match="not infinities or NaN"):
         upscaler(network)(lr)

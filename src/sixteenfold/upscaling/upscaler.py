@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
-from sixteenfold.imaging.color import other_scale
+from sixteenfold.imaging.color import misfit
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
@@ -123,17 +123,8 @@ class Upscaler:
         """
         _check_shape(lr, "1")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
-        if not lr.is_floating_point():
-            raise SixteenfoldError(
-                f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value"
-            )
-        if not bool(lr.isfinite().all()):
-            raise SixteenfoldError("expected numbers in [0, 1]; some are infinite or not a number")
-        if ends := other_scale(lr):
-            low, high = ends
-            if high > 2:
-                raise SixteenfoldError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
-            raise SixteenfoldError(f"expected numbers in [0, 1], not from {low:g}; convert -1 to 1 by (x + 1) / 2")
+        if found := misfit(lr):
+            raise SixteenfoldError(f"expected floats in [0, 1], not {found}")
         size = size or full
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
