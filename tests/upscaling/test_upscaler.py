@@ -53,10 +53,15 @@ def test_fidelity_is_for_shipped_models(network: Generator):
         upscaler(network, fidelity=0.5)
 
 
-@pytest.mark.parametrize("tile", [0, -3, 1.5, "8"])
+@pytest.mark.parametrize("tile", [0, -3, 1.5, "8", True])
 def test_a_tile_is_a_number_of_pixels(network: Generator, tile: Any):
-    with pytest.raises(SixteenfoldError, match=rf"^tile {tile!r}: the side of a tile must be a whole number"):
+    with pytest.raises(SixteenfoldError, match=rf"^tile {tile!r}: must be a whole number, at least 1$"):
         upscaler(network, tile=tile)
+
+
+def test_what_is_said_goes_to_a_function(network: Generator):
+    with pytest.raises(SixteenfoldError, match=r"^say: None is not a function"):
+        upscaler(network, say=None)
 
 
 def test_weights_that_change_later_change_nothing(network: Generator):
@@ -170,6 +175,26 @@ def test_the_fingerprint_tells_what_decides_a_result(network: Generator, other_n
 def test_impossible_sizes_are_refused(network: Generator, size: tuple[int, int]):
     with pytest.raises(SixteenfoldError, match="cannot reduce"):
         upscaler(network).bands(picture(1, 2), size=size)
+
+
+@pytest.mark.parametrize("size", [(16, 16, 16), (16,), (), 16, 0, "16", (16.0, 16), ("16", "16"), (True, True)])
+def test_other_things_than_sizes_are_refused(network: Generator, size: Any):
+    with pytest.raises(SixteenfoldError, match=r"^size: expected \(height, width\) in whole pixels, not "):
+        upscaler(network).bands(picture(1, 2), size=size)
+
+
+@pytest.mark.parametrize("skip", [-1, 1.0, "1", None, True])
+def test_bands_to_skip_are_counted_from_the_top(network: Generator, skip: Any):
+    with pytest.raises(SixteenfoldError, match=r"^skip .*: must be a whole number, at least 0$"):
+        upscaler(network).bands(picture(1, 2), skip=skip)
+
+
+@pytest.mark.parametrize("heights", [(0,), (-3,), (2.5,), ("3",), (3, 0), (3, -4), (3, 4.5), (3, 49)])
+def test_rows_are_foretold_of_pictures_alone(heights: tuple[Any, ...]):
+    with pytest.raises(
+        SixteenfoldError, match=r"^(height|new_height) .*: must be a whole|^cannot reduce 48 rows to 49"
+    ):
+        Upscaler.band_rows(*heights)
 
 
 def test_it_says_what_it_was_made_with(network: Generator):

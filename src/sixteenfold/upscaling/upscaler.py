@@ -4,7 +4,6 @@ import copy
 import hashlib
 import logging
 from collections.abc import Iterator
-from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import Enlargement, bands, fittings, grid
 from sixteenfold.upscaling.runner import Runner, Say
+from sixteenfold.upscaling.sizes import two_sides, whole
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Upscaler:
         description: One line that says which device and precision were chosen.
 
     Raises:
-        SixteenfoldError: If the model, device or precision is not available, tile is not positive, or fidelity
-            is not 0 to 1 or the model has no partner.
+        SixteenfoldError: If the model, device or precision is not available, tile is not a whole number from 1 on,
+            fidelity is not 0 to 1, the model has no partner, or say is not a function.
     """
 
     def __init__(
@@ -65,8 +65,9 @@ class Upscaler:
         fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
-        if tile is not None and (not isinstance(tile, Integral) or tile < 1):
-            raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
+        tile = None if tile is None else whole(tile, "tile", 1)
+        if not callable(say):
+            raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
         self._runner = Runner(generator, device, precision, ensemble, say)
         self._given_tile = tile
@@ -118,14 +119,15 @@ class Upscaler:
             rows of each.
 
         Raises:
-            SixteenfoldError: If lr is not one non-empty picture, or the size is empty or too large; else as in a call;
-                also raised by the iterator.
+            SixteenfoldError: If lr is not one non-empty picture, the size is none, empty or too large, or skip is not a
+                whole number from 0 on; else as in a call; also raised by the iterator.
         """
         _check_shape(lr, "1")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
         if found := misfit(lr):
             raise SixteenfoldError(f"expected floats in [0, 1], not {found}")
-        size = size or full
+        size = full if size is None else two_sides(size, "(height, width)")
+        skip = whole(skip, "skip", 0)
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
         with out_of_memory_told():
@@ -134,8 +136,16 @@ class Upscaler:
 
     @staticmethod
     def band_rows(height: int, new_height: int | None = None) -> tuple[int, ...]:
-        """The number of rows in each band of `bands`, for a picture of this height, reduced to new_height if given."""
-        return tuple(band.length for band in bands(height, new_height or SCALE * height))
+        """The number of rows in each band of `bands`, for a picture of this height, reduced to new_height if given.
+
+        Raises:
+            SixteenfoldError: If height is not a whole number from 1 on, or new_height not one up to 16 height.
+        """
+        full = SCALE * whole(height, "height", 1)
+        rows = full if new_height is None else whole(new_height, "new_height", 1)
+        if rows > full:
+            raise SixteenfoldError(f"cannot reduce {full} rows to {rows}")
+        return tuple(band.length for band in bands(height, rows))
 
     @property
     def model(self) -> str | None:
