@@ -206,7 +206,7 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
     folder = tmp_path / "hr", tmp_path / "sr"
     evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
     (tmp_path / "out/.report.html.part").touch()
-    with pytest.raises(SixteenfoldError, match=r"earlier report.*--overwrite"):
+    with pytest.raises(SixteenfoldError, match=r"earlier report.*use overwrite"):
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
     evaluate(folder[0], sr=folder[1], metrics=["ssim"], out=tmp_path / "out", overwrite=True)
     assert "ssim" in json.loads((tmp_path / "out/scores.json").read_text())["mean"]

@@ -197,11 +197,11 @@ def _check_options(
     baselines: Sequence[str],
 ) -> None:
     if lr is not None and synthesize:
-        raise SixteenfoldError("--lr and --synthesize both provide small pictures: leave out one")
+        raise SixteenfoldError("lr and synthesize both provide small pictures: leave out one")
     if sr is None and lr is None and not synthesize:
-        raise SixteenfoldError("nothing to evaluate: give results (--sr) or small pictures (--lr), or use --synthesize")
+        raise SixteenfoldError("nothing to evaluate: give results (sr) or small pictures (lr), or use synthesize")
     if baselines and lr is None and not synthesize:
-        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (--lr), or use --synthesize")
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (lr), or use synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")
