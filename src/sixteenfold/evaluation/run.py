@@ -78,8 +78,8 @@ def evaluate(
 
     Raises:
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
-            use or cannot be written, names do not pair, `upscale` returns another size, or no picture could be
-            compared.
+            use or cannot be written, names do not pair, `upscale` returns another size, scale or type, or no picture
+            could be compared.
     """
     hr, out = given(hr, "hr"), given(out, "out")
     sr, lr = given_or_none(sr, "sr"), given_or_none(lr, "lr")

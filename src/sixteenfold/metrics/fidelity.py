@@ -22,7 +22,7 @@ SSIM_SIGMA = 1.5
 
 
 def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
-    """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64, on the CPU.
+    """Peak signal-to-noise ratio: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) decibels, float64, on the CPU.
 
     The mean of squared differences is over all channels together, or of `imaging.color.luma` of RGB;
     equal pictures give infinity. Raises SixteenfoldError when the shapes differ or are no such batches, luma is asked
@@ -38,7 +38,7 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
 
 
 def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
-    """Structural similarity: (N, C, H, W) twice, in [0, 1] -> (N,) in [-1, 1], float64, on the CPU.
+    """Structural similarity: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) in [-1, 1], float64, on the CPU.
 
     The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
     population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then

@@ -49,7 +49,11 @@ MOST_CHANNELS, MOST_BLOCKS = 4096, 1000
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run."""
+    """A whole run.
+
+    Raises:
+        SixteenfoldError: If a value is of another kind or range than its field says, or two do not go together.
+    """
 
     generator: GeneratorShape = field(default_factory=GeneratorShape)
     """Sizes of the network."""

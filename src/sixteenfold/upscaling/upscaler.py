@@ -86,7 +86,7 @@ class Upscaler:
             lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, floats in [0, 1].
 
         Returns:
-            (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device, without gradient.
+            (N, 3 or 1, 16H, 16W) in [0, 1], in lr's type and on its device, without gradient.
 
         Raises:
             SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if memory runs
@@ -115,7 +115,7 @@ class Upscaler:
             skip: How many bands at the top to skip; those that follow are the same as without it.
 
         Yields:
-            (1, 3 or 1, rows, width) in [0, 1], top to bottom, on the upscaler's device; `band_rows` gives the
+            (1, 3 or 1, rows, width) float32 in [0, 1], top to bottom, on the upscaler's device; `band_rows` gives the
             rows of each.
 
         Raises:
