@@ -27,7 +27,11 @@ FLOORS = (
 )
 FLOOR = {room: len(FLOORS) - i for i, rooms in enumerate(FLOORS) for room in rooms}
 # Neighbours on one floor that may be called all the same: (from, the module or room that is called).
-DOORS = {("metrics", "sixteenfold.networks.backbones"), ("training", "sixteenfold.evaluation")}
+DOORS = {
+    ("metrics", "sixteenfold.networks.backbones"),
+    ("metrics", "sixteenfold.networks.unpickle"),
+    ("training", "sixteenfold.evaluation"),
+}
 MODULES = {
     ".".join(("sixteenfold", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

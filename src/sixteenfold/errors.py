@@ -49,7 +49,7 @@ def out_of_memory_told(path: Path | None = None) -> Generator[None]:
         if not is_out_of_memory(error):
             raise
         if path is None:
-            raise NoMemory("out of memory: free some, or use another --device") from error
+            raise NoMemory("out of memory: free some, or use another device") from error
         raise NoMemory(f"{path}: does not fit into memory; free some, or give a smaller file") from error
 
 

@@ -1,7 +1,6 @@
 """evaluate(): from folders to files, and what it says to bad input."""
 
 import csv
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -14,27 +13,12 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare, scoring
-from sixteenfold.evaluation.report import in_markdown
 from sixteenfold.evaluation.run import evaluate
-from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.resample import downscale, resize
-from sixteenfold.networks import state, zoo
-from sixteenfold.networks.generator import Generator
-from sixteenfold.networks.state import digest
-from sixteenfold.upscaling.upscaler import Upscaler
 
-from .conftest import Save, picture
-
-
-def pairs(save: Save, count: int = 3) -> None:
-    for i in range(count):
-        pixels = picture(i)
-        save(f"hr/{i}.png", pixels)
-        save(f"sr/{i}.png", (pixels * 0.9).astype(np.uint8))
-        save(f"other/{i}.png", (pixels * 0.8).astype(np.uint8))
+from .conftest import Save, pairs, picture
 
 
 def test_finished_results(save: Save, tmp_path: Path) -> None:
@@ -106,140 +90,6 @@ def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
     assert scores.methods[0].images[0].values["lr_psnr"] == pytest.approx(expected, abs=1e-3)
 
 
-def tiny(seed: int = 0) -> Generator:
-    torch.manual_seed(seed)
-    return Generator(features=4, growth=4, blocks=(1, 1))
-
-
-def test_a_generator_as_a_file_of_its_weights(save: Save, tmp_path: Path) -> None:
-    save("hr/0.png", picture(0))
-    file = tmp_path / "tiny.safetensors"
-    generator = tiny()
-    state.save(generator, file, {})
-    given, loaded = (
-        evaluate(tmp_path / "hr", synthesize=True, model=model, metrics="psnr", out=tmp_path / f"out{i}")
-        for i, model in enumerate((generator, file))
-    )
-    assert (given.methods[0].name, loaded.methods[0].name) == ("model", "tiny")
-    assert given.methods[0].images == loaded.methods[0].images
-    assert given.facts["model hash"] == loaded.facts["model hash"]
-    assert given.facts["model"] == "model (a generator given by the caller)"
-
-
-def test_a_runs_model_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save("hr/0.png", picture(0))
-    save("model/0.png", picture(1))
-    for seed, run in enumerate(("first_*run*", "compact")):
-        (tmp_path / "runs" / run).mkdir(parents=True)
-        state.save(tiny(seed), tmp_path / "runs" / run / "model.safetensors", {})
-    state.save(tiny(), tmp_path / "runs/best.safetensors", {})
-    monkeypatch.chdir(tmp_path / "runs/first_*run*")
-    for i, (model, name) in enumerate(
-        (
-            ("model.safetensors", "first_*run*"),
-            ("../compact/model.safetensors", "compact"),
-            (Path("../compact/../first_*run*/./model.safetensors"), "first_*run*"),
-            ("../best.safetensors", "best"),
-        )
-    ):
-        out = tmp_path / f"out{i}"
-        scores = evaluate(
-            "../../hr", synthesize=True, model=model, also={"model": "../../model"}, metrics="psnr", out=out
-        )
-        assert [method.name for method in scores.methods] == [name, "model"]
-        tree = json.loads((out / "scores.json").read_text())
-        assert list(tree["methods"]) == [name, "model"]
-        told = f"{name} ({model})"
-        assert tree["facts"]["model"] == told
-        assert f"<li>model: {told}</li>" in (out / "report.html").read_text()
-        assert f"- {in_markdown(f'model: {told}')}\n" in (out / "report.md").read_text()
-    with pytest.raises(SixteenfoldError, match="two methods are named 'compact'"):
-        evaluate(
-            "../../hr", synthesize=True, model="../compact/model.safetensors", also={"compact": "../../model"}, out="o"
-        )
-
-
-def test_a_shipped_model_keeps_its_name(save: Save, tmp_path: Path) -> None:
-    save("hr/0.png", picture(0, 16, 16))
-    scores = evaluate(tmp_path / "hr", synthesize=True, model="compact", metrics="psnr", out=tmp_path / "out")
-    assert scores.methods[0].name == scores.facts["model"] == "compact"
-
-
-def test_what_is_evaluated_bears_the_name_it_is_given(save: Save, tmp_path: Path) -> None:
-    pairs(save, 1)
-    for i, (options, told) in enumerate(
-        (
-            ({"upscale": lambda lr: resize(lr, (64, 80))}, "ours (a function given by the caller)"),
-            ({"model": tiny()}, "ours (a generator given by the caller)"),
-            ({"model": "compact"}, "ours (compact)"),
-            ({"sr": tmp_path / "other"}, "none: finished results were given"),
-        )
-    ):
-        out = tmp_path / f"out{i}"
-        common: dict[str, Any] = {**options, "also": {"other": tmp_path / "sr"}, "synthesize": True, "metrics": "psnr"}
-        scores = evaluate(tmp_path / "hr", name="ours", **common, out=out)
-        assert [method.name for method in scores.methods] == ["ours", "other"]
-        assert scores.facts["model"] == told
-        projected = "model" in options
-        assert ("back-projected" in scores.facts.get("consistency", "")) == projected
-        assert ("- consistency: the model's results are" in (out / "report.md").read_text()) == projected
-        assert "Evaluation of ours" in (out / "report.html").read_text()
-        for wrong, hint in (("other", "two methods are named 'other'"), ("", "empty name"), ("original", "no method")):
-            with pytest.raises(SixteenfoldError, match=hint):
-                evaluate(tmp_path / "hr", name=wrong, **common, out=tmp_path / "o")
-
-
-def test_what_is_no_generator_is_sent_to_upscale(save: Save, tmp_path: Path) -> None:
-    save("hr/0.png", picture(0))
-    model: Any = torch.nn.Conv2d(3, 3, 1)
-    with pytest.raises(SixteenfoldError, match=r"^model: Conv2d is not a Generator, .* as upscale="):
-        evaluate(tmp_path / "hr", synthesize=True, model=model, out=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_upscaler_enlarges_as_it_was_made(save: Save, tmp_path: Path) -> None:
-    pixels = picture(0)
-    save("hr/0.png", pixels)
-    upscaler = Upscaler("compact", device="cpu", fidelity=0.25, ensemble=True, consistency=False)
-
-    def run(out: str, **options: Any) -> Scores:
-        return evaluate(tmp_path / "hr", synthesize=True, metrics="psnr", out=tmp_path / out, **options)
-
-    scores = run("out", model=upscaler)
-    assert scores.methods[0].name == scores.facts["model"] == "compact"
-    assert scores.methods[0].images == run("function", upscale=upscaler.__call__).methods[0].images
-    assert scores.facts["model hash"] == f"sha256 {digest(zoo.blend('compact', 0.25))} of its weights, as mixed"
-    assert scores.facts["engine"] == upscaler.description
-    assert scores.facts["fidelity"].startswith("0.25: ") and "eight flips" in scores.facts["ensemble"]
-    assert "no back-projection" in scores.facts["consistency"] and "tile" not in scores.facts
-    plain = run("plain", model=Upscaler(tiny(), device="cpu", tile=3))
-    assert plain.facts["model"] == "model (a generator given by the caller)"
-    assert "are back-projected" in plain.facts["consistency"] and plain.facts["tile"].startswith("3 pixels")
-    assert not {"fidelity", "ensemble"} & plain.facts.keys()
-    for options, hint in (
-        ({"model": upscaler, "device": "cpu"}, "the Upscaler has its own device and precision .*leave these out"),
-        ({"model": upscaler, "precision": "fp32"}, "the Upscaler has its own device and precision"),
-        ({"upscale": upscaler}, "upscale: an Upscaler is a model, .*pass it as model="),
-        ({"model": upscaler, "sr": tmp_path / "hr"}, "finished results are not enlarged again"),
-    ):
-        with pytest.raises(SixteenfoldError, match=f"^{hint}"):
-            run("other", **options)
-    assert not (tmp_path / "other").exists()
-
-
-def test_a_device_as_pytorch_names_it(save: Save, tmp_path: Path) -> None:
-    save("hr/0.png", picture(0))
-    made = evaluate(
-        tmp_path / "hr",
-        synthesize=True,
-        model=tiny(),
-        metrics="psnr",
-        device=torch.device("cpu"),
-        out=tmp_path / "out",
-    )
-    assert made.facts["engine"].startswith("CPU")
-
-
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()], ids=repr)
 @pytest.mark.parametrize("where", ["score", "enlarge"])
 def test_memory_that_does_not_suffice_for_one_picture(
@@ -276,9 +126,12 @@ def test_memory_that_does_not_suffice_for_one_picture(
         (lambda lr: resize(lr, (64, 80))[0], r"returned \(3, 64, 80\), not \(1, 3, 64, 80\)"),
         (lambda lr: resize(lr, (64, 80))[:, :1], r"returned \(1, 1, 64, 80\), not \(1, 3, 64, 80\)"),
         (lambda lr: resize(lr, (64, 80)).numpy(), r"returned ndarray, not a tensor \(1, 3, 64, 80\)"),
-        (lambda lr: 255 * resize(lr, (64, 80)), r"returned torch.float32 from .*, not floats in \[0, 1\]"),
-        (lambda lr: resize(lr, (64, 80)) * float("nan"), "returned torch.float32 from nan to nan, not .*"),
-        (lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(), "returned torch.uint8 from .*"),
+        (lambda lr: 255 * resize(lr, (64, 80)), r"must return floats in \[0, 1\], not up to 2\d\d.*; divide by .*"),
+        (lambda lr: resize(lr, (64, 80)) * float("nan"), r"must return floats in \[0, 1\], not infinities or NaN; .*"),
+        (
+            lambda lr: (255 * resize(lr, (64, 80)).clamp(0, 1)).byte(),
+            r"must return floats in \[0, 1\], not torch.uint8; divide .*",
+        ),
         # Of one picture alone.
         (
             lambda lr: resize(lr, (64, 80 if lr.shape[3] == 5 else 64)),
@@ -353,7 +206,7 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
     folder = tmp_path / "hr", tmp_path / "sr"
     evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
     (tmp_path / "out/.report.html.part").touch()
-    with pytest.raises(SixteenfoldError, match=r"earlier report.*--overwrite"):
+    with pytest.raises(SixteenfoldError, match=r"earlier report.*use overwrite"):
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "out")
     evaluate(folder[0], sr=folder[1], metrics=["ssim"], out=tmp_path / "out", overwrite=True)
     assert "ssim" in json.loads((tmp_path / "out/scores.json").read_text())["mean"]
@@ -361,18 +214,6 @@ def test_out_folder_in_use(save: Save, tmp_path: Path) -> None:
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=folder[0], overwrite=True)
     with pytest.raises(SixteenfoldError, match="is a file"):
         evaluate(folder[0], sr=folder[1], metrics=["psnr"], out=tmp_path / "hr/0.png")
-
-
-def test_a_method_is_named_as_its_folder_is(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs(save, 1)
-    (tmp_path / "theirs").symlink_to("sr")
-    (tmp_path / "loop").symlink_to("loop")
-    monkeypatch.chdir(tmp_path / "sr")
-    for i, (sr, name) in enumerate((("../theirs", "theirs"), (".", "sr"), ("../other/../sr", "sr"))):
-        scores = evaluate(Path("../hr"), sr=Path(sr), metrics=["psnr"], out=tmp_path / f"out{i}")
-        assert scores.methods[0].name == name
-    with pytest.raises(SixteenfoldError, match=r"loop: cannot be read \(Too many levels"):
-        evaluate(Path("../hr"), sr=Path("../loop"), metrics=["psnr"], out=tmp_path / "out")
 
 
 def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
@@ -405,18 +246,6 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, synthesize=True, model=tmp_path / "tiny.safetensors", also={"tiny": sr}, out=out)
     with pytest.raises(SixteenfoldError, match="'bilinear': unknown"):
         evaluate(hr, synthesize=True, baselines=["bilinear"], out=out)
-
-
-def test_packages_without_metadata(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where their folders were only copied to where Python looks."""
-    pairs(save, 1)
-
-    def missing(name: str) -> importlib.metadata.Distribution:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", missing)  # what `version` asks, however imported
-    scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / "out")
-    assert f"sixteenfold {sixteenfold.__version__}, numpy {np.__version__}, pyvips " in scores.facts["versions"]
 
 
 @pytest.mark.parametrize("place", ["hr", "sr", "lr", "out"])

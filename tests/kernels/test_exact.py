@@ -145,6 +145,14 @@ def test_an_error_puts_it_back() -> None:
     assert cudnn.allow_tf32
 
 
+def test_autocast_is_off_inside_alone() -> None:
+    weight = torch.ones(2, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        with true_fp32():
+            assert (weight @ weight).dtype == torch.float32
+        assert (weight @ weight).dtype == torch.bfloat16
+
+
 def test_the_older_switch_of_products_is_readable_again() -> None:
     for precision in ("high", "medium", "highest"):
         torch.set_float32_matmul_precision(precision)

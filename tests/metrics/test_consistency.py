@@ -19,8 +19,10 @@ def test_its_own_downscale_is_perfect_and_a_shift_is_not() -> None:
 
 
 def test_refuses_sizes_that_do_not_belong_together() -> None:
-    with pytest.raises(SixteenfoldError, match="33x48 is not 16 times the input's 2x3"):
-        lr_psnr(torch.zeros(1, 3, 48, 33), torch.zeros(1, 3, 3, 2))
+    sr = torch.zeros(1, 3, 48, 33)
+    for shape in ((1, 3, 3, 2), (1, 1, 3, 3), (2, 3, 3, 3)):
+        with pytest.raises(SixteenfoldError, match=r"^LR-PSNR: \(.*\) is not \(1, 3, 48, 33\) made 16 times smaller$"):
+            lr_psnr(sr, torch.zeros(shape))
 
 
 def test_in_strips_it_is_the_same_downscale() -> None:

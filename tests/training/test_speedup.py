@@ -57,5 +57,5 @@ def test_compiled_networks_learn_the_same() -> None:
 
 
 def test_no_graph_without_a_gpu() -> None:
-    with pytest.raises(SixteenfoldError, match="--graph: a CUDA graph needs a CUDA device, not cpu"):
+    with pytest.raises(SixteenfoldError, match=r"^graph: a CUDA graph needs a CUDA device, not cpu"):
         check_graph(Fabric(accelerator="cpu", devices=1), TrainConfig(pixel=dataclasses.replace(PixelPhase(), batch=4)))

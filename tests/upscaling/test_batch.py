@@ -263,7 +263,7 @@ def test_a_picture_that_no_memory_holds_does_not_end_the_batch(
 
     monkeypatch.setattr(enlargement, "resize", with_little_memory)
     report = upscale_files([large, small], None, lambda: upscaler)
-    assert report.failures == (f"{large}: out of memory: free some, or use another --device",)
+    assert report.failures == (f"{large}: out of memory: free some, or use another device",)
     assert report.written == (tmp_path / "small_x16.png",)
 
 
@@ -324,7 +324,7 @@ def test_memory_that_is_missing_for_the_file_does_not_end_the_batch(
 
     monkeypatch.setattr(picture_module, "to_pixels", with_little_memory)
     report = upscale_files([large, small], None, lambda: upscaler)
-    assert report.failures == (f"{large}: out of memory: free some, or use another --device",)
+    assert report.failures == (f"{large}: out of memory: free some, or use another device",)
     assert report.written == (tmp_path / "small_x16.png",)
 
 

@@ -198,6 +198,14 @@ def test_fp32_is_not_tf32(monkeypatch):
     assert cudnn.allow_tf32
 
 
+def test_fp32_is_not_a_callers_autocast(monkeypatch):
+    monkeypatch.setattr(engine_module, "winograd_machine", lambda: None)
+    engine, lr = make_engine(generator(), "cpu", "fp32"), noise(1, 3, 4, 4)
+    expected = upscale(engine, lr)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(upscale(engine, lr), expected)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 70), ("bf16", 40), ("fp16", 50), ("auto", 40)])
 def test_on_a_gpu(precision, least):

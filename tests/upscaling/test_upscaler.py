@@ -63,10 +63,15 @@ def test_fidelity_is_for_shipped_models(network: Generator):
         upscaler(network, fidelity=0.5)
 
 
-@pytest.mark.parametrize("tile", [0, -3, 1.5, "8"])
+@pytest.mark.parametrize("tile", [0, -3, 1.5, "8", True])
 def test_a_tile_is_a_number_of_pixels(network: Generator, tile: Any):
-    with pytest.raises(SixteenfoldError, match=rf"^tile {tile!r}: the side of a tile must be a whole number"):
+    with pytest.raises(SixteenfoldError, match=rf"^tile {tile!r}: must be a whole number, at least 1$"):
         upscaler(network, tile=tile)
+
+
+def test_what_is_said_goes_to_a_function(network: Generator):
+    with pytest.raises(SixteenfoldError, match=r"^say: None is not a function"):
+        upscaler(network, say=None)
 
 
 def test_weights_that_change_later_change_nothing(network: Generator):
@@ -182,6 +187,26 @@ def test_impossible_sizes_are_refused(network: Generator, size: tuple[int, int])
         upscaler(network).bands(picture(1, 2), size=size)
 
 
+@pytest.mark.parametrize("size", [(16, 16, 16), (16,), (), 16, 0, "16", (16.0, 16), ("16", "16"), (True, True)])
+def test_other_things_than_sizes_are_refused(network: Generator, size: Any):
+    with pytest.raises(SixteenfoldError, match=r"^size: expected \(height, width\) in whole pixels, not "):
+        upscaler(network).bands(picture(1, 2), size=size)
+
+
+@pytest.mark.parametrize("skip", [-1, 1.0, "1", None, True])
+def test_bands_to_skip_are_counted_from_the_top(network: Generator, skip: Any):
+    with pytest.raises(SixteenfoldError, match=r"^skip .*: must be a whole number, at least 0$"):
+        upscaler(network).bands(picture(1, 2), skip=skip)
+
+
+@pytest.mark.parametrize("heights", [(0,), (-3,), (2.5,), ("3",), (3, 0), (3, -4), (3, 4.5), (3, 49)])
+def test_rows_are_foretold_of_pictures_alone(heights: tuple[Any, ...]):
+    with pytest.raises(
+        SixteenfoldError, match=r"^(height|new_height) .*: must be a whole|^cannot reduce 48 rows to 49"
+    ):
+        Upscaler.band_rows(*heights)
+
+
 def test_it_says_what_it_was_made_with(network: Generator):
     of_weights = digest(network)
     plain = upscaler(network)
@@ -259,7 +284,7 @@ def test_values_of_another_scale_are_told(network: Generator):
     """A little beyond 1, as an enlargement may give, is clamped; 0 to 255 would come out white."""
     upscaler(network)(1.2 * picture(4, 4))
     with pytest.raises(
-        SixteenfoldError, match=r"expected numbers in \[0, 1\], not up to 2\d\d.*; divide by the largest"
+        SixteenfoldError, match=r"expected floats in \[0, 1\], not up to 2\d\d.*; divide by the largest"
     ):
         upscaler(network)(255 * picture(4, 4))
     with pytest.raises(SixteenfoldError, match=r"not from -0\.\d+; convert -1 to 1 by \(x \+ 1\) / 2"):
@@ -270,5 +295,5 @@ def test_values_of_another_scale_are_told(network: Generator):
 def test_values_that_are_not_finite_are_not_blamed_on_the_weights(network: Generator, value: float):
     lr = picture(4, 4)
     lr[0, 0, 1, 2] = value
-    with pytest.raises(SixteenfoldError, match="some are infinite or not a number"):
+    with pytest.raises(SixteenfoldError, match="not infinities or NaN"):
         upscaler(network)(lr)

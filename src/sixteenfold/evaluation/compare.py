@@ -15,7 +15,7 @@ from sixteenfold.evaluation.enlarger import Enlarger
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
-from sixteenfold.imaging.color import other_scale
+from sixteenfold.imaging.color import misfit
 from sixteenfold.imaging.resample import SCALE, to_8_bits
 
 PARALLEL_PIXELS = 4_000_000
@@ -149,9 +149,8 @@ def _checked(made: object, lr: Tensor) -> Tensor:
             f"upscale: the function returned {made.shape[3]}x{made.shape[2]}, not {SCALE} times {width}x{height},"
             f" {wanted[3]}x{wanted[2]}"
         )
-    if not made.is_floating_point() or not bool(made.isfinite().all()) or other_scale(made):
-        found = f"{made.dtype} from {float(made.min()):g} to {float(made.max()):g}"
-        raise UnfitFunctionError(f"upscale: the function returned {found}, not floats in [0, 1]")
+    if found := misfit(made):
+        raise UnfitFunctionError(f"upscale: the function must return floats in [0, 1], not {found}")
     return made
 
 

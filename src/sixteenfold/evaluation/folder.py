@@ -58,7 +58,7 @@ def _check(out: Path, overwrite: bool) -> None:
     if others := {name for name in held - OURS if not LEFT_OVER.fullmatch(name)}:
         raise SixteenfoldError(f"{out}: holds other files ({min(others)}); name another folder")
     if held & OURS and not overwrite:
-        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use --overwrite")
+        raise SixteenfoldError(f"{out}: holds an earlier report; name another folder, or use overwrite")
 
 
 def _make(out: Path) -> None:

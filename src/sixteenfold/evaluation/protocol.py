@@ -89,7 +89,7 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
     there_but_unread = passed_over([file for file, key in unread.items() if key in unpaired])
     if missing and not allow_missing:
         said = "; ".join((*missing, *there_but_unread))
-        raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use --allow-missing")
+        raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use allow-missing")
     if not paired:
         said = "; ".join(("none of its pictures has a match in every other folder", *there_but_unread))
         raise SixteenfoldError(f"{sources.hr}: {said}")
@@ -159,7 +159,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
             part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
             near = all(abs(side - own) < SCALE for side, own in zip(size, hr.shape[2:], strict=True))
-            way_out = "give what it was made from too (--lr)" if lr is None and near else "pair matching pictures"
+            way_out = "give what it was made from too (lr)" if lr is None and near else "pair matching pictures"
             said = f"{_size(picture)} differs from the {_size(hr)} of {case.hr}{part}"
             raise SixteenfoldError(f"{file}: {said}; {way_out}")
         results[name] = picture if enlarged else picture[:, :, :height, :width]

@@ -78,8 +78,8 @@ def evaluate(
 
     Raises:
         SixteenfoldError: If an option is unknown or contradicts another, the device is not there, `out` is in
-            use or cannot be written, names do not pair, `upscale` returns another size, or no picture could be
-            compared.
+            use or cannot be written, names do not pair, `upscale` returns another size, scale or type, or no picture
+            could be compared.
     """
     hr, out = given(hr, "hr"), given(out, "out")
     sr, lr = given_or_none(sr, "sr"), given_or_none(lr, "lr")
@@ -197,11 +197,11 @@ def _check_options(
     baselines: Sequence[str],
 ) -> None:
     if lr is not None and synthesize:
-        raise SixteenfoldError("--lr and --synthesize both provide small pictures: leave out one")
+        raise SixteenfoldError("lr and synthesize both provide small pictures: leave out one")
     if sr is None and lr is None and not synthesize:
-        raise SixteenfoldError("nothing to evaluate: give results (--sr) or small pictures (--lr), or use --synthesize")
+        raise SixteenfoldError("nothing to evaluate: give results (sr) or small pictures (lr), or use synthesize")
     if baselines and lr is None and not synthesize:
-        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (--lr), or use --synthesize")
+        raise SixteenfoldError(f"{baselines[0]} needs small pictures: give some (lr), or use synthesize")
     for name in baselines:
         if name not in BASELINES:
             raise SixteenfoldError(f"baseline {name!r}: unknown; choose among {', '.join(BASELINES)}")

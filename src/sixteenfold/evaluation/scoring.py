@@ -61,7 +61,7 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
     if not keys:
         raise SixteenfoldError("metrics: none given; leave out the option for the default ones")
     if "lr_psnr" in keys and not has_lr:
-        raise SixteenfoldError("lr_psnr needs small pictures: give a folder of them (--lr), or use --synthesize")
+        raise SixteenfoldError("lr_psnr needs small pictures: give a folder of them (lr), or use synthesize")
     known = {metric.key: metric for metric in BUILT_IN}
     metrics: list[Metric] = []
     for key in dict.fromkeys(keys):

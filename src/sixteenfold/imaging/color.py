@@ -1,5 +1,7 @@
 """Integer pixels <-> tensors, BT.601 luma, and colour under transparent pixels."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -42,13 +44,19 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     return pixels
 
 
-def other_scale(values: Tensor) -> tuple[float, float] | None:
-    """The minimum and maximum of floats that are not in the scale [0, 1]; None if they are.
+def misfit(values: Tensor) -> str | None:
+    """What pixels are instead of floats in [0, 1], with the way out, as the end of a message; None if they are.
 
-    Slightly outside, as an enlargement may be, is accepted; -1 and 255 are not. NaN is accepted.
+    Slightly outside, as an enlargement may be, is accepted; -1 and 255 are not.
     """
+    if not values.is_floating_point():
+        return f"{values.dtype}; divide integers by their largest value"
     least, greatest = (float(end) for end in values.detach().aminmax())
-    return (least, greatest) if least < -0.5 or greatest > 2 else None
+    if not (math.isfinite(least) and math.isfinite(greatest)):
+        return "infinities or NaN; mend what made them"
+    if greatest > 2:
+        return f"up to {greatest:g}; divide by the largest value"
+    return f"from {least:g}; convert -1 to 1 by (x + 1) / 2" if least < -0.5 else None
 
 
 def to_8_bit_rgb(pixels: np.ndarray) -> Tensor:

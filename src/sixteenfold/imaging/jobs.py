@@ -159,7 +159,7 @@ def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suf
     except SixteenfoldError as error:
         raise SixteenfoldError(f"{error}; if it is meant as a folder, create it first") from None
     if suffix is not None and form != format_of(Path(f"any{suffix}")):
-        raise SixteenfoldError(f"{out}: does not match --format {suffix[1:]}; leave out one of them")
+        raise SixteenfoldError(f"{out}: does not match the format {suffix[1:]}; leave out one of them")
     return Job(sources[0], out)
 
 

@@ -161,8 +161,7 @@ def by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
     Returns:
         (N, C, new, W) or (N, C, H, new), not clamped.
     """
-    with torch.autocast(image.device.type, enabled=False):
-        return image @ matrix.T if dim == -1 else matrix @ image
+    return image @ matrix.T if dim == -1 else matrix @ image
 
 
 def _by_taps(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:

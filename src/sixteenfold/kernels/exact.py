@@ -1,8 +1,8 @@
-"""PyTorch's convolutions and matrix products on a GPU in true float32."""
+"""PyTorch's convolutions and matrix products in true float32, whatever the caller's settings."""
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ WHOLE: Any = torch.backends
 CUDNN: Any = cudnn
 """PyTorch's settings are a tree: torch.backends > cudnn > conv, rnn; torch.backends > cuda.matmul. "none" inherits."""
 SETTINGS: tuple[Any, ...] = (CUDNN.conv, CUDNN.rnn, cuda.matmul)
+DEVICES = ("cpu", "cuda", "mps")
+"""Where we compute; autocast is set for each kind of device."""
 
 
 class _Switch:
@@ -43,18 +45,22 @@ def _turn_off() -> tuple[tuple[Any, str], ...]:
 
 @contextmanager
 def true_fp32() -> Generator[None]:
-    """Compute float32 convolutions and matrix products on CUDA without TF32; a context manager or a decorator.
+    """Compute float32 convolutions and matrix products without TF32 or autocast; a context manager or a decorator.
 
     TF32 rounds inputs to 10 bits of mantissa. From Ampere on cuDNN's convolutions use it by default; matrix products
     use it if a program asks for it, as by `torch.set_float32_matmul_precision("high")`. If threads overlap, the first
-    turns TF32 off and the last restores it. A backward pass after the context uses the program's own setting.
+    turns TF32 off and the last restores it; autocast is each thread's own. A backward pass after the context uses the
+    program's own setting.
     """
     with _Switch.lock:
         if _Switch.users == 0:
             _Switch.before = _turn_off()
         _Switch.users += 1
     try:
-        yield
+        with ExitStack() as stack:
+            for kind in filter(torch.is_autocast_enabled, DEVICES):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+            yield
     finally:
         with _Switch.lock:
             _Switch.users -= 1

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE, downscale
+from sixteenfold.metrics.checks import check_pictures, check_scale
 from sixteenfold.metrics.fidelity import psnr
-from sixteenfold.metrics.strips import check_scale, unit_range
+from sixteenfold.metrics.strips import unit_range
 
 STRIP = 16
 """Rows of the result that are made at once."""
@@ -17,18 +18,18 @@ STRIP = 16
 def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
     """PSNR between the result shrunk by the MATLAB bicubic kernel and its input, unrounded.
 
-    Shapes: (N, 3, H, W) and (N, 3, ceil(H/factor), ceil(W/factor)) in [0, 1] -> (N,) decibels,
+    Shapes: (N, C, H, W) and (N, C, ceil(H/factor), ceil(W/factor)) in [0, 1] -> (N,) decibels,
     float64, on the CPU; uint8 in 0..255 is taken as well. The original has about 59 dB, as its input was
     rounded to 8 bits.
     Source: Lugmayr et al., "NTIRE 2021 Learning the Super-Resolution Space Challenge", section 2.
-    Raises SixteenfoldError when the sizes do not belong together or the numbers are of another scale.
+    Raises SixteenfoldError when the shapes are no such batches or do not belong together, the pictures are empty or the
+    numbers are of another scale or not finite.
     """
-    if tuple(lr.shape[2:]) != tuple(math.ceil(side / factor) for side in sr.shape[2:]):
-        raise SixteenfoldError(
-            f"LR-PSNR: {sr.shape[3]}x{sr.shape[2]} is not {factor} times the input's {lr.shape[3]}x{lr.shape[2]}"
-        )
     for picture in (sr, lr):
+        check_pictures("LR-PSNR", picture)
         check_scale(picture)
+    if lr.shape != (*sr.shape[:2], *(math.ceil(side / factor) for side in sr.shape[2:])):
+        raise SixteenfoldError(f"LR-PSNR: {tuple(lr.shape)} is not {tuple(sr.shape)} made {factor} times smaller")
     return psnr(shrink(sr, factor), unit_range(lr))
 
 

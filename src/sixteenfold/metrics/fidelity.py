@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
-from sixteenfold.metrics.strips import check_scale, unit_range
+from sixteenfold.metrics.checks import ANY, RGB, check_pictures, check_scale
+from sixteenfold.metrics.strips import unit_range
 
 STRIP = 64
 """Rows worked on at once."""
@@ -22,13 +22,13 @@ SSIM_SIGMA = 1.5
 
 
 def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
-    """Peak signal-to-noise ratio: (N, C, H, W) twice, in [0, 1] -> (N,) decibels, float64, on the CPU.
+    """Peak signal-to-noise ratio: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) decibels, float64, on the CPU.
 
     The mean of squared differences is over all channels together, or of `imaging.color.luma` of RGB;
-    equal pictures give infinity. Raises SixteenfoldError when the shapes differ or are no such batches, the
-    pictures are empty or the numbers are of another scale.
+    equal pictures give infinity. Raises SixteenfoldError when the shapes differ or are no such batches, luma is asked
+    of other than RGB, the pictures are empty or the numbers are of another scale or not finite.
     """
-    _check("PSNR", sr, hr)
+    _check("PSNR", sr, hr, on_luma)
     total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, sr.shape[2], STRIP):
         part = slice(top, top + STRIP)
@@ -38,19 +38,14 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
 
 
 def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
-    """Structural similarity: (N, C, H, W) twice, in [0, 1] -> (N,) in [-1, 1], float64, on the CPU.
+    """Structural similarity: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) in [-1, 1], float64, on the CPU.
 
     The original variant (Wang et al., IEEE TIP 2004): Gaussian window of 11x11 with sigma 1.5,
     population covariance, K1 = 0.01, K2 = 0.03, mean over the places where the window fits, then
-    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError when the shapes differ or are no such
-    batches, the pictures are empty, a side is below 11 or the numbers are of another scale.
+    over channels, or of `imaging.color.luma` of RGB. Raises SixteenfoldError as `psnr` does, and when a side is
+    below 11.
     """
-    _check("SSIM", sr, hr)
-    least = 2 * SSIM_RADIUS + 1
-    if min(sr.shape[2:]) < least:
-        raise SixteenfoldError(
-            f"SSIM: a picture of {sr.shape[3]}x{sr.shape[2]} is too small, at least {least}x{least} is needed"
-        )
+    _check("SSIM", sr, hr, on_luma, least=2 * SSIM_RADIUS + 1)
     rows = sr.shape[2] - 2 * SSIM_RADIUS
     total = torch.zeros(sr.shape[0], dtype=torch.float64)
     for top in range(0, rows, STRIP):
@@ -58,6 +53,12 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
         total += _ssim_map(_strip(sr[:, :, part], on_luma), _strip(hr[:, :, part], on_luma)).sum(dim=(1, 2, 3))
     channels = 1 if on_luma else sr.shape[1]
     return total / (channels * rows * (sr.shape[3] - 2 * SSIM_RADIUS))
+
+
+def _check(metric: str, sr: Tensor, hr: Tensor, on_luma: bool, least: int = 1) -> None:
+    check_pictures(metric, sr, hr, shape=RGB if on_luma else ANY, least=least)
+    for picture in (sr, hr):
+        check_scale(picture)
 
 
 def _strip(rows: Tensor, on_luma: bool) -> Tensor:
@@ -103,15 +104,3 @@ def _band(block: int) -> Tensor:
     for i in range(block):
         band[i : i + len(window), i] = window / window.sum()
     return band
-
-
-def _check(metric: str, sr: Tensor, hr: Tensor) -> None:
-    shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
-    if sr.ndim != 4 or hr.ndim != 4:
-        raise SixteenfoldError(f"{metric}: two batches of pictures, (N, C, H, W), are needed, not {shapes}")
-    if sr.shape != hr.shape:
-        raise SixteenfoldError(f"pictures to compare differ in shape: {shapes}")
-    if sr.numel() == 0:
-        raise SixteenfoldError(f"{metric}: pictures to compare are empty: {shapes}")
-    for picture in (sr, hr):
-        check_scale(picture)

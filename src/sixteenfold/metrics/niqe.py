@@ -18,7 +18,8 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma
 from sixteenfold.imaging.resample import resize
-from sixteenfold.metrics.strips import check_scale, unit_range
+from sixteenfold.metrics.checks import check_pictures, check_scale
+from sixteenfold.metrics.strips import unit_range
 
 BLOCK = 96
 RADIUS = 3
@@ -31,9 +32,10 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 def niqe(picture: Tensor) -> float:
     """(1, 3, H, W) in [0, 1], or uint8 in 0..255 -> distance from natural statistics; lower is better.
 
-    Raises SixteenfoldError when fewer than two blocks of 96x96 fit, the picture is all flat, or its numbers are of
-    another scale.
+    Raises SixteenfoldError when the shape is another, fewer than two blocks of 96x96 fit, the picture is all flat, or
+    its numbers are of another scale or not finite.
     """
+    check_pictures("NIQE", picture, shape=(1, 3, "H", "W"))
     check_scale(picture)
     height, width = (side // BLOCK * BLOCK for side in picture.shape[2:])
     if height * width < 2 * BLOCK * BLOCK:

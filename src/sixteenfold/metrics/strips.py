@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import other_scale
+from sixteenfold.metrics.checks import check_scale
 
 PIXELS_AT_ONCE = 48 * 1024
 """Pixels of one picture that a strip holds. With more, the first stage's maps of two pictures pass the size up to which
@@ -19,7 +18,7 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
     Yields (rows as `dtype` in [0, 1], whether they are the last). uint8 batches are scaled here, and those of other
     types converted, so that a large picture never has to exist as floats, nor twice.
 
-    Raises SixteenfoldError when floats are of another scale, which would only give another distance.
+    Raises SixteenfoldError when floats are of another scale, which would only give another distance, or not finite.
     """
     for batch in batches:
         check_scale(batch)
@@ -29,17 +28,6 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
     for top in range(0, height, rows):
         parts = [as_type(batch[:, :, top : top + rows], dtype) for batch in batches]
         yield torch.cat(parts), top + rows >= height
-
-
-def check_scale(picture: Tensor) -> None:
-    """Raise SixteenfoldError for a picture that is neither of uint8 nor of floats in about [0, 1]."""
-    if picture.dtype != torch.uint8 and not picture.is_floating_point():
-        raise SixteenfoldError(f"pictures must be uint8 or floats in [0, 1], not {picture.dtype}")
-    if picture.is_floating_point() and picture.numel() and (ends := other_scale(picture)):
-        least, most = ends
-        raise SixteenfoldError(
-            f"pictures must be floats in [0, 1], or uint8, not floats from {least:g} to {most:g}; rescale them"
-        )
 
 
 def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -11,8 +11,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.dists import DISTS, DISTSSums
-from sixteenfold.metrics.lpips import LPIPS, LPIPSSums, check_pair
+from sixteenfold.metrics.lpips import LPIPS, LPIPSSums
 from sixteenfold.metrics.strips import strips
 from sixteenfold.networks.backbones import StageStream
 
@@ -51,12 +52,12 @@ class Together:
     def _chains(self, hr: Tensor, results: Tensor) -> list["_Chain"]:
         chains: list[_Chain] = []
         if self._alex is not None:
-            check_pair("LPIPS", self._alex.backbone, results, hr)
+            check_pictures("LPIPS", results, hr, shape=RGB, least=self._alex.backbone.smallest)
             chains.append(_Chain(self._alex, None))
         if self._vgg is not None or self._dists is not None:
             network = self._vgg or self._dists
             assert network is not None
-            check_pair("LPIPS-VGG and DISTS", network.backbone, results, hr)
+            check_pictures("LPIPS-VGG and DISTS", results, hr, shape=RGB, least=network.backbone.smallest)
             chains.append(_Chain(self._vgg, self._dists))
         return chains
 

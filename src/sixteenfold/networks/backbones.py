@@ -44,8 +44,11 @@ class Backbone(nn.Module):
         return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
 
     def fill(self, weights: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Take (weight, bias) of every convolution, in the order of computation."""
+        """Take (weight, bias) of every convolution, in the order of computation; ValueError if a shape is another."""
         for convolution, (weight, bias) in zip(self.convolutions(), weights, strict=True):
+            shapes, wanted = (weight.shape, bias.shape), (convolution.weight.shape, (convolution.out_channels,))
+            if shapes != wanted:
+                raise ValueError(f"a convolution of {shapes}, not {wanted}")
             # An eighth faster on a CPU: no copies into the convolutions' own order.
             laid_out = weight.contiguous(memory_format=torch.channels_last)
             convolution.weight, convolution.bias = nn.Parameter(laid_out), nn.Parameter(bias)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
+from sixteenfold.networks.records import Record, StoredTensor, UnfitError, shown
 from sixteenfold.networks.state import GeneratorShape, build, save, shape_of
 from sixteenfold.networks.torchfile import TorchFile, floats_in_float32, open_torch_file
-from sixteenfold.networks.unpickle import Record, StoredTensor, UnfitError, shown
 
 RESULT = "model.safetensors"
 """The name of the weights in folders of our training runs, and of others."""

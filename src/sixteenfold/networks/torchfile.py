@@ -18,7 +18,8 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import unreadable
-from sixteenfold.networks.unpickle import Machine, RefusedError, Storage, StoredTensor, UnfitError, shown
+from sixteenfold.networks.records import RefusedError, Storage, StoredTensor, UnfitError, shown
+from sixteenfold.networks.unpickle import Machine
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001

@@ -13,6 +13,8 @@ from typing import IO, Any, TypeVar, cast
 
 import torch
 
+from sixteenfold.networks.records import Global, Record, RefusedError, Storage, StoredTensor, UnfitError, shown
+
 _T = TypeVar("_T")
 
 STORAGE_TYPES = {
@@ -57,57 +59,6 @@ CONSTANTS: dict[str, object] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 MOST_DIMENSIONS = 8
-
-
-class RefusedError(Exception):
-    """The pickle asks for something that tensors do not need."""
-
-
-class UnfitError(ValueError):
-    """A valid file that does not hold a network's weights: fetching it again would not help."""
-
-
-@dataclass(frozen=True)
-class Global:
-    """The name of a class or function, `module.name`; never the thing itself."""
-
-    name: str
-
-
-@dataclass(eq=False)
-class Record:
-    """An object of a class that is not loaded: the class's name and the object's state."""
-
-    name: str
-    state: object = None
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A row of numbers elsewhere in the file."""
-
-    key: str
-    dtype: torch.dtype
-    elements: int
-    start: int = 0
-    """First element, counted in the storage of that key (a legacy storage may be a part of another)."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredTensor:
-    """A tensor not read yet: a strided view of a storage; sizes in elements."""
-
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    @property
-    def elements(self) -> int:
-        product = 1
-        for extent in self.size:
-            product *= extent
-        return product
 
 
 @dataclass
@@ -271,7 +222,7 @@ def _call(function: str, arguments: tuple[object, ...]) -> object:
     if function == "torch.Size":
         return _naturals(arguments[0])
     if function.replace("__builtin__.", "builtins.") in INERT_CALLS:  # the name in Python 2
-        return Record(function)
+        return Record(function, arguments)
     raise RefusedError(f"tries to call {shown(function)}")
 
 
@@ -334,15 +285,3 @@ def _naturals(value: object) -> tuple[int, ...]:
     if len(sizes) > MOST_DIMENSIONS:
         raise ValueError(f"has a tensor of more than {MOST_DIMENSIONS} dimensions")
     return tuple(map(_natural, sizes))
-
-
-def shown(value: object) -> str:
-    """A value from a file, made fit for a message: short, on one line, without control characters."""
-    if isinstance(value, Global):
-        value = value.name
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        text = ascii(value)
-        return text if len(text) <= 80 else text[:77] + "..."
-    if value is None:
-        return "None"
-    return "a tensor" if isinstance(value, StoredTensor) else f"a {type(value).__name__}"

@@ -53,7 +53,11 @@ LONGEST = 2**20
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A whole run."""
+    """A whole run.
+
+    Raises:
+        SixteenfoldError: If a value is of another kind or range than its field says, or two do not go together.
+    """
 
     generator: GeneratorShape = field(default_factory=GeneratorShape)
     """Sizes of the network."""

@@ -25,12 +25,12 @@ VARIANTS = 32
 def check_graph(fabric: Fabric, config: TrainConfig) -> None:
     """Raise SixteenfoldError if there can be no CUDA graph."""
     if fabric.device.type != "cuda":
-        raise SixteenfoldError(f"--graph: a CUDA graph needs a CUDA device, not {fabric.device}")
+        raise SixteenfoldError(f"graph: a CUDA graph needs a CUDA device, not {fabric.device}")
     if fabric.world_size > 1:
-        raise SixteenfoldError("--graph: works in one process only; leave it out")
+        raise SixteenfoldError("graph: works in one process only; leave it out")
     # A graph writes each gradient to one place: a second part's would replace the first's.
     if any(phase is not None and phase.accumulation > 1 for phase in (config.pixel, config.adversarial)):
-        raise SixteenfoldError("--graph: works with accumulation of 1 only; leave it out, or set accumulation to 1")
+        raise SixteenfoldError("graph: works with accumulation of 1 only; leave it out, or set accumulation to 1")
 
 
 @contextmanager

@@ -143,13 +143,13 @@ def choose_device(device: str | torch.device) -> torch.device:
         raise SixteenfoldError(f"device {device}: not known; choose auto, cpu, cuda, cuda:N or mps")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if int(index or 0) >= there:
-        raise SixteenfoldError(f"device {device}: PyTorch finds no such device here; use --device auto or cpu")
+        raise SixteenfoldError(f"device {device}: PyTorch finds no such device here; use auto or cpu")
     return torch.device(kind, int(index)) if index else torch.device(kind)
 
 
 def _cpu_engine(generator: Generator, device: torch.device, precision: str) -> Engine:
     if precision == "fp16":
-        raise SixteenfoldError("precision fp16: far too slow on a CPU; use --precision auto, fp32 or bf16")
+        raise SixteenfoldError("precision fp16: far too slow on a CPU; use auto, fp32 or bf16")
     name, why = precision, "as asked"
     if precision == "auto":
         name, why = _cpu_precision(winograd=winograd_machine() is not None)
@@ -179,7 +179,7 @@ def _gpu_precision(device: torch.device, precision: str) -> tuple[str, str]:
     """The precision on a GPU and the reason for it."""
     if device.type == "mps":
         if precision == "bf16":
-            raise SixteenfoldError("precision bf16: not on this device (mps); use --precision fp32 or fp16")
+            raise SixteenfoldError("precision bf16: not on this device (mps); use fp32 or fp16")
         return ("fp32", "the safe choice on mps") if precision == "auto" else (precision, "as asked")
     if precision != "auto":
         return precision, "as asked"

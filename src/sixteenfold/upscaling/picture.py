@@ -7,8 +7,7 @@ from concurrent.futures import Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from numbers import Integral, Real
-from typing import Any, cast
+from numbers import Real
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.upscaling.sizes import two_sides
 from sixteenfold.upscaling.upscaler import Upscaler
 
 ENDINGS = re.compile(r"_(x\d+(\.\d+)?|\d+x\d+)\Z")
@@ -51,7 +51,7 @@ class Size:
                 raise SixteenfoldError(f"scale {self.scale}: must lie between 2 and {SCALE}")
             object.__setattr__(self, "scale", float(self.scale))
         if self.exact is not None:
-            object.__setattr__(self, "exact", _two_whole_numbers(self.exact))
+            object.__setattr__(self, "exact", two_sides(self.exact, "(width, height)"))
             if min(self.exact) < 1:
                 raise SixteenfoldError(f"size {self.exact[0]}x{self.exact[1]}: must be at least 1x1")
 
@@ -78,17 +78,6 @@ class Size:
                 f"not {wanted_width}x{wanted_height}; ask for a smaller size"
             )
         return wanted_height, wanted_width
-
-
-def _two_whole_numbers(sides: Any) -> tuple[int, int]:
-    """A caller's (width, height), NumPy's numbers too, as Python's own: a result's name and fingerprint show them."""
-    try:
-        width, height = sides
-    except (TypeError, ValueError):
-        width = height = None
-    if any(isinstance(side, bool) or not isinstance(side, Integral) for side in (width, height)):
-        raise SixteenfoldError(f"size: expected (width, height) in whole pixels, not {sides!r}")
-    return int(cast(int, width)), int(cast(int, height))
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class Fitting:
                 yield piece, result
                 continue
             if side <= SMALLEST_TILE:
-                raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use another --device")
+                raise SixteenfoldError("out of memory even with the smallest tiles: free some, or use another device")
             self._largest = max(SMALLEST_TILE, side // 2)
             self._say(f"out of memory: continuing with tiles of {self._largest} pixels")
             pending.append(piece)

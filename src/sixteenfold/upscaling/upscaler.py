@@ -4,7 +4,6 @@ import copy
 import hashlib
 import logging
 from collections.abc import Iterator
-from numbers import Integral
 from pathlib import Path
 from typing import Literal
 
@@ -13,13 +12,14 @@ from torch import Tensor
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
-from sixteenfold.imaging.color import other_scale
+from sixteenfold.imaging.color import misfit
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import Enlargement, bands, fittings, grid
 from sixteenfold.upscaling.runner import Runner, Say
+from sixteenfold.upscaling.sizes import two_sides, whole
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +49,8 @@ class Upscaler:
         description: One line that says which device and precision were chosen.
 
     Raises:
-        SixteenfoldError: If the model, device or precision is not available, tile is not positive, or fidelity
-            is not 0 to 1 or the model has no partner.
+        SixteenfoldError: If the model, device or precision is not available, tile is not a whole number from 1 on,
+            fidelity is not 0 to 1, the model has no partner, or say is not a function.
     """
 
     def __init__(
@@ -65,8 +65,9 @@ class Upscaler:
         fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
-        if tile is not None and (not isinstance(tile, Integral) or tile < 1):
-            raise SixteenfoldError(f"tile {tile!r}: the side of a tile must be a whole number of pixels, at least 1")
+        tile = None if tile is None else whole(tile, "tile", 1)
+        if not callable(say):
+            raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
         self._runner = Runner(generator, device, precision, ensemble, say)
         self._given_tile = tile
@@ -85,7 +86,7 @@ class Upscaler:
             lr: (N, 3, H, W) RGB or (N, 1, H, W) grey, floats in [0, 1].
 
         Returns:
-            (N, 3 or 1, 16H, 16W) in [0, 1], on lr's device, without gradient.
+            (N, 3 or 1, 16H, 16W) in [0, 1], in lr's type and on its device, without gradient.
 
         Raises:
             SixteenfoldError: If lr is not of this shape, not of floats, of another scale or not finite; if memory runs
@@ -114,27 +115,19 @@ class Upscaler:
             skip: How many bands at the top to skip; those that follow are the same as without it.
 
         Yields:
-            (1, 3 or 1, rows, width) in [0, 1], top to bottom, on the upscaler's device; `band_rows` gives the
+            (1, 3 or 1, rows, width) float32 in [0, 1], top to bottom, on the upscaler's device; `band_rows` gives the
             rows of each.
 
         Raises:
-            SixteenfoldError: If lr is not one non-empty picture, or the size is empty or too large; else as in a call;
-                also raised by the iterator.
+            SixteenfoldError: If lr is not one non-empty picture, the size is none, empty or too large, or skip is not a
+                whole number from 0 on; else as in a call; also raised by the iterator.
         """
         _check_shape(lr, "1")
         full = SCALE * lr.shape[-2], SCALE * lr.shape[-1]
-        if not lr.is_floating_point():
-            raise SixteenfoldError(
-                f"expected numbers in [0, 1], not {lr.dtype}; divide integers by their largest value"
-            )
-        if not bool(lr.isfinite().all()):
-            raise SixteenfoldError("expected numbers in [0, 1]; some are infinite or not a number")
-        if ends := other_scale(lr):
-            low, high = ends
-            if high > 2:
-                raise SixteenfoldError(f"expected numbers in [0, 1], not up to {high:g}; divide by the largest value")
-            raise SixteenfoldError(f"expected numbers in [0, 1], not from {low:g}; convert -1 to 1 by (x + 1) / 2")
-        size = size or full
+        if found := misfit(lr):
+            raise SixteenfoldError(f"expected floats in [0, 1], not {found}")
+        size = full if size is None else two_sides(size, "(height, width)")
+        skip = whole(skip, "skip", 0)
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
         with out_of_memory_told():
@@ -143,8 +136,16 @@ class Upscaler:
 
     @staticmethod
     def band_rows(height: int, new_height: int | None = None) -> tuple[int, ...]:
-        """The number of rows in each band of `bands`, for a picture of this height, reduced to new_height if given."""
-        return tuple(band.length for band in bands(height, new_height or SCALE * height))
+        """The number of rows in each band of `bands`, for a picture of this height, reduced to new_height if given.
+
+        Raises:
+            SixteenfoldError: If height is not a whole number from 1 on, or new_height not one up to 16 height.
+        """
+        full = SCALE * whole(height, "height", 1)
+        rows = full if new_height is None else whole(new_height, "new_height", 1)
+        if rows > full:
+            raise SixteenfoldError(f"cannot reduce {full} rows to {rows}")
+        return tuple(band.length for band in bands(height, rows))
 
     @property
     def model(self) -> str | None:
