@@ -218,7 +218,7 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
         (["a.png"], "out.jpg", ".png", "--format png"),
         (["a.png"], "out.bmp", None, r"out\.bmp: cannot write format '\.bmp'.*\.png, .*create it first"),
         (["a.png"], "out.heic", None, "cannot write format '.heic'"),
-        (["a.png"], "out.pgn", ".png", r"did you mean \.png\?"),
+        (["a.png"], "out.pgn", ".png", r"did you mean '\.png'\?"),
         (["in"], "out.gif", None, "one file for several"),
     ],
 )
