@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
+from sixteenfold.errors import Interrupted, SixteenfoldError
 from sixteenfold.files.names import all_given, given, given_or_none
 from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
@@ -35,6 +35,7 @@ from sixteenfold.training.speedup import check_graph
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.training.validation import ValidationSet, read_validation, validate
+from sixteenfold.upscaling.progress import print_line
 
 Say = Callable[[str], None]
 """Prints a line, or is silent."""
@@ -199,8 +200,7 @@ def _begin(
 
 def _say(console: Console | None, line: str) -> None:
     if console is not None:
-        # Names of files may look like markup.
-        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
+        print_line(console, line)
 
 
 def _start(run: Run, index: Index) -> Training:
