@@ -200,6 +200,8 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     (run / "checkpoints" / "checkpoint-99999999-0123456789abcdef.pt").mkdir()
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'\xff\xfe\n[1]\n{"step": "x"}\n{"st')
+    starts = run / "starts.jsonl"
+    starts.write_bytes(starts.read_bytes()[:-9])
     index = run / "photographs.json"
     kept = index.read_bytes()
     for damage in (kept[:-20], b"", b"\xff", b'{"photographs": [], "skipped": []}', b"[" * 100_000):
@@ -210,6 +212,7 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     again()
     assert index.read_bytes() == kept and same(weights(run), weights(whole))
     assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
+    assert folder.last_precision(run) == "32-true"
     (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
     with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* undo what was changed"):
         again()

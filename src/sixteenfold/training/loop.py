@@ -19,7 +19,7 @@ from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
 from sixteenfold.training.data import smallest_side
-from sixteenfold.training.index import Index, make_index
+from sixteenfold.training.index import Index, make_index, told_skipped
 from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import check_decodable, open_photographs
 from sixteenfold.training.processes import (
@@ -211,11 +211,8 @@ def _start(run: Run, index: Index) -> Training:
     assert found is not None
     device = run.fabric.device
     training = state.resume(run.config, found, device)
-    skipped = [*index.skipped, *run.photographs.skipped]
-    if skipped:
-        run.say(f"{_counted(len(skipped), 'picture')} skipped:")
-        for line in skipped:
-            run.say(f"  {line}")
+    for line in told_skipped([*index.skipped, *run.photographs.skipped]):
+        run.say(line)
     for line in run.validation.left_out:
         run.say(f"validation: {line}")
     if run.validation.pictures and _validated_on_others(run, training):
@@ -257,8 +254,8 @@ def _loop(run: Run, training: Training, console: Console | None) -> None:
         for rows, stop, ends in steps_left(run, training):
             read = time.monotonic()
             # Of a set larger than memory known only now; the first process speaks for all, whose windows are the same.
-            for line in run.photographs.skipped[told:]:
-                run.say(f"1 picture skipped: {line}")
+            for line in told_skipped(run.photographs.skipped[told:]):
+                run.say(line)
             told = len(run.photographs.skipped)
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
