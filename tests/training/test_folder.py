@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training import checkpoint, folder, loop
+from sixteenfold.training import checkpoint, folder, loop, start
 from sixteenfold.training.config import TrainConfig, from_json, to_json
 from sixteenfold.training.loop import train
 
@@ -131,19 +131,19 @@ def test_a_run_that_another_process_began_meanwhile_is_not_begun_over(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins after the folder was found free, and has ended before the lock is asked for."""
-    find = loop.make_index
+    find = start.make_index
 
     def begun(out: Path, config: TrainConfig, *, resume: bool) -> dict[Path, bytes]:
         """What the first left, as it is after the second has begun with this configuration."""
         left: dict[Path, bytes] = {}
 
         def meanwhile(*words: Any) -> Any:
-            monkeypatch.setattr(loop, "make_index", find)
+            monkeypatch.setattr(start, "make_index", find)
             train(CONFIG, hr=[photographs], out=out, resume=resume, device="cpu")
             left.update({path: path.read_bytes() for path in (out / "config.json", *out.glob("checkpoints/*"))})
             return find(*words)
 
-        monkeypatch.setattr(loop, "make_index", meanwhile)
+        monkeypatch.setattr(start, "make_index", meanwhile)
         train(config, hr=[photographs], out=out, resume=resume, device="cpu")
         return left
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pyvips
 
-from sixteenfold.training import loop, record
+from sixteenfold.training import record, start
 from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
 
@@ -78,7 +78,7 @@ def test_one_is_no_plural(photographs: Path, tmp_path: Path, capfd: pytest.Captu
     train(one, hr=[photographs / "0.png"], out=tmp_path / "run", device="cpu", console=CONSOLE)
     assert "\n1 photograph, 0 for" in "\n" + capfd.readouterr().err
     for minutes, said in ((1.0, "1 minute in all"), (1.5, "1.5 minutes in all")):
-        assert loop._ahead(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
+        assert start._ahead(dataclasses.replace(one, minutes=minutes), 0) == f"from step 0, for {said}"
 
 
 @pytest.mark.parametrize("memory", [4.4e-4, 8.0])
