@@ -2,7 +2,7 @@
 
 import pytest
 
-from sixteenfold.errors import SixteenfoldError, first_few, one_line
+from sixteenfold.errors import SixteenfoldError, did_you_mean, first_few, one_line
 
 
 @pytest.mark.parametrize("breaking", ["\n", "\r", "\t", "\x1b", "\x7f", "\x85", "\x9b", "\u2028", "\u2029"])
@@ -19,3 +19,9 @@ def test_letters_stay() -> None:
 def test_of_many_the_first_are_named() -> None:
     assert first_few(["a", "b", "c"]) == "a; b; c"
     assert first_few(["a", "b", "c", "d", "e"]) == "a; b; c; and 2 more"
+
+
+def test_the_nearest_word_is_asked_for() -> None:
+    assert did_you_mean("lpisp", ["pixel", "lpips", "lpips_vgg"]) == "; did you mean 'lpips'?"
+    assert did_you_mean("xyz", ["pixel", "lpips"]) == ""
+    assert did_you_mean("xyz", ["pixel", "lpips"], cutoff=0.0) == "; did you mean 'pixel'?"

@@ -85,7 +85,7 @@ def about_to_work(
 ) -> list[str]:
     """A command whose verb's work is something else."""
     monkeypatch.setattr("sixteenfold.imaging.shrink.shrink_file", instead)
-    monkeypatch.setattr("sixteenfold.training.loop.make_index", instead)
+    monkeypatch.setattr("sixteenfold.training.start.make_index", instead)
     photo, result = str(write(folder / "photo.png", 2, 2)), str(folder / "result")
     return {
         "downscale": ["downscale", photo, "-o", result + ".png"],

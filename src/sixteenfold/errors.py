@@ -1,7 +1,8 @@
 """The one error that a user can cause, and running out of memory told as that."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from unicodedata import category
 
@@ -38,6 +39,14 @@ def one_line(text: str) -> str:
 def first_few(lines: Sequence[str]) -> str:
     """Join the first lines and say how many more there are, for messages about lists of any length."""
     return "; ".join([*lines[:FEW], *([f"and {len(lines) - FEW} more"] if lines[FEW:] else [])])
+
+
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """End a message about an unknown word by asking for the known one nearest to it, or by "" if none is near.
+
+    cutoff: Least likeness to ask for, 0 to 1 (`difflib`).
+    """
+    return "".join(f"; did you mean {near!r}?" for near in get_close_matches(word, list(known), n=1, cutoff=cutoff))
 
 
 @contextmanager

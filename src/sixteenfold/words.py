@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import is_dataclass, replace
-from difflib import get_close_matches
 from itertools import chain, groupby, pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -16,7 +15,7 @@ import tyro
 from tyro.conf import AvoidSubcommands, FlagCreatePairsOff, Positional, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, did_you_mean
 
 T = TypeVar("T")
 
@@ -92,14 +91,9 @@ def _told(text: str) -> Any:
     return arg(help=text, help_behavior_hint="")
 
 
-Tile = Annotated[
-    int | None,
-    _one_word(int, "N", _count),
-    _told("Tile side in input pixels; smaller tiles need less memory and more time."),
-]
+Tile = Annotated[Count, _told("Tile side in input pixels; smaller tiles need less memory and more time.")]
 Fidelity = Annotated[
-    float | None,
-    _one_word(float, "X", _number),
+    Number,
     _told("0 to 1: mix the weights of the perceptual model (0) and its fidelity partner (1); by default unmixed."),
 ]
 Ensemble = Annotated[bool, _told("Average over the eight flips and rotations: eight times the work.")]
@@ -129,8 +123,7 @@ def parse(verbs: Any, words: Sequence[str], description: str, see: str) -> Any:
     if name in ("--help", "-h"):
         return tyro.cli(verbs, prog="sixteenfold", description=description, args=words, config=(FlagCreatePairsOff,))
     if name not in known:
-        near = "".join(f"; did you mean {one!r}?" for one in get_close_matches(name, known, n=1))
-        raise SixteenfoldError(f"{name!r} is not one of the verbs {', '.join(known)}{near}")
+        raise SixteenfoldError(f"{name!r} is not one of the verbs {', '.join(known)}{did_you_mean(name, known)}")
     try:
         with _one_line_mistakes(see):
             return filled(known[name], rest)

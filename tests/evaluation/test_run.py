@@ -233,7 +233,7 @@ def test_options_that_contradict(save: Save, tmp_path: Path) -> None:
         evaluate(hr, sr=sr, baselines=["bicubic"], out=out)
     with pytest.raises(SixteenfoldError, match="lr_psnr needs small pictures"):
         evaluate(hr, sr=sr, metrics=["lr_psnr"], out=out)
-    with pytest.raises(SixteenfoldError, match="nearest: psnr"):
+    with pytest.raises(SixteenfoldError, match="did you mean 'psnr'"):
         evaluate(hr, sr=sr, metrics=["pnsr"], out=out)
     with pytest.raises(SixteenfoldError, match="a method has an empty name"):
         evaluate(hr, sr=sr, also={" ": sr}, out=out)
@@ -270,7 +270,7 @@ def test_an_empty_name_is_not_the_current_folder(save: Save, tmp_path: Path, pla
         ({"device": "gpu"}, "device gpu: not known; choose auto, cpu, cuda, cuda:N or mps"),
         ({"device": "cuda:99"}, "device cuda:99: PyTorch finds no such device here"),
         ({"baselines": ["cubic"]}, "baseline 'cubic': unknown; choose among bicubic, lanczos"),
-        ({"metrics": ["pnsr"]}, "metric 'pnsr': unknown; nearest: psnr"),
+        ({"metrics": ["pnsr"]}, "metric 'pnsr': unknown; choose among psnr, "),
         ({"metrics": ["psnr", "xyz"]}, "metric 'xyz': unknown; choose among psnr, "),
     ],
     ids=str,

@@ -228,7 +228,7 @@ def test_suffixes_that_cannot_be_written_become_png(tmp_path: Path) -> None:
         (["a.png"], "out.jpg", ".png", "the format png"),
         (["a.png"], "out.bmp", None, r"out\.bmp: cannot write format '\.bmp'.*\.png, .*create it first"),
         (["a.png"], "out.heic", None, "cannot write format '.heic'"),
-        (["a.png"], "out.pgn", ".png", r"did you mean \.png\?"),
+        (["a.png"], "out.pgn", ".png", r"did you mean '\.png'\?"),
         (["in"], "out.gif", None, "one file for several"),
     ],
 )

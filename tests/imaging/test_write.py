@@ -231,8 +231,8 @@ def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("a.pgn", r"'\.pgn'; did you mean \.png\?"),
-        ("a.jpgg", r"mean \.jpg\?"),
+        ("a.pgn", r"'\.pgn'; did you mean '\.png'\?"),
+        ("a.jpgg", r"mean '\.jpg'\?"),
         ("a", "without a suffix; choose"),
     ],
 )

@@ -94,7 +94,8 @@ def test_an_empty_name_is_not_the_current_folder() -> None:
 def test_unknown_names_offer_near_ones(shelf: Path) -> None:
     for ask in (zoo.load, zoo.card):
         with pytest.raises(
-            SixteenfoldError, match=r"compcat: is not a shipped model.* mean compact\? Shipped: compact, fidelity, an"
+            SixteenfoldError,
+            match=r"compcat: is not a shipped model; choose from compact, fidelity, .*; did you mean 'compact'\?",
         ):
             ask("compcat")
 
@@ -244,7 +245,7 @@ def test_a_smaller_partner_is_blended_in(shelf: Path, tiny: Generator) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"licenses": []}, "unknown key 'licenses', did you mean 'licences'"),
+        ({"licenses": []}, "unknown key 'licenses'; did you mean 'licences'"),
         ({"steps": None}, "not a card"),
         ({"name": "another"}, "not a card .*of another model, 'another'"),
         ({"shape": {"features": [6]}}, "not a card"),

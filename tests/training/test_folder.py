@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import sixteenfold
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training import checkpoint, folder, loop
+from sixteenfold.training import checkpoint, folder, loop, start
 from sixteenfold.training.config import TrainConfig, from_json, to_json
 from sixteenfold.training.loop import train
 
@@ -131,19 +131,19 @@ def test_a_run_that_another_process_began_meanwhile_is_not_begun_over(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It begins after the folder was found free, and has ended before the lock is asked for."""
-    find = loop.make_index
+    find = start.make_index
 
     def begun(out: Path, config: TrainConfig, *, resume: bool) -> dict[Path, bytes]:
         """What the first left, as it is after the second has begun with this configuration."""
         left: dict[Path, bytes] = {}
 
         def meanwhile(*words: Any) -> Any:
-            monkeypatch.setattr(loop, "make_index", find)
+            monkeypatch.setattr(start, "make_index", find)
             train(CONFIG, hr=[photographs], out=out, resume=resume, device="cpu")
             left.update({path: path.read_bytes() for path in (out / "config.json", *out.glob("checkpoints/*"))})
             return find(*words)
 
-        monkeypatch.setattr(loop, "make_index", meanwhile)
+        monkeypatch.setattr(start, "make_index", meanwhile)
         train(config, hr=[photographs], out=out, resume=resume, device="cpu")
         return left
 
@@ -200,6 +200,8 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     (run / "checkpoints" / "checkpoint-99999999-0123456789abcdef.pt").mkdir()
     with (run / "metrics.jsonl").open("ab") as file:
         file.write(b'\xff\xfe\n[1]\n{"step": "x"}\n{"st')
+    starts = run / "starts.jsonl"
+    starts.write_bytes(starts.read_bytes()[:-9])
     index = run / "photographs.json"
     kept = index.read_bytes()
     for damage in (kept[:-20], b"", b"\xff", b'{"photographs": [], "skipped": []}', b"[" * 100_000):
@@ -210,6 +212,7 @@ def test_a_damaged_record_of_the_run(photographs: Path, whole: Path, tmp_path: P
     again()
     assert index.read_bytes() == kept and same(weights(run), weights(whole))
     assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(whole)]
+    assert folder.last_precision(run) == "32-true"
     (run / "config.json").write_bytes((run / "config.json").read_bytes()[:100])
     with pytest.raises(SixteenfoldError, match=r"config.json: not a readable .* undo what was changed"):
         again()

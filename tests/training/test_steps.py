@@ -261,7 +261,8 @@ def test_the_first_step_and_the_first_term_are_named(fabric: Fabric) -> None:
     readings = Readings(fabric)
     for step, gradient in ((3, 1.0), (4, math.inf), (5, math.nan)):
         readings.add(step, {"pixel": torch.tensor(0.5), "generator_gradient": torch.tensor(gradient)})
-    with pytest.raises(SixteenfoldError, match="step 4: the generator's gradient is inf: lower the learning rate"):
+    advice = r"in a new run, lower the learning rate, or clip gradients to a smaller norm \(gradient_clip\); what"
+    with pytest.raises(SixteenfoldError, match=f"step 4: the generator's gradient is inf: {advice}"):
         readings.read()
 
 

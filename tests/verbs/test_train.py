@@ -37,7 +37,7 @@ def test_one_process_of_many_names_the_result(
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (["smok"], "did you mean smoke"),
+        (["smok"], "did you mean 'smoke'"),
         ([], "give a preset"),
         (["smoke", "--config", "a.json"], "two recipes; leave out one"),
         (["--config", "no/such.json"], "no/such.json"),
@@ -121,7 +121,7 @@ def test_help_names_every_preset_and_every_value(capsys: pytest.CaptureFixture[s
         option = f"--adversarial.{field.name.replace('_', '-')}"
         assert f"{option} " in said or f"{option}, {option.replace('.', '.no-')} " in said
     assert "(default: 12000)" in said
-    assert "did you mean strong?" in refused(capsys, "train", "strnog", "--help")
+    assert "did you mean 'strong'?" in refused(capsys, "train", "strnog", "--help")
 
 
 @pytest.mark.parametrize(

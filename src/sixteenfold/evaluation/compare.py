@@ -15,6 +15,7 @@ from sixteenfold.evaluation.enlarger import Enlarger
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
+from sixteenfold.imaging.ahead import one_ahead
 from sixteenfold.imaging.color import misfit
 from sixteenfold.imaging.resample import SCALE, to_8_bits
 
@@ -97,7 +98,7 @@ def compare_all(
     scorers = ThreadPoolExecutor(max_workers=threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
         with reader, scorers:
-            for case, loaded in _prefetched(cases, load, reader):
+            for case, loaded in one_ahead(cases, load, reader):
                 try:
                     with out_of_memory_told(case.hr):
                         pictures = loaded.result()
@@ -152,17 +153,6 @@ def _checked(made: object, lr: Tensor) -> Tensor:
     if found := misfit(made):
         raise UnfitFunctionError(f"upscale: the function must return floats in [0, 1], not {found}")
     return made
-
-
-def _prefetched(
-    cases: Sequence[Case], load: Callable[[Case], Pictures], reader: ThreadPoolExecutor
-) -> Iterator[tuple[Case, Future[Pictures]]]:
-    coming = reader.submit(load, cases[0])
-    for i, case in enumerate(cases):
-        current = coming
-        if i + 1 < len(cases):
-            coming = reader.submit(load, cases[i + 1])
-        yield case, current
 
 
 def _outcome(future: Future[Compared]) -> Compared | SixteenfoldError:

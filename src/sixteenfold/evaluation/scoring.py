@@ -5,13 +5,12 @@ import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, did_you_mean
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
@@ -70,9 +69,8 @@ def find_metrics(keys: Sequence[str] | None, *, has_lr: bool) -> tuple[Metric, .
         elif key in known:
             metrics.append(known[key])
         else:
-            near = get_close_matches(key, known, n=3, cutoff=0.4)
-            choices = f"nearest: {', '.join(near)}" if near else f"choose among {', '.join(known)}"
-            raise SixteenfoldError(f"metric {key!r}: unknown; {choices} (or pyiqa:NAME)")
+            choices = ", ".join([*known, "pyiqa:NAME"])
+            raise SixteenfoldError(f"metric {key!r}: unknown; choose among {choices}{did_you_mean(key, known)}")
     return tuple(metrics)
 
 

@@ -1,12 +1,11 @@
 """What each output format can hold, and what pictures lose in it."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, did_you_mean
 from sixteenfold.imaging.read import Metadata, is_picture
 from sixteenfold.imaging.samples import sample_bits
 
@@ -56,7 +55,7 @@ def is_like_a_picture(name: Path) -> bool:
     So `out.bmp` and `out.pgn` do; `album.2024`, `album.dir` and `album` do not.
     """
     suffix = name.suffix.lower()
-    return suffix in _NOT_WRITTEN or suffix in _known() or _meant(suffix) is not None
+    return suffix in _NOT_WRITTEN or suffix in _known() or _question(suffix) != ""
 
 
 def is_unread_picture(name: Path) -> bool:
@@ -109,17 +108,15 @@ def format_of(target: Path) -> Format:
     suffix, known = target.suffix.lower(), _known()
     if suffix in known:
         return known[suffix]
-    near = _meant(suffix)
-    hint = f"did you mean {near}?" if near else "choose one of these"
+    hint = _question(suffix) or "; choose one of these"
     unknown = f"format {suffix!r}" if suffix else "a file without a suffix"
-    raise SixteenfoldError(f"{target}: cannot write {unknown}; {hint} (known: {', '.join(known)})")
+    raise SixteenfoldError(f"{target}: cannot write {unknown}{hint} (known: {', '.join(known)})")
 
 
-def _meant(suffix: str) -> str | None:
-    """The suffix that another may be a misspelling of; never .dzi, which resembles the ends of many folder names."""
+def _question(suffix: str) -> str:
+    """Ask for the suffix of which this may be a misspelling; never for .dzi, as many folders' names end nearly so."""
     usual = [known for known in _known() if known != ".dzi"]
-    near = [] if suffix in _NOT_WRITTEN else get_close_matches(suffix, usual, n=1, cutoff=0.75)
-    return near[0] if near else None
+    return "" if suffix in _NOT_WRITTEN else did_you_mean(suffix, usual, cutoff=0.75)
 
 
 def _known() -> dict[str, Format]:

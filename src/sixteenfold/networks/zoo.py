@@ -1,7 +1,6 @@
 """The models that are shipped: weights and a card each in `sixteenfold/models/`."""
 
 import copy
-import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, did_you_mean
 from sixteenfold.files.names import given
 from sixteenfold.files.places import there
 from sixteenfold.networks.convert import read_checkpoint
@@ -175,11 +174,8 @@ def _weights(name_or_path: str | Path) -> Path:
 
 def _unknown(name: str) -> SixteenfoldError:
     shipped = names()
-    near = difflib.get_close_matches(name, shipped, n=2)
-    meant = f" Did you mean {' or '.join(near)}?" if near else ""
-    return SixteenfoldError(
-        f"{name}: is not a shipped model.{meant} Shipped: {', '.join(shipped) or 'none'}; or give a weights file"
-    )
+    choices = f"choose from {', '.join(shipped)}, or give a weights file" if shipped else "give a weights file"
+    return SixteenfoldError(f"{name}: is not a shipped model; {choices}{did_you_mean(name, shipped)}")
 
 
 def _card(content: dict[str, Any]) -> Card:
@@ -187,8 +183,7 @@ def _card(content: dict[str, Any]) -> Card:
     known = [field.name for field in fields(Card)]
     for key in content:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            raise ValueError(f"unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise ValueError(f"unknown key {key!r}{did_you_mean(key, known)}")
     low, high, last = content["shape"]["features"]
     first_growth, second_growth = content["shape"]["growth"]
     first_blocks, second_blocks = content["shape"]["blocks"]

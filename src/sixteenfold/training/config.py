@@ -1,7 +1,6 @@
 """What a training run is: a frozen dataclass of its parts, and as strict JSON."""
 
 import dataclasses
-import difflib
 import json
 import math
 import reprlib
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, did_you_mean
 from sixteenfold.files.ordinary import unreadable
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
@@ -213,8 +212,9 @@ def _build(kind: type[T], values: Any, part: str) -> T:
     options = {key: f"{part}.{key}" if part else key for key in (*known, *given)}
     for key in given:
         if key not in known:
-            near = options[difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]]
-            require(False, f"unknown key {options[key]!r}; the nearest known one is {near!r}")
+            # The known ones are not listed, so the nearest is named however far it is.
+            near = did_you_mean(options[key], [options[name] for name in known], cutoff=0.0)
+            require(False, f"unknown key {options[key]!r}{near}")
     return kind(**{key: _value(known[key], value, options[key]) for key, value in given.items()})
 
 

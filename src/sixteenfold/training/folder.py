@@ -217,8 +217,10 @@ def record_start(out: Path, **facts: str | int | bool) -> None:
         **versions,
         **facts,
     }
-    with (out / "starts.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    path = out / "starts.jsonl"
+    # Not appended to: a line that the machine's loss cut short would swallow the next.
+    earlier = path.read_bytes().splitlines() if path.exists() else []
+    write_whole(path, b"\n".join([*earlier, json.dumps(line).encode(), b""]))
 
 
 def _version(package: str) -> str:

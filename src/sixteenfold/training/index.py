@@ -95,6 +95,12 @@ class Index:
             ) from None
 
 
+def told_skipped(skipped: Sequence[str]) -> list[str]:
+    """A line on the pictures that cannot be used: how many, and why the first cannot; no line if there are none."""
+    pictures = "picture" if len(skipped) == 1 else "pictures"
+    return [f"{len(skipped)} {pictures} skipped: {first_few(skipped)}"] if skipped else []
+
+
 def find_pictures(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Picture files in the folders (`imaging.folders.all_pictures_at`), in a fixed order; a file may stand for itself.
 

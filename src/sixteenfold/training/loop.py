@@ -1,27 +1,24 @@
-"""The training loop. What the run folder holds: see `sixteenfold.training.folder`."""
+"""A run: its loop, and what is due around it. What comes before the first step: `sixteenfold.training.start`."""
 
 import math
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
-from sixteenfold.errors import Interrupted, SixteenfoldError, one_line
+from sixteenfold.errors import Interrupted, SixteenfoldError
 from sixteenfold.files.names import all_given, given, given_or_none
-from sixteenfold.imaging.folders import set_aside
 from sixteenfold.metrics.lpips import LPIPS
-from sixteenfold.networks.state import digest, shape_of
-from sixteenfold.training import checkpoint, folder, state
+from sixteenfold.training import checkpoint, folder
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
-from sixteenfold.training.data import smallest_side
-from sixteenfold.training.index import Index, make_index
+from sixteenfold.training.index import Index, told_skipped
 from sixteenfold.training.pace import short_of_end
-from sixteenfold.training.photographs import check_decodable, open_photographs
+from sixteenfold.training.photographs import open_photographs
 from sixteenfold.training.processes import (
     check_share,
     lost_process,
@@ -32,12 +29,11 @@ from sixteenfold.training.processes import (
 )
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
+from sixteenfold.training.start import first_state, newest_state, run_folder, validated_on_others
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.training.validation import ValidationSet, read_validation, validate
-
-Say = Callable[[str], None]
-"""Prints a line, or is silent."""
+from sixteenfold.upscaling.progress import print_line
 
 
 @training_settings()
@@ -115,8 +111,8 @@ def train(
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
         if fabric.is_global_zero:
-            start = partial(_begin, config, init, init_discriminator, fabric.device, say) if begins else None
-            stack.enter_context(_run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
+            start = partial(first_state, config, init, init_discriminator, fabric.device, say) if begins else None
+            stack.enter_context(run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
         fabric.barrier()
         index = Index.load(out / folder.PHOTOGRAPHS)
         for line in index.elsewhere(folders) if fabric.is_global_zero and not begins else ():
@@ -124,7 +120,7 @@ def train(
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
-        training = _start(run, index)
+        training = newest_state(run, index)
         _loop(run, training, console)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
             # Nothing was left to do, and the result had been removed.
@@ -136,112 +132,9 @@ def train(
     return out / folder.MODEL
 
 
-@contextmanager
-def _run_folder(
-    config: TrainConfig,
-    hr: Sequence[Path],
-    out: Path,
-    start: Callable[[], Training] | None,
-    say: Say,
-    *,
-    resume: bool,
-    validated: bool,
-) -> Generator[None]:
-    """Hold the run folder, with all in it that a run needs to go on.
-
-    Nothing is written before it is seen that the run can begin.
-
-    Args:
-        config: The run's configuration.
-        hr: Where its photographs are looked for, unless the folder knows them.
-        out: The folder.
-        start: Makes the state that the run begins with; None where it has begun.
-        say: Told of files that are not looked at.
-        resume: As of `train`.
-        validated: Whether the run is to validate.
-    """
-    known = start is None and (out / folder.PHOTOGRAPHS).exists()
-    index = None if known else make_index(hr, smallest_side(config.largest_patch))
-    if index is not None:
-        check_decodable(index.entries)
-    fresh = None if start is None else start()
-    with folder.locked(out):
-        # Another process may have begun here, and ended, while this one looked at the photographs.
-        if start is not None and not folder.check_folder(config, out, resume=resume, validated=validated):
-            index = fresh = None
-        folder.make_folder(config, out, index, fresh, validated=validated)
-        del fresh  # all processes go on from what is written
-        if index is not None:  # a run that is gone on with keeps to its own, whatever is renamed now
-            for line in index.set_aside():
-                say(line)
-        yield
-
-
-def _begin(
-    config: TrainConfig, init: Path | str | None, init_discriminator: Path | str | None, device: torch.device, say: Say
-) -> Training:
-    generator = None if init is None else state.load_initial_generator(init, config)
-    started_from: dict[str, str] = {}
-    if generator is not None:
-        started_from["init"] = f"{init}, sha256 {digest(generator)} of its weights"
-        if shape_of(generator) != config.generator:
-            say(f"{init}: grown from {shape_of(generator)} to {config.generator}; it computes the same at first")
-        if config.pixel is not None and config.adversarial is not None:
-            say(f"{init}: its drawing is smoothed by the pixel phase, which comes first; --pixel None leaves that out")
-    elif config.pixel is None:
-        say("without a pixel phase and --init, the adversarial phase begins with random weights")
-    if init_discriminator is not None:
-        started_from["init_discriminator"] = str(init_discriminator)
-    training = state.begin(config, generator, init_discriminator, device)
-    training.started_from = started_from
-    return training
-
-
 def _say(console: Console | None, line: str) -> None:
     if console is not None:
-        # Names of files may look like markup.
-        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
-
-
-def _start(run: Run, index: Index) -> Training:
-    """The run as its newest whole checkpoint has it; says what it is about to do."""
-    found, damaged = checkpoint.load_latest(run.out / "checkpoints")
-    for line in damaged:
-        run.say(line)
-    assert found is not None
-    device = run.fabric.device
-    training = state.resume(run.config, found, device)
-    skipped = [*index.skipped, *run.photographs.skipped]
-    if skipped:
-        run.say(f"{_counted(len(skipped), 'picture')} skipped:")
-        for line in skipped:
-            run.say(f"  {line}")
-    for line in run.validation.left_out:
-        run.say(f"validation: {line}")
-    if run.validation.pictures and _validated_on_others(run, training):
-        run.say("other validation pictures than before: the next validation replaces the best weights so far")
-    seen = [entry.path for entry in index.entries if entry.path in run.validation.files]
-    for line in set_aside(seen, "validated on and trained on too", "keep them apart, for the scores flatter"):
-        run.say(line)
-    photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
-    run.say(
-        f"{photographs}, {len(run.validation.pictures)} for validation; "
-        f"{_ahead(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
-    )
-    if run.fabric.is_global_zero:
-        precision = str(run.fabric._precision.precision)  # pyright: ignore[reportPrivateUsage]
-        before = folder.last_precision(run.out)
-        if before not in (None, precision):
-            run.say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
-        facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
-        facts |= {
-            "compile": run.compiled,
-            "graph": run.graph,
-            "validation": run.validation.digest,
-            **training.started_from,
-        }
-        folder.record_start(run.out, precision=precision, **facts)
-    return training
+        print_line(console, line)
 
 
 def _loop(run: Run, training: Training, console: Console | None) -> None:
@@ -257,8 +150,8 @@ def _loop(run: Run, training: Training, console: Console | None) -> None:
         for rows, stop, ends in steps_left(run, training):
             read = time.monotonic()
             # Of a set larger than memory known only now; the first process speaks for all, whose windows are the same.
-            for line in run.photographs.skipped[told:]:
-                run.say(f"1 picture skipped: {line}")
+            for line in told_skipped(run.photographs.skipped[told:]):
+                run.say(line)
             told = len(run.photographs.skipped)
             training.recent += [losses for _, losses in rows]
             if rows:  # as there are at each step that is due for anything
@@ -291,7 +184,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
-    if _validated_on_others(run, training):
+    if validated_on_others(run, training):
         training.best = -math.inf
     training.validated_on = run.validation.digest
     if score > training.best or not (run.out / folder.MODEL).exists():
@@ -303,25 +196,8 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     run.say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
 
 
-def _validated_on_others(run: Run, training: Training) -> bool:
-    """Whether the best score so far is of other validation pictures than the run's."""
-    return training.validated_on not in (None, run.validation.digest)
-
-
 def _last_phase(config: TrainConfig) -> str:
     return "pixel" if config.adversarial is None else "adversarial"
-
-
-def _ahead(config: TrainConfig, step: int) -> str:
-    if step == config.steps and config.minutes is None:
-        return f"all {step} steps are done"
-    if config.minutes is None:
-        return f"steps {step} to {config.steps}"
-    return f"from step {step}, for {_counted(f'{config.minutes:g}', 'minute')} in all"
-
-
-def _counted(number: int | str, thing: str) -> str:
-    return f"{number} {thing}" if str(number) == "1" else f"{number} {thing}s"
 
 
 def _means(rows: Sequence[dict[str, float]]) -> dict[str, float]:

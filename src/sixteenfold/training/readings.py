@@ -63,6 +63,6 @@ def _check(step: int, losses: dict[str, float]) -> None:
             network, gradient, _ = name.partition("_gradient")
             what = f"the {network}'s gradient" if gradient else f"the {name} loss"
             raise SixteenfoldError(
-                f"step {step}: {what} is {value}: lower the learning rate or the gradient_clip; "
-                "the last checkpoint is from before"
+                f"step {step}: {what} is {value}: in a new run, lower the learning rate, or clip gradients to a "
+                "smaller norm (gradient_clip); what this run has saved is from before"
             )

@@ -20,6 +20,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.whole import write_whole
 from sixteenfold.imaging.color import to_pixels
 from sixteenfold.training.index import SAMPLES
+from sixteenfold.upscaling.progress import print_line
 
 LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal for a bar."""
@@ -176,5 +177,4 @@ class _Lines:
                 left = round((self._steps - step) * self._seconds)
                 where += f" of {self._steps}"
                 rate += f", {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
-            line = f"{phase} phase, {where}, {note}, {rate}"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            print_line(self._console, f"{phase} phase, {where}, {note}, {rate}")

@@ -14,7 +14,7 @@ from sixteenfold.imaging.resample import SCALE, downscale, resize, round_to_8_bi
 from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.generator import Generator
-from sixteenfold.training.index import make_index
+from sixteenfold.training.index import make_index, told_skipped
 from sixteenfold.training.photographs import decode
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -85,7 +85,7 @@ def read_validation(folder: Path, crop: int) -> ValidationSet:
         files.append(entry.path)
     if not pairs:
         raise SixteenfoldError(f"{folder}: none of its pictures can be read: {first_few(broken)}")
-    left_out = (*index.skipped, *index.set_aside(), *broken)
+    left_out = (*told_skipped([*index.skipped, *broken]), *index.set_aside())
     return ValidationSet(tuple(pairs), frozenset(files), left_out, shown.hexdigest())
 
 

@@ -1,6 +1,6 @@
 """Enlarge many picture files, each into its own file, and continue past failures."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from torch import nn
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.names import all_given, given_or_none
+from sixteenfold.imaging.ahead import one_ahead
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
 from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
@@ -145,9 +146,8 @@ class _Batch:
     def run(self, jobs: Sequence[Job], upscaler: Upscaler, size: Size, *, pyramid: bool, allow_huge: bool) -> None:
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as encoding:
             before: tuple[Picture, Future[None]] | None = None
-            for job, opened in _one_ahead(
-                jobs, lambda job: reading.submit(open_picture, job, size, pyramid=pyramid, allow_huge=allow_huge)
-            ):
+            read = partial(open_picture, size=size, pyramid=pyramid, allow_huge=allow_huge)
+            for job, opened in one_ahead(jobs, read, reading):
                 try:
                     with out_of_memory_told(job.source):
                         picture = opened.result()
@@ -188,14 +188,3 @@ class _Batch:
     def _failed(self, job: Job, error: SixteenfoldError) -> None:
         self.tell(Failed(job.source, str(error)))
         self.failures.append(str(error))
-
-
-def _one_ahead(
-    jobs: Sequence[Job], submit: Callable[[Job], "Future[Picture]"]
-) -> Iterator[tuple[Job, "Future[Picture]"]]:
-    """Each job with its picture, the reading of the next begun."""
-    following = [submit(job) for job in jobs[:1]]
-    for i, job in enumerate(jobs):
-        current = following.pop()
-        following = [submit(after) for after in jobs[i + 1 : i + 2]]
-        yield job, current

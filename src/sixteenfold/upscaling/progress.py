@@ -124,9 +124,9 @@ class _Lines:
                     self._said = now
                     speed = self._megapixels / (now - self._began)
                     done = 100 * event.rows // event.height
-                    _print(self._console, f"{event.source}: {done} %, {speed:.2f} megapixels/s")
+                    print_line(self._console, f"{event.source}: {done} %, {speed:.2f} megapixels/s")
             case Written():
-                _print(self._console, "; ".join((str(event.target), *event.notes)))
+                print_line(self._console, "; ".join((str(event.target), *event.notes)))
             case Planned() | Failed():
                 pass  # the command line reports these at the end
 
@@ -165,7 +165,7 @@ class _Bar:
                 self._made[event.source] += event.megapixels
                 self._progress.advance(self._bar, event.megapixels)
             case Written():
-                _print(self._progress.console, "; ".join((str(event.target), *event.notes)))
+                print_line(self._progress.console, "; ".join((str(event.target), *event.notes)))
             case Failed():
                 # A picture that had started stays counted as started.
                 self._pictures -= event.source not in self._begun
@@ -189,5 +189,6 @@ class _Speed(ProgressColumn):
         return Text("" if task.speed is None else f"{task.speed:.2f} MP/s")
 
 
-def _print(console: Console, line: str) -> None:
+def print_line(console: Console, line: str) -> None:
+    """Print a line as it stands: names of files may look like markup, or hold a line break."""
     console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)

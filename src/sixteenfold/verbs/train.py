@@ -7,13 +7,12 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from sixteenfold.errors import SixteenfoldError, one_line
+from sixteenfold.errors import SixteenfoldError, did_you_mean, one_line
 from sixteenfold.words import Count, Device, Flag, Model, changed, filled, without_parts
 
 if TYPE_CHECKING:
@@ -148,5 +147,4 @@ def _preset(name: str) -> "TrainConfig":
 
     if name in PRESETS:
         return PRESETS[name]
-    near = "".join(f"; did you mean {one}?" for one in get_close_matches(name, PRESETS, n=1))
-    raise SixteenfoldError(f"{name}: is not a preset; choose from {', '.join(PRESETS)}{near}")
+    raise SixteenfoldError(f"{name}: is not a preset; choose from {', '.join(PRESETS)}{did_you_mean(name, PRESETS)}")
