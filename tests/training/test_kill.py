@@ -72,11 +72,11 @@ def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None
     (tmp_path / "config.json").write_text(to_json(CONFIG))
     ends = [
         live(photographs, tmp_path, 2),  # in the save before the first step
-        live(photographs, tmp_path, 5, "--resume"),  # in the save after the second
-        live(photographs, tmp_path, 0, "--resume"),  # while metrics.jsonl is cut off after the second, as each time now
-        live(photographs, tmp_path, 6, "--resume"),  # while the pixel phase's result is written
-        live(photographs, tmp_path, 6, "--resume"),  # in the first step of the adversarial phase
-        live(photographs, tmp_path, 4, "--resume"),  # in the save after its second step
+        live(photographs, tmp_path, 6, "--resume"),  # in the save after the second
+        live(photographs, tmp_path, 1, "--resume"),  # while metrics.jsonl is cut off after the second, as each time now
+        live(photographs, tmp_path, 7, "--resume"),  # while the pixel phase's result is written
+        live(photographs, tmp_path, 7, "--resume"),  # in the first step of the adversarial phase
+        live(photographs, tmp_path, 5, "--resume"),  # in the save after its second step
         live(photographs, tmp_path, 1000, "--resume"),
     ]
     assert [places[-1] for places in ends] == ["save", "save", "save", "save", "step", "save", "done"]
