@@ -37,6 +37,7 @@ from sixteenfold.imaging.resample import to_8_bits
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks import zoo
 from sixteenfold.networks.state import digest
+from sixteenfold.upscaling.upscaler import Upscaler
 
 SHOWN = ("astronaut", "chelsea", "coffee", "rocket")
 PANEL = 288  # side of what is shown of a picture, in pixels of the results
@@ -197,8 +198,8 @@ def make_photos(folder: Path) -> Path:
 def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
     """The x1/16 of every original, and every model's enlargement of it; what exists already is kept.
 
-    The hashes of the originals and of the model are in the path, so that what was made of others does
-    not count as made of these.
+    The hashes of the originals and of all that decides an enlargement are in the path, so that what was made of others
+    or otherwise does not count as made so.
     """
     originals = work / digest_of(hr)[:16]
     lr = originals / "lr"
@@ -209,7 +210,7 @@ def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
         save(target, pixels(small))
     sr: dict[str, Path] = {}
     for model in models:
-        sr[model.name] = originals / model.digest[:16] / model.name
+        sr[model.name] = originals / Upscaler(model.source).fingerprint[:16] / model.name
         words = ["upscale", str(lr), "-o", str(sr[model.name]), "--model", model.source]
         if cli.main(words) != 0:
             raise SixteenfoldError(f"{model.name} could not enlarge {lr}; see above")
