@@ -167,6 +167,7 @@ def _draw(run: Run, pace: Pace) -> list[Batch]:
             detail=run.config.data.detail,
             scales=run.config.data.scales,
             whole=phase.projected,
+            device=run.fabric.device,
         ).to(run.fabric.device)
         for first in range(start, start + share, size)
     ]
