@@ -96,7 +96,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
             first = pace.waiting not in prepared
             prepared.add(pace.waiting)
             with pace.off_the_clock() if first else nullcontext():
-                losses = step(pace, _draw(run, pace))
+                losses = step(pace, draw(run.config, run.fabric, run.photographs, pace))
             yield _finish(run, pace, readings, losses)
 
 
@@ -149,26 +149,26 @@ def make_step(
     return step
 
 
-def _draw(run: Run, pace: Pace) -> list[Batch]:
+def draw(config: TrainConfig, fabric: Fabric, photographs: Photographs, pace: Pace) -> list[Batch]:
     """This process's share of the next step's batch, in parts, on the device."""
-    phase, training, before = pace.phase, pace.training, run.config.pixel
-    share = phase.batch // run.fabric.world_size
-    start, size = share * run.fabric.global_rank, share // phase.accumulation
+    phase, training = pace.phase, pace.training
+    share = phase.batch // fabric.world_size
+    start, size = share * fabric.global_rank, share // phase.accumulation
     # The adversarial phase goes on where the pixel phase, if there was one, left the photographs.
-    crops = (0 if before is None else training.begun * before.batch) + pace.done * phase.batch
-    pictures = run.photographs.at(crops)
+    before = 0 if config.pixel is None else training.begun * config.pixel.batch
+    pictures = photographs.at(before + pace.done * phase.batch)
     return [
         sample_batch(
             pictures,
             phase.patch,
-            seed=run.config.seed,
+            seed=config.seed,
             step=training.step,
             indices=range(first, first + size),
-            detail=run.config.data.detail,
-            scales=run.config.data.scales,
+            detail=config.data.detail,
+            scales=config.data.scales,
             whole=phase.projected,
-            device=run.fabric.device,
-        ).to(run.fabric.device)
+            device=fabric.device,
+        ).to(fabric.device)
         for first in range(start, start + share, size)
     ]
 
