@@ -66,12 +66,12 @@ def test_compiled_networks_go_backward_in_another_thread(monkeypatch: pytest.Mon
     fabric = Fabric(accelerator="cpu", devices=1)
     networks = Generator((4, 4, 4), (4, 4), (1, 1)), UNetDiscriminator((4,) * 6)
     with compiled(*networks, backend="aot_eager"), pool:
-        learners = [Learner(*fabric.setup(one, torch.optim.SGD(one.parameters(), 1e-2))) for one in networks]
+        first, second = (Learner(*fabric.setup(one, torch.optim.SGD(one.parameters(), 1e-2))) for one in networks)
         batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 64, 64))
         mask = torch.ones(1, 1, 64, 64, dtype=torch.bool)
-        seen = [head_start_step(fabric, *learners, [batch], PHASE)]
+        seen = [head_start_step(fabric, first, second, [batch], PHASE)]
         for shown in (None, mask):
-            seen.append(adversarial_step(fabric, *learners, PerceptualNetworks(), [batch], PHASE, shown))
+            seen.append(adversarial_step(fabric, first, second, PerceptualNetworks(), [batch], PHASE, shown))
     assert all(value.isfinite() for losses in seen for value in losses.values())
 
 
