@@ -1,9 +1,11 @@
 """How fast training steps are, how fast the loader is, and what memory a full-size step takes.
 
-    python benchmarks/training.py [--preset strong] [--phase pixel] [--precision bf16] [--batch N] [--rounds 3]
-                                  [--compile] [--graph] [--ours-only]
+    python benchmarks/training.py [--preset strong | --config FILE] [--phase pixel] [--precision bf16] [--batch N]
+                                  [--rounds 3] [--compile] [--graph] [--ours-only] [--adversarial.discriminator 16 32]
     python benchmarks/training.py --memory [--batch 2]
 
+Values of the recipe are options as of `sixteenfold train`. A step of ours is the run's own, as past the head start:
+drawing, losses, CutMix as often as it comes to, weights averaged.
 The straightforward loop stands for the way such code is usually written: eager fp32, contiguous
 tensors, one picture decoded for each crop, the whole batch at once, gradients through every network that
 a loss touches. Both loops run by turns in one process and train the same network on the same crops.
@@ -33,20 +35,24 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
-from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig
+from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig, from_json
+from sixteenfold.training.course import Step, draw, make_step
 from sixteenfold.training.data import Batch, sample_batch, smallest_side
 from sixteenfold.training.folder import describe_device
 from sixteenfold.training.index import make_index
 from sixteenfold.training.losses import pixel_loss
+from sixteenfold.training.pace import Pace, pace_of
 from sixteenfold.training.phases import DataConfig, Phase
-from sixteenfold.training.photographs import AHEAD, Kept, Window, decode
+from sixteenfold.training.photographs import AHEAD, Kept, Photographs, Window, decode
 from sixteenfold.training.presets import PRESETS
 from sixteenfold.training.processes import make_fabric, training_settings
-from sixteenfold.training.speedup import compiled, graph
-from sixteenfold.training.state import enter
-from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, pixel_step
+from sixteenfold.training.speedup import compiled
+from sixteenfold.training.state import PhaseName, enter
+from sixteenfold.training.steps import PerceptualNetworks
+from sixteenfold.words import changed, without_parts
 
-Step = Callable[[int], object]
+Work = Callable[[int], object]
+"""What is timed; takes the number of the step."""
 COMPILED = ExitStack()
 """Holds what was compiled for the rest of the process."""
 
@@ -54,7 +60,7 @@ COMPILED = ExitStack()
 @training_settings()
 def main() -> None:
     options = parse()
-    config = PRESETS[options.preset]
+    config = recipe(options)
     if options.peak_of:
         print(json.dumps(peak_of_step(config, options)))
     elif options.memory:
@@ -64,12 +70,15 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--preset", default="strong", choices=sorted(PRESETS))
+    parser.add_argument("--config", type=Path, help="a recipe as JSON, such as a run's config.json, instead")
     parser.add_argument("--phase", default="pixel", choices=("pixel", "adversarial"))
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, help="another batch than the preset's")
+    parser.add_argument("--batch", type=int, help="another batch than the recipe's")
     parser.add_argument("--rounds", type=int, default=3, help="turns that each loop has")
     parser.add_argument("--steps", type=int, default=1, help="steps a turn")
     parser.add_argument(
@@ -80,53 +89,65 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ours-only", action="store_true", help="to choose between ways of ours; no ratio, no loaders")
     parser.add_argument("--memory", action="store_true", help="peak memory of an adversarial step instead of speed")
     parser.add_argument("--peak-of", choices=("ours", "straightforward", "nothing"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    options, options.words = parser.parse_known_args()
+    if options.memory or options.peak_of:
+        options.phase, options.batch = "adversarial", options.batch or 2
+    return options
+
+
+def recipe(options: argparse.Namespace) -> TrainConfig:
+    """The recipe, with its phase as all but the first steps have it."""
+    config = from_json(options.config) if options.config else PRESETS[options.preset]
+    config = changed(*without_parts(config, options.words), "sixteenfold train PRESET")
+    if options.phase == "pixel":
+        assert config.pixel is not None
+        return replace(config, minutes=None, pixel=replace(config.pixel, batch=options.batch or config.pixel.batch))
+    phase = config.adversarial
+    assert phase is not None
+    phase = replace(phase, batch=options.batch or phase.batch, head_start=0, cutmix_ramp=1)
+    return replace(config, minutes=None, adversarial=phase)
 
 
 def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]:
     """Patches a second of both loops and of the loader alone: medians over the turns."""
     phase = config.pixel if options.phase == "pixel" else config.adversarial
     assert phase is not None
-    batch = options.batch or phase.batch
     fabric = make_fabric(options.device, options.precision)
     with tempfile.TemporaryDirectory() as folder:
         write_photographs(Path(folder))
         index = make_index([Path(folder)], smallest_side(phase.patch))
         kept = Kept(index.entries, fabric.device)
         window = Window(index.entries, size=4, ahead=AHEAD, crops=DataConfig().crops, seed=0)
-        data = config.data
+        step, pace = our_step(config, options.phase, fabric, options.compile, options.graph)
         crops = partial(
             sample_batch,
             patch=phase.patch,
-            seed=0,
-            detail=data.detail,
-            scales=data.scales,
+            seed=config.seed,
+            detail=config.data.detail,
+            scales=config.data.scales,
             whole=phase.projected,
         )
 
-        def ours_batch(step: int) -> Batch:
-            return crops(kept.at(0), step=step, indices=range(batch)).to(fabric.device)
-
         def plain_batch(step: int) -> Batch:
-            decoded = (decode(index.entries[(step + i) % 4]) for i in range(batch))
+            decoded = (decode(index.entries[(step + i) % 4]) for i in range(phase.batch))
             pairs = [crops([picture], step=step, indices=range(1)) for picture in decoded]
             lr, hr = (torch.cat([getattr(pair, name) for pair in pairs]) for name in ("lr", "hr"))
             return Batch(lr.to(fabric.device), hr.to(fabric.device))
 
-        def window_batch(step: int) -> Batch:
-            return crops(window.at(step * batch), step=step, indices=range(batch))
+        def our_batch(photographs: Photographs, step: int) -> Batch:
+            pictures = photographs.at(step * phase.batch)
+            return crops(pictures, step=step, indices=range(phase.batch), device=fabric.device).to(fabric.device)
 
-        ours = our_step(config, replace(phase, batch=batch), fabric, options.compile, options.graph)
-        loops: dict[str, Step] = {"ours": lambda step: ours([ours_batch(step)])}
+        loops: dict[str, Work] = {"ours": lambda _: step(pace, draw(config, fabric, kept, pace))}
         if not options.ours_only:
             plain = straightforward_step(config, phase, fabric.device)
             loops |= {
                 "straightforward": lambda step: plain(plain_batch(step)),
-                "loader_kept": ours_batch,
-                "loader_window": window_batch,
+                "loader_kept": partial(our_batch, kept),
+                "loader_window": partial(our_batch, window),
                 "loader_straightforward": plain_batch,
             }
-        rates = by_turns(loops, options.rounds, options.steps, batch)
+        rates = by_turns(loops, options.rounds, options.steps, phase.batch)
     ratios = (
         {
             "ratio": round(rates["ours"] / rates["straightforward"], 2),
@@ -136,12 +157,12 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
         else {}
     )
     return {
-        "preset": options.preset,
+        "recipe": [str(options.config or options.preset), *options.words],
         "phase": options.phase,
         "precision": options.precision,
         "device": describe_device(fabric.device),
         "threads": torch.get_num_threads(),
-        "batch": batch,
+        "batch": phase.batch,
         "patch": phase.patch,
         "compile": options.compile,
         "graph": options.graph,
@@ -188,7 +209,7 @@ def write_photographs(folder: Path) -> None:
         pyvips.Image.new_from_array(pixels).write_to_file(str(folder / f"{i}.png"))
 
 
-def by_turns(works: dict[str, Step], rounds: int, steps: int, batch: int) -> dict[str, float]:
+def by_turns(works: dict[str, Work], rounds: int, steps: int, batch: int) -> dict[str, float]:
     """Patches a second, the median over the turns; the first turn of each is not counted."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + 1):
@@ -209,41 +230,23 @@ def synchronize() -> None:
 
 
 def our_step(
-    config: TrainConfig, phase: Phase, fabric: Fabric, compiling: bool = False, graphing: bool = False
-) -> Callable[[list[Batch]], object]:
-    """The package's own step function, with the networks, optimizers and average of the phase."""
-    name = "pixel" if isinstance(phase, PixelPhase) else "adversarial"
-    training = enter(name, config.generator.build(), config, fabric.device, step=0)
+    config: TrainConfig, phase: PhaseName, fabric: Fabric, compiling: bool = False, graphing: bool = False
+) -> tuple[Step, Pace]:
+    """The run's own step at the phase's beginning, and where the phase then is."""
+    training = enter(phase, config.generator.build(), config, fabric.device, step=0)
     if compiling:
         COMPILED.enter_context(compiled(training.generator, training.discriminator))
-    generator = Learner(*fabric.setup(training.generator, training.optimizer))
-    if graphing:
-        generator = graph(generator, phase, fabric)
-    if isinstance(phase, AdversarialPhase):
-        perceptual, discriminator = PerceptualNetworks.of(phase, fabric.device), None
-        if training.discriminator is not None and training.discriminator_optimizer is not None:
-            discriminator = Learner(*fabric.setup(training.discriminator, training.discriminator_optimizer))
-
-        def step(parts: list[Batch]) -> None:
-            adversarial_step(fabric, generator, discriminator, perceptual, parts, phase, None)
-            if training.average is not None:
-                training.average.update_parameters(training.generator)
-
-        return step
-    assert isinstance(phase, PixelPhase)
-
-    def pixel(parts: list[Batch]) -> None:
-        pixel_step(fabric, generator, parts, phase)
-        if training.average is not None:
-            training.average.update_parameters(training.generator)
-
-    return pixel
+    perceptual = None
+    if phase == "adversarial" and config.adversarial is not None:
+        perceptual = PerceptualNetworks.of(config.adversarial, fabric.device)
+    return make_step(config, training, fabric, perceptual, graphed=graphing), pace_of(config, training)
 
 
 def straightforward_step(config: TrainConfig, phase: Phase, device: torch.device) -> Callable[[Batch], object]:
     """The recipe's terms in a loop as it is usually written.
 
-    Not those that cost ours extra, the projection and the raw term; features are compared by their squares.
+    Not those that cost ours extra: the projection, the raw term, CutMix, several views; features are compared by their
+    squares.
     """
     generator = config.generator.build().to(device)
     optimizer = torch.optim.Adam(generator.parameters(), phase.learning_rate)
@@ -285,17 +288,17 @@ def straightforward_step(config: TrainConfig, phase: Phase, device: torch.device
 
 def memory(options: argparse.Namespace) -> dict[str, object]:
     """Peak memory of one adversarial step of each loop, above that of a process that has only imported."""
-    batch = options.batch or 2
     peaks: dict[str, int] = {}
     for name in ("nothing", "straightforward", "ours"):
-        words = ["--peak-of", name, "--preset", options.preset, "--precision", options.precision]
-        words += ["--batch", str(batch), "--accumulation", str(options.accumulation)]
+        words = ["--peak-of", name, "--preset", options.preset, "--precision", options.precision, *options.words]
+        words += ["--batch", str(options.batch), "--accumulation", str(options.accumulation)]
+        words += ["--config", str(options.config)] if options.config else []
         done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
         peaks[name] = json.loads(done.stdout)
     ratio = (peaks["ours"] - peaks["nothing"]) / (peaks["straightforward"] - peaks["nothing"])
     return {
-        "preset": options.preset,
-        "batch": batch,
+        "recipe": [str(options.config or options.preset), *options.words],
+        "batch": options.batch,
         "accumulation": options.accumulation,
         "precision": options.precision,
         "peak_mib": peaks,
@@ -305,23 +308,23 @@ def memory(options: argparse.Namespace) -> dict[str, object]:
 
 def peak_of_step(config: TrainConfig, options: argparse.Namespace) -> int:
     """Peak memory of this process in MiB after an adversarial step that is not the first: the moments are there."""
-    phase, batch = config.adversarial, options.batch or 2
+    phase = config.adversarial
     assert phase is not None
     random = torch.Generator().manual_seed(0)
     side = phase.patch
     data = Batch(
-        torch.rand(batch, 3, side // 16, side // 16, generator=random),
-        torch.rand(batch, 3, side, side, generator=random),
+        torch.rand(phase.batch, 3, side // 16, side // 16, generator=random),
+        torch.rand(phase.batch, 3, side, side, generator=random),
     )
     if options.peak_of == "ours":
         fabric = make_fabric("cpu", options.precision)
-        step = our_step(config, phase, fabric)
+        step, pace = our_step(config, "adversarial", fabric)
         parts = [
             Batch(*pair)
             for pair in zip(data.lr.chunk(options.accumulation), data.hr.chunk(options.accumulation), strict=True)
         ]
         for _ in range(2):
-            step([part.to(fabric.device) for part in parts])
+            step(pace, [part.to(fabric.device) for part in parts])
     elif options.peak_of == "straightforward":
         plain = straightforward_step(config, phase, torch.device("cpu"))
         for _ in range(2):

@@ -12,6 +12,7 @@ import torch
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.training import data
 from sixteenfold.training.data import mean_step, sample_batch, smallest_side
 from sixteenfold.training.index import Entry, Index, find_pictures, make_index
 from sixteenfold.training.validation import read_validation
@@ -104,6 +105,19 @@ def test_crops_of_reduced_photographs() -> None:
     orientations = [torch.rot90(reduced, k, (-2, -1)) for k in range(4)]
     orientations += [turned.flip(-1) for turned in orientations]
     assert any(torch.equal(hr, turned) for turned in orientations)
+
+
+def test_crops_are_reduced_on_the_device_that_is_to_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that did it would keep a GPU waiting; "meta" stands for one here."""
+    seen: list[str] = []
+    for name in ("resize", "downscale"):
+        reduce = getattr(data, name)
+        monkeypatch.setattr(
+            data, name, lambda image, *size, reduce=reduce: seen.append(image.device.type) or reduce(image, *size)
+        )
+    pictures, meta = [noise(300, 300)], torch.device("meta")
+    batch = sample_batch(pictures, 64, seed=0, step=0, indices=range(2), scales=(0.5,), device=meta)
+    assert seen == ["meta"] * 3 and batch.lr.device == batch.hr.device == meta
 
 
 def test_a_photograph_too_small_for_a_scale_is_reduced_less() -> None:

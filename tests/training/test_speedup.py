@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -13,9 +14,14 @@ from sixteenfold.networks.generator import RRDB, Generator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig
 from sixteenfold.training.data import Batch
 from sixteenfold.training.speedup import check_graph, compiled
-from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step
+from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, head_start_step
 
-PHASE = AdversarialPhase(patch=64, lpips=0.0, adversarial=0.1, discriminator=(4,) * 6)
+# What dynamo looks at in tracing, PyTorch warns of; with warnings as errors dynamo would stop.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
+    pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0"),
+]
+PHASE = AdversarialPhase(patch=64, lpips=0.0, adversarial=0.1, discriminator=(4,) * 6, cutmix=1.0)
 
 
 def losses(fabric: Fabric, generator: Generator, discriminator: UNetDiscriminator) -> list[dict[str, float]]:
@@ -29,9 +35,6 @@ def losses(fabric: Fabric, generator: Generator, discriminator: UNetDiscriminato
     return [{name: value.item() for name, value in step.items()} for step in steps]
 
 
-# What dynamo looks at in tracing, PyTorch warns of; with warnings as errors dynamo would stop.
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
-@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")
 def test_compiled_networks_learn_the_same() -> None:
     """By the tracing of torch.compile alone: its C++ takes half a minute to build and changes only rounding."""
     fabric = Fabric(accelerator="cpu", devices=1)
@@ -54,6 +57,22 @@ def test_compiled_networks_learn_the_same() -> None:
         assert a == pytest.approx(b, rel=1e-4)
     assert all(block._compiled_call_impl is None for block in generator.modules() if isinstance(block, RRDB))
     assert generator.state_dict().keys() == networks[0].state_dict().keys()
+
+
+def test_compiled_networks_go_backward_in_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, where what is patched of PyTorch's settings does not hold; see `compiled`."""
+    backward, pool = torch.Tensor.backward, ThreadPoolExecutor(1)
+    monkeypatch.setattr(torch.Tensor, "backward", lambda *args, **how: pool.submit(backward, *args, **how).result())
+    fabric = Fabric(accelerator="cpu", devices=1)
+    networks = Generator((4, 4, 4), (4, 4), (1, 1)), UNetDiscriminator((4,) * 6)
+    with compiled(*networks, backend="aot_eager"), pool:
+        first, second = (Learner(*fabric.setup(one, torch.optim.SGD(one.parameters(), 1e-2))) for one in networks)
+        batch = Batch(torch.rand(1, 3, 4, 4), torch.rand(1, 3, 64, 64))
+        mask = torch.ones(1, 1, 64, 64, dtype=torch.bool)
+        seen = [head_start_step(fabric, first, second, [batch], PHASE)]
+        for shown in (None, mask):
+            seen.append(adversarial_step(fabric, first, second, PerceptualNetworks(), [batch], PHASE, shown))
+    assert all(value.isfinite() for losses in seen for value in losses.values())
 
 
 def test_no_graph_without_a_gpu() -> None:

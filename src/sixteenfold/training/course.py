@@ -1,7 +1,7 @@
 """The course of a run: what each step draws, moves and leaves behind, in one phase and then the other."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.data import Batch, address, sample_batch
 from sixteenfold.training.losses import cutmix_mask
 from sixteenfold.training.pace import Pace, pace_of
-from sixteenfold.training.phases import AdversarialPhase, Phase
+from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 from sixteenfold.training.photographs import Photographs
 from sixteenfold.training.readings import Readings, Row
 from sixteenfold.training.speedup import compiled, graph
@@ -87,7 +87,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
     with ExitStack() as stack:
         if run.compiled:
             stack.enter_context(compiled(training.generator, training.discriminator))
-        step = _pixel(run, training) if training.phase == "pixel" else _adversarial(run, training)
+        step = make_step(run.config, training, run.fabric, run.perceptual, graphed=run.graph)
         pace = pace_of(run.config, training)
         prepared: set[bool] = set()
         while not pace.over:
@@ -96,89 +96,86 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
             first = pace.waiting not in prepared
             prepared.add(pace.waiting)
             with pace.off_the_clock() if first else nullcontext():
-                losses = step(pace)
+                losses = step(pace, draw(run.config, run.fabric, run.photographs, pace))
             yield _finish(run, pace, readings, losses)
 
 
-Step = Callable[[Pace], Losses]
+Step = Callable[[Pace, Sequence[Batch]], Losses]
+"""Takes where the phase is, and this process's share of the step's batch in parts; gives the step's losses."""
 
 
-def _pixel(run: Run, training: Training) -> Step:
-    """What one step of the pixel phase is; it changes the generator, its learning rate too, and no count."""
-    phase = run.config.pixel
+def make_step(
+    config: TrainConfig,
+    training: Training,
+    fabric: Fabric,
+    perceptual: PerceptualNetworks | None,
+    *,
+    graphed: bool,
+) -> Step:
+    """What one step is of the phase that a training is in.
+
+    Args:
+        config: The run's.
+        training: What a step changes: its networks, optimizers (their learning rates too), average and count.
+        fabric: Where and how precisely to compute. It sets the networks up, after they have been compiled.
+        perceptual: The frozen networks of the perceptual losses; None does for the pixel phase.
+        graphed: Whether the generator's passes are CUDA graphs.
+    """
+    phase = config.pixel if training.phase == "pixel" else config.adversarial
     assert phase is not None
-    generator = _generator(run, training, phase)
-
-    def step(pace: Pace) -> Losses:
-        _set_learning_rates(pace.factor, generator)
-        return pixel_step(run.fabric, generator, _draw(run, phase, training.step, training.step * phase.batch), phase)
-
-    return step
-
-
-def _adversarial(run: Run, training: Training) -> Step:
-    """What one step of the adversarial phase is; it changes both networks, their learning rates too, and no count."""
-    phase, before = run.config.adversarial, run.config.pixel
-    assert phase is not None
-    crops = 0 if before is None else training.begun * before.batch
-    generator, discriminator = _generator(run, training, phase), _discriminator(run, training)
+    generator, discriminator = Learner(*fabric.setup(training.generator, training.optimizer)), None
+    if graphed:
+        generator = graph(generator, phase, fabric)
+    if training.discriminator is not None and training.discriminator_optimizer is not None:
+        discriminator = Learner(*fabric.setup(training.discriminator, training.discriminator_optimizer))
     learners = [generator] if discriminator is None else [generator, discriminator]
 
-    def step(pace: Pace) -> Losses:
-        assert run.perceptual is not None
+    def step(pace: Pace, parts: Sequence[Batch]) -> Losses:
         _set_learning_rates(pace.factor, *learners)
-        parts = _draw(run, phase, training.step, crops + pace.done * phase.batch)
-        if discriminator is not None and pace.waiting:
-            return head_start_step(run.fabric, generator, discriminator, parts, phase)
-        mask = _mask(run, training.step, pace.place, phase)
-        views = draw_views(address(run.config.seed, training.step, "lpips"), phase)
-        return adversarial_step(run.fabric, generator, discriminator, run.perceptual, parts, phase, mask, views)
+        if isinstance(phase, PixelPhase):
+            losses = pixel_step(fabric, generator, parts, phase)
+        elif discriminator is not None and pace.waiting:
+            losses = head_start_step(fabric, generator, discriminator, parts, phase)
+        else:
+            assert perceptual is not None
+            mask = _mask(config.seed, training.step, pace.place, phase, fabric.device)
+            views = draw_views(address(config.seed, training.step, "lpips"), phase)
+            losses = adversarial_step(fabric, generator, discriminator, perceptual, parts, phase, mask, views)
+        if training.average is not None:
+            training.average.update_parameters(training.generator)
+        training.step += 1
+        return losses
 
     return step
 
 
-def _generator(run: Run, training: Training, phase: Phase) -> Learner:
-    """The training's generator, set up by Fabric and, where it is asked for, as a CUDA graph."""
-    generator = Learner(*run.fabric.setup(training.generator, training.optimizer))
-    return graph(generator, phase, run.fabric) if run.graph else generator
-
-
-def _discriminator(run: Run, training: Training) -> Learner | None:
-    """The training's discriminator, set up by Fabric; None where it has none."""
-    if training.discriminator is None or training.discriminator_optimizer is None:
-        return None
-    return Learner(*run.fabric.setup(training.discriminator, training.discriminator_optimizer))
-
-
-def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
-    """This process's share of a step's batch, in parts, on the device."""
-    share = phase.batch // run.fabric.world_size
-    start, size = share * run.fabric.global_rank, share // phase.accumulation
-    pictures = run.photographs.at(crops)
+def draw(config: TrainConfig, fabric: Fabric, photographs: Photographs, pace: Pace) -> list[Batch]:
+    """This process's share of the next step's batch, in parts, on the device."""
+    phase, training = pace.phase, pace.training
+    share = phase.batch // fabric.world_size
+    start, size = share * fabric.global_rank, share // phase.accumulation
+    # The adversarial phase goes on where the pixel phase, if there was one, left the photographs.
+    before = 0 if config.pixel is None else training.begun * config.pixel.batch
+    pictures = photographs.at(before + pace.done * phase.batch)
     return [
         sample_batch(
             pictures,
             phase.patch,
-            seed=run.config.seed,
-            step=step,
+            seed=config.seed,
+            step=training.step,
             indices=range(first, first + size),
-            detail=run.config.data.detail,
-            scales=run.config.data.scales,
+            detail=config.data.detail,
+            scales=config.data.scales,
             whole=phase.projected,
-        ).to(run.fabric.device)
+            device=fabric.device,
+        ).to(fabric.device)
         for first in range(start, start + share, size)
     ]
 
 
 def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
-    """Count the step and average the weights; read the losses where that is due, and with them the time spent.
-
-    Changes the training's count, average and time.
-    """
+    """Read the losses where that is due, and with them the time spent, which becomes the training's."""
     training, config = pace.training, run.config
-    if training.average is not None:
-        training.average.update_parameters(training.generator)
-    training.step += 1
     readings.add(training.step, losses)
     writes = any(training.step % every == 0 for every in (config.log_every, config.validate_every, config.save_every))
     if not (readings.due or writes or pace.over):
@@ -194,11 +191,11 @@ def _set_learning_rates(factor: float, *learners: Learner) -> None:
             group["lr"] = group["peak"] * factor
 
 
-def _mask(run: Run, step: int, place: float, phase: AdversarialPhase) -> Tensor | None:
+def _mask(seed: int, step: int, place: float, phase: AdversarialPhase, device: torch.device) -> Tensor | None:
     """The step's CutMix mask, for the share of the steps that has one by now."""
     if phase.cutmix == 0:
         return None
-    random = address(run.config.seed, step, "cutmix")
+    random = address(seed, step, "cutmix")
     if float(torch.rand((), generator=random)) >= min(place / phase.cutmix_ramp, phase.cutmix_probability):
         return None
-    return cutmix_mask(phase.patch, phase.patch, random, run.fabric.device)
+    return cutmix_mask(phase.patch, phase.patch, random, device)

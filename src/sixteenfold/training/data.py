@@ -32,15 +32,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same pairs on a device, channels-last: the layout in which convolutions are fastest."""
-        return Batch(_placed(self.lr, device), _placed(self.hr, device))
-
-
-def _placed(image: Tensor, device: torch.device) -> Tensor:
-    image = image.contiguous(memory_format=torch.channels_last)
-    if device.type == "cuda" and image.device.type == "cpu":
-        # Out of pinned memory the copy is queued; out of any other the host waits for all that was queued before.
-        return image.pin_memory().to(device, non_blocking=True)
-    return image.to(device)
+        lr, hr = (image.to(device, memory_format=torch.channels_last) for image in (self.lr, self.hr))
+        return Batch(lr, hr)
 
 
 def smallest_side(patch: int) -> int:
@@ -58,8 +51,9 @@ def sample_batch(
     detail: float = 0.0,
     scales: Sequence[float] = (1.0,),
     whole: bool = False,
+    device: torch.device | None = None,
 ) -> Batch:
-    """Some crops of one step, on the pictures' device.
+    """Some crops of one step.
 
     Args:
         pictures: Where crops are cut, each (3, H, W) uint8 and as likely as its area.
@@ -72,9 +66,10 @@ def sample_batch(
             for that, only as far as a crop still fits in.
         whole: Make the low-resolution side from the crop alone, as of a whole picture: then hr downscales to it
             up to its borders. Otherwise it is a piece of what its surroundings downscale to.
+        device: Where the crops are reduced and returned; None: where the pictures are.
     """
     areas = torch.tensor([picture.shape[-2] * picture.shape[-1] for picture in pictures], dtype=torch.float64)
-    source = _Source(pictures, areas, scales)
+    source = _Source(pictures, areas, scales, device or pictures[0].device)
     crops = torch.stack([_draw(source, patch, address(seed, step, i), detail) for i in indices])
     surrounded = crops.float() / 255
     edge = MARGIN * SCALE
@@ -104,6 +99,7 @@ class _Source(NamedTuple):
     pictures: Sequence[Tensor]
     areas: Tensor
     scales: Sequence[float]
+    device: torch.device
 
 
 def _draw(source: _Source, patch: int, random: torch.Generator, detail: float) -> Tensor:
@@ -117,7 +113,7 @@ def _draw(source: _Source, patch: int, random: torch.Generator, detail: float) -
 
 
 def _crop(source: _Source, patch: int, random: torch.Generator) -> Tensor:
-    """A random crop with its margin, (3, S, S) uint8, in one of the eight orientations."""
+    """A random crop with its margin, (3, S, S) uint8 on the source's device, in one of the eight orientations."""
     picture = source.pictures[int(torch.multinomial(source.areas, 1, generator=random))]
     # Without a choice nothing is drawn, so that a seed gives the crops it gave before there was one.
     chosen = int(torch.randint(len(source.scales), (), generator=random)) if len(source.scales) > 1 else 0
@@ -125,10 +121,18 @@ def _crop(source: _Source, patch: int, random: torch.Generator) -> Tensor:
     reach = round(min(side / source.scales[chosen], *picture.shape[-2:]))
     top = int(torch.randint(picture.shape[-2] - reach + 1, (), generator=random))
     left = int(torch.randint(picture.shape[-1] - reach + 1, (), generator=random))
-    crop = picture[:, top : top + reach, left : left + reach]
+    crop = _moved(picture[:, top : top + reach, left : left + reach], source.device)
     if reach > side:
         # What resizing makes of the crop's border stays within the margin.
         crop = to_8_bits(resize(crop[None].float() / 255, (side, side))[0])
     turn = int(torch.randint(8, (), generator=random))
     crop = torch.rot90(crop, turn % 4, (-2, -1))
     return crop.flip(-1) if turn >= 4 else crop
+
+
+def _moved(cut: Tensor, device: torch.device) -> Tensor:
+    """A piece of a picture on a device, where all the arithmetic of a crop then is."""
+    if device.type == "cuda" and cut.device.type == "cpu":
+        # Out of pinned memory the copy is queued; out of any other the host waits for all that was queued before.
+        return cut.contiguous().pin_memory().to(device, non_blocking=True)
+    return cut.to(device)

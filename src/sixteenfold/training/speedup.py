@@ -52,6 +52,8 @@ def compiled(
     with (
         torch._dynamo.config.patch(recompile_limit=VARIANTS),  # pyright: ignore[reportPrivateUsage]
         # A step goes backward through the discriminator twice: the first pass must leave what the second needs.
+        # From PyTorch 2.13 on settings are one thread's own, and on a GPU another goes backward. There the order of the
+        # passes keeps it from raising: what is compiled in a pass that retains its graph donates nothing.
         functorch_config.patch(donated_buffer=False),
     ):
         for module in modules:
