@@ -99,7 +99,9 @@ class Phase:
         fits = self.patch >= SCALE and self.patch % SCALE == 0
         require_of(self, "patch", fits, f"be a positive multiple of {SCALE}")
         require_of(self, "learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
-        require_of(self, "final_learning_rate", 0 <= self.final_learning_rate < math.inf, "be 0 or more, and finite")
+        # More, as where `learning_rate` alone was lowered, would let it rise.
+        fits = 0 <= self.final_learning_rate <= self.learning_rate
+        require_of(self, "final_learning_rate", fits, f"lie between 0 and {named(self, 'learning_rate')}")
         require_of(self, "warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and {named(self, 'steps')}")
         require_of(self, "betas", _are_betas(self.betas), BETAS)
         fits = self.gradient_clip is None or 0 < self.gradient_clip < math.inf
