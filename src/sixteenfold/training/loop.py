@@ -29,7 +29,14 @@ from sixteenfold.training.processes import (
 )
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
-from sixteenfold.training.start import first_state, newest_state, run_folder, validated_on_others
+from sixteenfold.training.start import (
+    first_state,
+    newest_state,
+    note_start,
+    run_folder,
+    say_what_is_ahead,
+    validated_on_others,
+)
 from sixteenfold.training.state import Training
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.training.validation import ValidationSet, read_validation, validate
@@ -120,7 +127,10 @@ def train(
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
-        training = newest_state(run, index)
+        training = newest_state(run)
+        say_what_is_ahead(run, training, index)
+        if fabric.is_global_zero:
+            note_start(run, training)
         _loop(run, training, console)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
             # Nothing was left to do, and the result had been removed.
