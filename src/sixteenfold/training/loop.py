@@ -12,7 +12,6 @@ from rich.console import Console
 
 from sixteenfold.errors import Interrupted, SixteenfoldError
 from sixteenfold.files.names import all_given, given, given_or_none
-from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.training import checkpoint, folder
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
@@ -31,15 +30,16 @@ from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
 from sixteenfold.training.start import (
     first_state,
+    judges,
     newest_state,
     note_start,
+    run_begins,
     run_folder,
     say_what_is_ahead,
     validated_on_others,
 )
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import PerceptualNetworks
-from sixteenfold.training.validation import ValidationSet, read_validation, validate
+from sixteenfold.training.validation import validate
 from sixteenfold.upscaling.progress import print_line
 
 
@@ -103,17 +103,8 @@ def train(
             check_share(phase, fabric.world_size)
     if graph:
         check_graph(fabric, config)
-    begins = False
-    if fabric.is_global_zero:
-        begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
-        if begins and resume:
-            say(f"{out}: the run was killed before its first checkpoint, so it begins now")
-    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
-    validation, metric = ValidationSet(), None
-    if val is not None and fabric.is_global_zero:
-        validation = read_validation(val, config.validation_crop)
-        # Now, for it would be a pity to miss its weights only when the pixel phase is over.
-        metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
+    begins = fabric.is_global_zero and run_begins(config, out, say, resume=resume, validated=val is not None)
+    perceptual, validation, metric = judges(config, val, fabric)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))

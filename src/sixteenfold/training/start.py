@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from lightning.fabric import Fabric
 
 from sixteenfold.imaging.folders import set_aside
+from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
@@ -15,9 +17,40 @@ from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index, told_skipped
 from sixteenfold.training.photographs import check_decodable
 from sixteenfold.training.state import Training
+from sixteenfold.training.steps import PerceptualNetworks
+from sixteenfold.training.validation import ValidationSet, read_validation
 
 Say = Callable[[str], None]
 """Prints a line, or is silent."""
+
+
+def run_begins(config: TrainConfig, out: Path, say: Say, *, resume: bool, validated: bool) -> bool:
+    """Whether a run is to begin in the folder, rather than to go on there; says so if that was asked for.
+
+    Raises:
+        SixteenfoldError: If it can do neither.
+    """
+    begins = folder.check_folder(config, out, resume=resume, validated=validated)
+    if begins and resume:
+        say(f"{out}: the run was killed before its first checkpoint, so it begins now")
+    return begins
+
+
+def judges(
+    config: TrainConfig, val: Path | None, fabric: Fabric
+) -> tuple[PerceptualNetworks | None, ValidationSet, LPIPS | None]:
+    """What results are judged by, as `Run` has it: the perceptual losses; the pictures and the metric of validation.
+
+    Raises:
+        SixteenfoldError: If a network's weights are not to be had, or there is no picture to validate on.
+    """
+    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
+    if val is None or not fabric.is_global_zero:
+        return perceptual, ValidationSet(), None
+    validation = read_validation(val, config.validation_crop)
+    # Now, for it would be a pity to miss its weights only when the pixel phase is over.
+    metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
+    return perceptual, validation, metric
 
 
 @contextmanager
