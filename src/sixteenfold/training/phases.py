@@ -90,6 +90,8 @@ class Phase:
     projected: bool = False
     """Whether the losses see the result made consistent with its input, as `upscale` makes it by default.
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
+    raw: float = 0.1
+    """Where `projected`, weight of the pixel loss of the network's own output, which could drift otherwise."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps, option(self, "steps"))
@@ -106,6 +108,7 @@ class Phase:
         require_of(self, "betas", _are_betas(self.betas), BETAS)
         fits = self.gradient_clip is None or 0 < self.gradient_clip < math.inf
         require_of(self, "gradient_clip", fits, "be positive and finite")
+        require_of(self, "raw", 0 <= self.raw < math.inf, "be 0 or more, and finite")
         require_of(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "lie between 0 and 1")
 
 

@@ -34,9 +34,6 @@ from sixteenfold.training.phases import GENERATOR_LOSSES, AdversarialPhase, Phas
 from sixteenfold.training.views import EVERYTHING, Views, show
 from sixteenfold.upscaling.consistency import project
 
-RAW_WEIGHT = 0.1
-"""Weight of the pixel loss of the network's own output, in a phase whose losses see the projected one."""
-
 Losses = dict[str, Tensor]
 """Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
 
@@ -89,7 +86,7 @@ def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase
         phase: What to do.
 
     Returns:
-        "pixel", the loss before the step; with `projected` also "raw", that of the network's own output;
+        "pixel", the loss before the step; with `projected` and `raw` also "raw", that of the network's own output;
         "generator_gradient", the norm before it is clipped. If one is not finite, the weights are spoilt.
     """
     losses: list[Losses] = []
@@ -98,7 +95,7 @@ def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase
         with _synced_in_last_part(fabric, [generator], i, parts):
             sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase, phase.loss)
-            fabric.backward(_weighted_sum(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
+            fabric.backward(_weighted_sum(terms, {"pixel": 1.0, "raw": phase.raw}) / len(parts))
         losses.append(_detached(terms))
     gradient_norm = _optimizer_step(generator, phase)
     return _mean(losses) | {"generator_gradient": gradient_norm}
@@ -190,12 +187,12 @@ def _result(output: Tensor, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]
 
 
 def _raw_term(raw: Tensor, hr: Tensor, phase: Phase, kind: Distance) -> Losses:
-    """The term of the network's own output, where the phase projects.
+    """The term of the network's own output, where the phase projects and gives it weight.
 
     The projection forgives whatever lies outside the null space of the reduction. Without a word on the network's
     own output that could drift from a picture altogether, and past the clamp that comes before the projection.
     """
-    return {"raw": pixel_loss(raw, hr, kind)} if phase.projected else {}
+    return {"raw": pixel_loss(raw, hr, kind)} if phase.projected and phase.raw else {}
 
 
 def _reconstruction_terms(
@@ -292,7 +289,7 @@ def _synced_in_last_part(
 def _loss_weights(phase: AdversarialPhase) -> dict[str, float]:
     """Weight of each term in the sum of its network."""
     generator = {name: getattr(phase, name) for name in GENERATOR_LOSSES}
-    return generator | {"raw": RAW_WEIGHT, "discriminator": 1.0, "consistency": phase.cutmix}
+    return generator | {"raw": phase.raw, "discriminator": 1.0, "consistency": phase.cutmix}
 
 
 def _weighted_sum(terms: Losses, weights: Mapping[str, float]) -> Tensor:
