@@ -4,10 +4,10 @@ Nothing here reads a number back from the device, which would make the host wait
 gradients are finite is seen when they are read (`sixteenfold.training.readings`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -38,11 +38,24 @@ Losses = dict[str, Tensor]
 """Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
 
 
+class Wrapped(Protocol):
+    """What Fabric, or a CUDA graph, makes of a network."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The bare network."""
+        ...
+
+    def __call__(self, pictures: Tensor, /) -> Any: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+
 @dataclass(frozen=True)
 class Learner:
     """A network that learns and its optimizer, both as Fabric has set them up."""
 
-    network: Any
+    network: Wrapped
     """Its forward pass is in the run's precision, and several processes share its gradients."""
     optimizer: Optimizer
 
