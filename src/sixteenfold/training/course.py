@@ -173,7 +173,8 @@ def _draw(run: Run, phase: Phase, step: int, crops: int) -> list[Batch]:
 def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
     """Count the step and average the weights; read the losses where that is due, and with them the time spent.
 
-    Changes the training's count, average and time.
+    Changes the training's count, average and time. The time is the one before the reading, which on an accelerator
+    waits for up to ten steps: these count from the next reading on, and are given to a run that is resumed from here.
     """
     training, config = pace.training, run.config
     if training.average is not None:

@@ -78,7 +78,7 @@ class Phase:
     learning_rate: float = 1e-5
     """Adam's step size after the warm-up."""
     final_learning_rate: float = 1e-5
-    """Adam's step size at the last step, reached along a half cosine."""
+    """Adam's step size towards which it falls along a half cosine: the step after the last would have it."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from zero; by the clock, their share of the time."""
     betas: tuple[float, float] = (0.9, 0.999)
