@@ -20,6 +20,7 @@ from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import open_photographs
 from sixteenfold.training.processes import (
     check_share,
+    cudnn_benchmark,
     lost_process,
     make_fabric,
     part,
@@ -181,7 +182,8 @@ def _validate(run: Run, training: Training, record: Record) -> None:
         folder.write_model(training, run.out)
         return
     lpips = run.metric if training.phase == "adversarial" else None
-    scores = validate(training.result, run.validation.pictures, lpips)
+    with cudnn_benchmark(False):  # pictures are of many sizes
+        scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
     if validated_on_others(run, training):
