@@ -43,6 +43,15 @@ def test_damaged_ones_take_no_whole_one_s_place(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path)[0] == {"step": 2}
 
 
+@pytest.mark.parametrize("digest", ["0" * 16, "f" * 16])
+def test_a_damaged_one_of_the_same_step_is_replaced(digest: str, tmp_path: Path) -> None:
+    """Whichever of the two names is the greater, the one before stays."""
+    before = checkpoint.save(tmp_path, 50, {"step": 50})
+    (tmp_path / f"checkpoint-00000100-{digest}.pt").write_bytes(b"")
+    again = checkpoint.save(tmp_path, 100, {"step": 100})
+    assert checkpoint.list_checkpoints(tmp_path) == [again, before]
+
+
 def test_no_checkpoint_is_no_state(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path) == (None, [])
 

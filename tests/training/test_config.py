@@ -92,11 +92,16 @@ IDLE = (
         ({"pixel": {"learning_rate": 0}}, "pixel.learning_rate must be positive and finite, not 0.0"),
         (
             {"adversarial": {"final_learning_rate": -1e-5}},
-            "adversarial.final_learning_rate must be 0 or more, and finite, not -1e-05",
+            "adversarial.final_learning_rate must lie between 0 and adversarial.learning_rate, 1e-05, not -1e-05",
+        ),
+        (
+            {"pixel": {"learning_rate": 1e-6}},
+            "pixel.final_learning_rate must lie between 0 and pixel.learning_rate, 1e-06, not 1e-05",
         ),
         ({"pixel": {"steps": 100, "warmup": 200}}, "pixel.warmup must lie between 0 and pixel.steps, 100, not 200"),
         ({"pixel": {"betas": [0.9, 1]}}, "pixel.betas must each be at least 0 and less than 1, not (0.9, 1.0)"),
         ({"pixel": {"gradient_clip": 0}}, "pixel.gradient_clip must be positive and finite, not 0.0"),
+        ({"pixel": {"raw": -1}}, "pixel.raw must be 0 or more, and finite, not -1.0"),
         ({"adversarial": {"ema_decay": 1}}, "adversarial.ema_decay must lie between 0 and 1, not 1.0"),
         ({"adversarial": {"adversarial": -1}}, "adversarial.adversarial must be 0 or more, and finite, not -1.0"),
         ({"adversarial": {"vgg": math.nan}}, "adversarial.vgg must be 0 or more, and finite, not nan"),

@@ -100,7 +100,7 @@ def test_missing_weights_of_the_validation_are_told_before_the_first_step(
     def missing() -> None:
         raise SixteenfoldError("no weights of LPIPS")
 
-    monkeypatch.setattr(loop, "LPIPS", missing)
+    monkeypatch.setattr(start, "LPIPS", missing)
     config = dataclasses.replace(BOTH, adversarial=dataclasses.replace(ADVERSARIAL, lpips=0.0))
     with pytest.raises(SixteenfoldError, match="no weights of LPIPS"):
         train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")

@@ -20,11 +20,12 @@ from safetensors.torch import load_file
 from torch.backends import cudnn
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.training import checkpoint, course
+from sixteenfold.training import checkpoint, course, loop
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
 from sixteenfold.training.processes import check_share, make_fabric, stop_requested, training_settings
 from sixteenfold.training.steps import Losses, pixel_step
+from sixteenfold.training.validation import Scores, validate
 
 from .conftest import Killed, cut_after
 
@@ -144,21 +145,29 @@ def test_what_the_caller_had_set_is_as_before(
         return cudnn.benchmark, cudnn.allow_tf32, cudnn.deterministic, fabric, pytorch
 
     seen: list[tuple[object, ...]] = []
+    judged: list[bool] = []
 
     def looking(*words: Any) -> Losses:
         seen.append(settings())
         return pixel_step(*words)
 
+    def judging(*words: Any) -> Scores:
+        judged.append(cudnn.benchmark)
+        return validate(*words)
+
     monkeypatch.setattr(course, "pixel_step", looking)
+    monkeypatch.setattr(loop, "validate", judging)
     monkeypatch.setattr(cudnn, "allow_tf32", False)
     monkeypatch.setattr(logging.getLogger("lightning.fabric"), "level", logging.DEBUG)
     cut_after(cut, monkeypatch)  # of the 8 steps
+    config = dataclasses.replace(CONFIG, validate_every=2)
     torch.manual_seed(2)
     before, stream = settings(), torch.get_rng_state()
     with pytest.raises(Killed) if cut == 6 else nullcontext():
-        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+        train(config, hr=[photographs], val=photographs, out=tmp_path / "run", device="cpu")
     assert settings() == before and torch.equal(torch.get_rng_state(), stream)
-    assert seen[0] == (True, False, before[2], logging.WARNING, logging.WARNING)
+    assert set(seen) == {(True, False, before[2], logging.WARNING, logging.WARNING)}
+    assert set(judged) == {False}  # pictures are of many sizes, so cuDNN does not try its algorithms out
 
 
 @pytest.mark.parametrize(("processes", "ends"), [(1, pytest.raises(KeyboardInterrupt)), (2, nullcontext())])

@@ -1,6 +1,7 @@
 """Resuming: a run that was cut goes on and ends where it would have ended, or says why it cannot."""
 
 import dataclasses
+import json
 import shutil
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path)
     ):
         with pytest.raises(SixteenfoldError, match=f"another configuration than this command {said}{way}"):
             train(other, hr=[photographs], out=tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_run_from_before_an_option_was_there_goes_on(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    """Neither its config.json nor its checkpoints' recipe has the option; both have its default."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    older = json.loads(to_json(BOTH))
+    for phase in ("pixel", "adversarial"):
+        del older[phase]["raw"]
+    (run / "config.json").write_text(json.dumps(older))
+    found, _ = checkpoint.load_latest(run / "checkpoints")
+    assert found is not None
+    checkpoint.save(run / "checkpoints", found["step"], found | {"recipe": json.dumps(older)})
+    assert train(BOTH, hr=[photographs], val=photographs, out=run, resume=True, device="cpu").exists()
 
 
 def test_a_recipe_changed_in_the_run_folder_itself_is_not_resumed(

@@ -75,7 +75,9 @@ def test_the_start_weights_of_a_seed() -> None:
 
 
 def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
-    one = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9))
+    one = dataclasses.replace(
+        CONFIG, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9, final_learning_rate=0.0)
+    )
     first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu")
     train(one, hr=[photographs], out=tmp_path / "second", init=first, device="cpu")
     before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
@@ -88,7 +90,7 @@ def test_start_from_weights(photographs: Path, tmp_path: Path) -> None:
 def test_a_smaller_network_is_grown(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = train(CONFIG, hr=[photographs], out=tmp_path / "first", device="cpu", console=CONSOLE)
     larger = GeneratorShape((12, 10, 8), (6, 4), (2, 2))
-    still = dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9)
+    still = dataclasses.replace(PIXEL, steps=1, warmup=0, learning_rate=1e-9, final_learning_rate=0.0)
     second = train(
         dataclasses.replace(CONFIG, generator=larger, pixel=still, adversarial=None),
         hr=[photographs],

@@ -297,3 +297,21 @@ def test_a_projected_phase_does_not_see_what_the_projection_mends(
             assert seen[-1]["raw"] == pytest.approx(raw, rel=1e-4)
         assert seen[0]["pixel"] == pytest.approx(seen[1]["pixel"], rel=1e-3)
         assert abs(seen[0]["raw"] - seen[1]["raw"]) > 0.05
+
+
+def test_the_network_s_own_output_has_the_weight_that_its_phase_gives(
+    fabric: Fabric, perceptual: PerceptualNetworks
+) -> None:
+    data = batch()
+    for phase, _ in PROJECTED:
+        gradients: list[float] = []
+        for weight in (0.0, 0.1, 100.0):
+            generator, discriminator = learners(fabric)
+            weighted = dataclasses.replace(phase, raw=weight)
+            if isinstance(weighted, AdversarialPhase):
+                losses = adversarial_step(fabric, generator, discriminator, perceptual, [data], weighted, None)
+            else:
+                losses = pixel_step(fabric, generator, [data], weighted)
+            assert ("raw" in losses) == (weight > 0)
+            gradients.append(losses["generator_gradient"].item())
+        assert gradients[0] != gradients[1] and gradients[2] > 10 * gradients[1]

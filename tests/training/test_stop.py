@@ -7,11 +7,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from lightning.fabric import Fabric
 
-from sixteenfold.training import checkpoint
+from sixteenfold.errors import Interrupted
+from sixteenfold.training import checkpoint, course, loop
 from sixteenfold.training.config import TrainConfig, to_json
+from sixteenfold.training.steps import Losses, pixel_step
 
 from .conftest import CONFIG, PIXEL
 
@@ -44,6 +48,35 @@ def test_an_interrupted_process_saves_and_says_how_to_go_on(photographs: Path, t
     state, damaged = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
     assert state is not None and damaged == []
     assert f"stopped after step {state['step']}" in said
+
+
+def test_a_stop_is_saved_before_anything_may_end_the_run(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes in a step with a validation, which takes its time; other processes end only when all have come there."""
+    done: list[str] = []
+
+    def noted(module: object, name: str) -> None:
+        original = getattr(module, name)
+
+        def call(*words: Any, **others: Any) -> Any:
+            done.append(name)
+            return original(*words, **others)
+
+        monkeypatch.setattr(module, name, call)
+
+    def stopping(*words: Any) -> Losses:
+        losses = pixel_step(*words)
+        signal.raise_signal(signal.SIGTERM)
+        return losses
+
+    monkeypatch.setattr(course, "pixel_step", stopping)
+    for module, name in ((checkpoint, "save"), (loop, "validate"), (Fabric, "barrier")):
+        noted(module, name)
+    config = dataclasses.replace(CONFIG, validate_every=1)
+    with pytest.raises(Interrupted, match="stopped after step 1"):
+        loop.train(config, hr=photographs, val=photographs, out=tmp_path / "run", device="cpu")
+    assert done[-4:] == ["save", "validate", "save", "barrier"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")

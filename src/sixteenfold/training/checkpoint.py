@@ -18,7 +18,7 @@ _NAME = re.compile(r"checkpoint-(\d{8})-([0-9a-f]{16})\.pt")
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `checkpoint-STEP-DIGEST.pt` and remove those before it but the last.
+    """Write `checkpoint-STEP-DIGEST.pt`; remove those of the steps before but the last, and any other of this step.
 
     The name carries a digest of the content, so that a file that was cut short or changed is known.
 
@@ -33,7 +33,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
-    target = folder / f"checkpoint-{step:08d}-{_digest(content)}.pt"
+    of_step = f"checkpoint-{step:08d}"
+    target = folder / f"{of_step}-{_digest(content)}.pt"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(target, content)
@@ -42,9 +43,11 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
             f"{target}: cannot save the checkpoint ({error.strerror}); "
             "mend that, then the same command with --resume goes on"
         ) from None
-    # A newer one is damaged, or the run would have gone on from there: for its sake no whole one is removed.
-    older = [path for path in list_checkpoints(folder) if path.name < target.name]
-    for old in older[KEPT - 1 :]:
+    # A newer one is damaged, or the run would have gone on from there: for its sake no whole one is removed. Nor for
+    # another of this step, which is damaged too, or less than this one.
+    others = [path for path in list_checkpoints(folder) if path != target]
+    older = [path for path in others if path.name < of_step]
+    for old in [path for path in others if path.name.startswith(of_step)] + older[KEPT - 1 :]:
         old.unlink(missing_ok=True)
     return target
 

@@ -174,7 +174,11 @@ def draw(config: TrainConfig, fabric: Fabric, photographs: Photographs, pace: Pa
 
 
 def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
-    """Read the losses where that is due, and with them the time spent, which becomes the training's."""
+    """Read the losses where that is due, and with them the time spent, which becomes the training's.
+
+    The time is the one before the reading, which on an accelerator waits for up to ten steps: these count from the next
+    reading on, and are given to a run that is resumed from here.
+    """
     training, config = pace.training, run.config
     readings.add(training.step, losses)
     writes = any(training.step % every == 0 for every in (config.log_every, config.validate_every, config.save_every))

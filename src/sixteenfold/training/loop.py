@@ -12,7 +12,6 @@ from rich.console import Console
 
 from sixteenfold.errors import Interrupted, SixteenfoldError
 from sixteenfold.files.names import all_given, given, given_or_none
-from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.training import checkpoint, folder
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.course import Run, steps_left
@@ -21,6 +20,7 @@ from sixteenfold.training.pace import short_of_end
 from sixteenfold.training.photographs import open_photographs
 from sixteenfold.training.processes import (
     check_share,
+    cudnn_benchmark,
     lost_process,
     make_fabric,
     part,
@@ -29,10 +29,18 @@ from sixteenfold.training.processes import (
 )
 from sixteenfold.training.record import Record, teller
 from sixteenfold.training.speedup import check_graph
-from sixteenfold.training.start import first_state, newest_state, run_folder, validated_on_others
+from sixteenfold.training.start import (
+    first_state,
+    judges,
+    newest_state,
+    note_start,
+    run_begins,
+    run_folder,
+    say_what_is_ahead,
+    validated_on_others,
+)
 from sixteenfold.training.state import Training
-from sixteenfold.training.steps import PerceptualNetworks
-from sixteenfold.training.validation import ValidationSet, read_validation, validate
+from sixteenfold.training.validation import validate
 from sixteenfold.upscaling.progress import print_line
 
 
@@ -96,17 +104,8 @@ def train(
             check_share(phase, fabric.world_size)
     if graph:
         check_graph(fabric, config)
-    begins = False
-    if fabric.is_global_zero:
-        begins = folder.check_folder(config, out, resume=resume, validated=val is not None)
-        if begins and resume:
-            say(f"{out}: the run was killed before its first checkpoint, so it begins now")
-    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
-    validation, metric = ValidationSet(), None
-    if val is not None and fabric.is_global_zero:
-        validation = read_validation(val, config.validation_crop)
-        # Now, for it would be a pity to miss its weights only when the pixel phase is over.
-        metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
+    begins = fabric.is_global_zero and run_begins(config, out, say, resume=resume, validated=val is not None)
+    perceptual, validation, metric = judges(config, val, fabric)
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
@@ -120,7 +119,10 @@ def train(
         photographs = open_photographs(index, config.data, config.seed, fabric.device)
         stopped = stack.enter_context(stop_requested(fabric))
         run = Run(config, out, fabric, photographs, validation, metric, perceptual, stopped, compiled, graph, say)
-        training = newest_state(run, index)
+        training = newest_state(run)
+        say_what_is_ahead(run, training, index)
+        if fabric.is_global_zero:
+            note_start(run, training)
         _loop(run, training, console)
         if fabric.is_global_zero and not (out / folder.MODEL).exists():
             # Nothing was left to do, and the result had been removed.
@@ -163,15 +165,14 @@ def _loop(run: Run, training: Training, console: Console | None) -> None:
                         record.numbers(training.step, means, training.phase)
                     training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
+                if stop and not ends:  # whoever asked for it may not wait for the validation: torchrun gives it 30 s
+                    _save(run, training, read, ends=False)
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
-                # The validation just now is part of the phase's time, and `seconds` was read before it.
-                spent = training.seconds + time.monotonic() - read
-                if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
-                    spent = short_of_end(config, training, spent)
-                checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
+                _save(run, training, read, ends=ends)
             if stop and not last:
+                run.fabric.barrier()  # the first process has saved by then; torchrun ends it soon after another ended
                 raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")
 
 
@@ -181,7 +182,8 @@ def _validate(run: Run, training: Training, record: Record) -> None:
         folder.write_model(training, run.out)
         return
     lpips = run.metric if training.phase == "adversarial" else None
-    scores = validate(training.result, run.validation.pictures, lpips)
+    with cudnn_benchmark(False):  # pictures are of many sizes
+        scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}
     score = scores.psnr if scores.lpips is None else -scores.lpips
     if validated_on_others(run, training):
@@ -194,6 +196,14 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
     run.say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
+
+
+def _save(run: Run, training: Training, read: float, *, ends: bool) -> None:
+    """Write a checkpoint with the phase's time until now, of which `training.seconds` had passed at the time `read`."""
+    spent = training.seconds + time.monotonic() - read
+    if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
+        spent = short_of_end(run.config, training, spent)
+    checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
 
 
 def _last_phase(config: TrainConfig) -> str:

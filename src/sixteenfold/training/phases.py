@@ -78,7 +78,7 @@ class Phase:
     learning_rate: float = 1e-5
     """Adam's step size after the warm-up."""
     final_learning_rate: float = 1e-5
-    """Adam's step size at the last step, reached along a half cosine."""
+    """Adam's step size towards which it falls along a half cosine: the step after the last would have it."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from zero; by the clock, their share of the time."""
     betas: tuple[float, float] = (0.9, 0.999)
@@ -90,6 +90,8 @@ class Phase:
     projected: bool = False
     """Whether the losses see the result made consistent with its input, as `upscale` makes it by default.
     Each crop is then a whole small picture: its low-resolution side is made from the crop alone."""
+    raw: float = 0.1
+    """Where `projected`, weight of the pixel loss of the network's own output, which could drift otherwise."""
 
     def __post_init__(self) -> None:
         check_steps(self.steps, option(self, "steps"))
@@ -99,11 +101,14 @@ class Phase:
         fits = self.patch >= SCALE and self.patch % SCALE == 0
         require_of(self, "patch", fits, f"be a positive multiple of {SCALE}")
         require_of(self, "learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
-        require_of(self, "final_learning_rate", 0 <= self.final_learning_rate < math.inf, "be 0 or more, and finite")
+        # More, as where `learning_rate` alone was lowered, would let it rise.
+        fits = 0 <= self.final_learning_rate <= self.learning_rate
+        require_of(self, "final_learning_rate", fits, f"lie between 0 and {named(self, 'learning_rate')}")
         require_of(self, "warmup", 0 <= self.warmup <= self.steps, f"lie between 0 and {named(self, 'steps')}")
         require_of(self, "betas", _are_betas(self.betas), BETAS)
         fits = self.gradient_clip is None or 0 < self.gradient_clip < math.inf
         require_of(self, "gradient_clip", fits, "be positive and finite")
+        require_of(self, "raw", 0 <= self.raw < math.inf, "be 0 or more, and finite")
         require_of(self, "ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "lie between 0 and 1")
 
 

@@ -23,6 +23,17 @@ PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
 @contextmanager
+def cudnn_benchmark(on: bool) -> Generator[None]:
+    """Within this, whether cuDNN tries its algorithms out on each size that is new, which pays where it comes again."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = on
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+@contextmanager
 def training_settings() -> Generator[None]:
     """PyTorch's settings as a training has them, and Lightning in silence; then all is as the caller had it.
 
@@ -31,15 +42,13 @@ def training_settings() -> Generator[None]:
     """
     # They would say which precision was asked for, by whichever read it last.
     loggers = [logging.getLogger(f"lightning.{part_of_it}") for part_of_it in ("fabric", "pytorch")]
-    levels, benchmark = [logger.level for logger in loggers], torch.backends.cudnn.benchmark
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
-    torch.backends.cudnn.benchmark = True  # crops are of one size, so cuDNN may try its algorithms out
     try:
-        with torch.random.fork_rng(devices=[]):
+        with cudnn_benchmark(True), torch.random.fork_rng(devices=[]):  # crops are of one size
             yield
     finally:
-        torch.backends.cudnn.benchmark = benchmark
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from lightning.fabric import Fabric
 
 from sixteenfold.imaging.folders import set_aside
+from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.state import digest, shape_of
 from sixteenfold.training import checkpoint, folder, state
 from sixteenfold.training.config import TrainConfig
@@ -15,9 +17,40 @@ from sixteenfold.training.data import smallest_side
 from sixteenfold.training.index import Index, make_index, told_skipped
 from sixteenfold.training.photographs import check_decodable
 from sixteenfold.training.state import Training
+from sixteenfold.training.steps import PerceptualNetworks
+from sixteenfold.training.validation import ValidationSet, read_validation
 
 Say = Callable[[str], None]
 """Prints a line, or is silent."""
+
+
+def run_begins(config: TrainConfig, out: Path, say: Say, *, resume: bool, validated: bool) -> bool:
+    """Whether a run is to begin in the folder, rather than to go on there; says so if that was asked for.
+
+    Raises:
+        SixteenfoldError: If it can do neither.
+    """
+    begins = folder.check_folder(config, out, resume=resume, validated=validated)
+    if begins and resume:
+        say(f"{out}: the run was killed before its first checkpoint, so it begins now")
+    return begins
+
+
+def judges(
+    config: TrainConfig, val: Path | None, fabric: Fabric
+) -> tuple[PerceptualNetworks | None, ValidationSet, LPIPS | None]:
+    """What results are judged by, as `Run` has it: the perceptual losses; the pictures and the metric of validation.
+
+    Raises:
+        SixteenfoldError: If a network's weights are not to be had, or there is no picture to validate on.
+    """
+    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
+    if val is None or not fabric.is_global_zero:
+        return perceptual, ValidationSet(), None
+    validation = read_validation(val, config.validation_crop)
+    # Now, for it would be a pity to miss its weights only when the pixel phase is over.
+    metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
+    return perceptual, validation, metric
 
 
 @contextmanager
@@ -82,14 +115,17 @@ def first_state(
     return training
 
 
-def newest_state(run: Run, index: Index) -> Training:
-    """The run as its newest whole checkpoint has it; says what it is about to do, and notes that it was started."""
+def newest_state(run: Run) -> Training:
+    """The run as its newest whole checkpoint has it; says which newer ones are damaged."""
     found, damaged = checkpoint.load_latest(run.out / "checkpoints")
     for line in damaged:
         run.say(line)
     assert found is not None
-    device = run.fabric.device
-    training = state.resume(run.config, found, device)
+    return state.resume(run.config, found, run.fabric.device)
+
+
+def say_what_is_ahead(run: Run, training: Training, index: Index) -> None:
+    """Say what the run trains and validates on, what of it may surprise, and how far it is to go."""
     for line in told_skipped([*index.skipped, *run.photographs.skipped]):
         run.say(line)
     for line in run.validation.left_out:
@@ -102,22 +138,28 @@ def newest_state(run: Run, index: Index) -> Training:
     photographs = _counted(len(index.entries) - len(run.photographs.skipped), "photograph")
     run.say(
         f"{photographs}, {len(run.validation.pictures)} for validation; "
-        f"{_ahead(run.config, training.step)}, on {device}, {run.fabric.world_size} process(es); run folder {run.out}"
+        f"{_ahead(run.config, training.step)}, on {run.fabric.device}, {run.fabric.world_size} process(es); "
+        f"run folder {run.out}"
     )
-    if run.fabric.is_global_zero:
-        precision = str(run.fabric._precision.precision)  # pyright: ignore[reportPrivateUsage]
-        before = folder.last_precision(run.out)
-        if before not in (None, precision):
-            run.say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
-        facts = {"device": folder.describe_device(device), "processes": run.fabric.world_size, "step": training.step}
-        facts |= {
-            "compile": run.compiled,
-            "graph": run.graph,
-            "validation": run.validation.digest,
-            **training.started_from,
-        }
-        folder.record_start(run.out, precision=precision, **facts)
-    return training
+
+
+def note_start(run: Run, training: Training) -> None:
+    """Add a line to the run's starts, and say if the last was with another precision."""
+    precision = str(run.fabric._precision.precision)  # pyright: ignore[reportPrivateUsage]
+    before = folder.last_precision(run.out)
+    if before not in (None, precision):
+        run.say(f"precision {precision}, {before} before: the weights will not be those of a run never stopped")
+    folder.record_start(
+        run.out,
+        precision=precision,
+        device=folder.describe_device(run.fabric.device),
+        processes=run.fabric.world_size,
+        step=training.step,
+        compile=run.compiled,
+        graph=run.graph,
+        validation=run.validation.digest,
+        **training.started_from,
+    )
 
 
 def validated_on_others(run: Run, training: Training) -> bool:

@@ -4,10 +4,10 @@ Nothing here reads a number back from the device, which would make the host wait
 gradients are finite is seen when they are read (`sixteenfold.training.readings`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -34,18 +34,28 @@ from sixteenfold.training.phases import GENERATOR_LOSSES, AdversarialPhase, Phas
 from sixteenfold.training.views import EVERYTHING, Views, show
 from sixteenfold.upscaling.consistency import project
 
-RAW_WEIGHT = 0.1
-"""Weight of the pixel loss of the network's own output, in a phase whose losses see the projected one."""
-
 Losses = dict[str, Tensor]
 """Each term by its name, unweighted, and the norms of the whole gradients; scalars without gradient."""
+
+
+class Wrapped(Protocol):
+    """What Fabric, or a CUDA graph, makes of a network."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The bare network."""
+        ...
+
+    def __call__(self, pictures: Tensor, /) -> Any: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
 
 @dataclass(frozen=True)
 class Learner:
     """A network that learns and its optimizer, both as Fabric has set them up."""
 
-    network: Any
+    network: Wrapped
     """Its forward pass is in the run's precision, and several processes share its gradients."""
     optimizer: Optimizer
 
@@ -89,7 +99,7 @@ def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase
         phase: What to do.
 
     Returns:
-        "pixel", the loss before the step; with `projected` also "raw", that of the network's own output;
+        "pixel", the loss before the step; with `projected` and `raw` also "raw", that of the network's own output;
         "generator_gradient", the norm before it is clipped. If one is not finite, the weights are spoilt.
     """
     losses: list[Losses] = []
@@ -98,7 +108,7 @@ def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase
         with _synced_in_last_part(fabric, [generator], i, parts):
             sr, raw = _result(generator.network(batch.lr), batch, phase)
             terms = {"pixel": pixel_loss(sr, batch.hr, phase.loss)} | _raw_term(raw, batch.hr, phase, phase.loss)
-            fabric.backward(_weighted_sum(terms, {"pixel": 1.0, "raw": RAW_WEIGHT}) / len(parts))
+            fabric.backward(_weighted_sum(terms, {"pixel": 1.0, "raw": phase.raw}) / len(parts))
         losses.append(_detached(terms))
     gradient_norm = _optimizer_step(generator, phase)
     return _mean(losses) | {"generator_gradient": gradient_norm}
@@ -190,12 +200,12 @@ def _result(output: Tensor, batch: Batch, phase: Phase) -> tuple[Tensor, Tensor]
 
 
 def _raw_term(raw: Tensor, hr: Tensor, phase: Phase, kind: Distance) -> Losses:
-    """The term of the network's own output, where the phase projects.
+    """The term of the network's own output, where the phase projects and gives it weight.
 
     The projection forgives whatever lies outside the null space of the reduction. Without a word on the network's
     own output that could drift from a picture altogether, and past the clamp that comes before the projection.
     """
-    return {"raw": pixel_loss(raw, hr, kind)} if phase.projected else {}
+    return {"raw": pixel_loss(raw, hr, kind)} if phase.projected and phase.raw else {}
 
 
 def _reconstruction_terms(
@@ -292,7 +302,7 @@ def _synced_in_last_part(
 def _loss_weights(phase: AdversarialPhase) -> dict[str, float]:
     """Weight of each term in the sum of its network."""
     generator = {name: getattr(phase, name) for name in GENERATOR_LOSSES}
-    return generator | {"raw": RAW_WEIGHT, "discriminator": 1.0, "consistency": phase.cutmix}
+    return generator | {"raw": phase.raw, "discriminator": 1.0, "consistency": phase.cutmix}
 
 
 def _weighted_sum(terms: Losses, weights: Mapping[str, float]) -> Tensor:
