@@ -18,6 +18,7 @@ from sixteenfold.networks.generator import Generator, parameter_count
 from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.presets import PRESETS
 from sixteenfold.upscaling.engine import make_engine
+from sixteenfold.upscaling.enlargement import BORDER
 
 with torch.device("meta"):
     FULL = Generator()
@@ -34,7 +35,7 @@ SHAPES = {
     "medium": PRESETS["medium"].generator,
 }
 SIDE = 64
-"""Of the input that the time of upscaling is of."""
+"""Of the input that the time of upscaling is of; the network sees it with the upscaler's border."""
 
 
 def multiply_adds(generator: Generator) -> dict[str, int]:
@@ -55,7 +56,7 @@ def upscale_seconds(repeats: int) -> dict[str, float]:
     """Least time of making 1024x1024 of 64x64 by the engine for this CPU, by shape, taken by turns; "full" too."""
     engines = {name: make_engine(shape.build().eval(), "cpu") for name, shape in SHAPES.items()}
     engines["full"] = make_engine(Generator().eval(), "cpu")
-    lr = torch.rand(1, 3, SIDE, SIDE)
+    lr = torch.rand(1, 3, SIDE + 2 * BORDER, SIDE + 2 * BORDER)
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(repeats + 1):  # the first warms up
         for name, engine in engines.items():
