@@ -157,6 +157,11 @@ def enlarge(
         return stack.pop_all().close
 
 
+def colours(image: Image) -> Tensor:
+    """What is enlarged of a picture, (1, 3 or 1, H, W) float32 in [0, 1]: its colours, new ones under transparency."""
+    return to_tensor(image.pixels if image.alpha is None else fill_transparent(image.pixels, image.alpha))
+
+
 def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
     """A hash of all that decides the rows of a result."""
     image = picture.image
@@ -177,13 +182,12 @@ def _go_on(writer: BandWriter, band_rows: tuple[int, ...]) -> int:
 
 def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Tensor]]:
     """The result's rows top to bottom: those of the colours, and those of alpha where there is one."""
-    image, size = picture.image, picture.size
     with _told_of(picture):
-        if image.alpha is None:
-            yield from ([rows] for rows in upscaler.bands(to_tensor(image.pixels), size=size, skip=skip))
+        bands = upscaler.bands(colours(picture.image), size=picture.size, skip=skip)
+        if picture.image.alpha is None:
+            yield from ([rows] for rows in bands)
             return
-        colours = upscaler.bands(to_tensor(fill_transparent(image.pixels, image.alpha)), size=size, skip=skip)
-        for rows, alpha in zip(colours, _alpha_bands(picture, upscaler, skip), strict=True):
+        for rows, alpha in zip(bands, _alpha_bands(picture, upscaler, skip), strict=True):
             yield [rows, alpha]
 
 
