@@ -107,10 +107,9 @@ def test_a_model_is_measured_by_what_upscale_makes(save: Save, tmp_path: Path, k
     save("lr/a.png", small)
     generator = tiny()
     upscale_files(tmp_path / "lr/a.png", tmp_path / "sr/a.png", Upscaler(generator))
-    made, finished = (
-        evaluate(tmp_path / "hr", lr=tmp_path / "lr", metrics=["psnr", "lr_psnr"], out=tmp_path / out, **source)
-        for out, source in (("made", {"model": generator}), ("finished", {"sr": tmp_path / "sr"}))
-    )
+    options: Any = {"lr": tmp_path / "lr", "metrics": ["psnr", "lr_psnr"]}
+    made = evaluate(tmp_path / "hr", model=generator, out=tmp_path / "made", **options)
+    finished = evaluate(tmp_path / "hr", sr=tmp_path / "sr", out=tmp_path / "finished", **options)
     assert made.methods[0].images == finished.methods[0].images
 
 

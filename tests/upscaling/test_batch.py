@@ -24,7 +24,7 @@ from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import batch as batch_module, enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.batch import upscale_files
-from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, json_lines
+from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Skipped, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -127,6 +127,27 @@ def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:
     assert read(tmp_path / "out" / "a_x16.png").pixels.shape == (1, 1, 3)
     again = upscale_files([tmp_path / "in"], tmp_path / "out", lambda: upscaler, overwrite=True)
     assert (len(again.written), len(again.skipped)) == (2, 0)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_result_that_another_process_makes_meanwhile_is_skipped(
+    tmp_path: Path, upscaler: Upscaler, overwrite: bool
+) -> None:
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.png", noise(2, 2, 3))
+    events: list[Event] = []
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Started) and event.source.name == "b.png":
+            write(tmp_path / "in" / "b_x16.png", noise(1, 1, 3))
+
+    report = upscale_files(tmp_path / "in", None, upscaler, overwrite=overwrite, watch=watch)
+    a, b = (tmp_path / "in" / f"{name}_x16.png" for name in "ab")
+    assert (report.written, report.skipped) == (((a, b), ()) if overwrite else ((a,), (b,)))
+    assert (Skipped(tmp_path / "in" / "b.png", b) in events) != overwrite
+    assert read(b).pixels.shape == ((32, 32, 3) if overwrite else (1, 1, 3))
+    assert not list((tmp_path / "in").glob(".*")) and report.failures == ()
 
 
 def test_what_no_format_holds_is_said_before_any_work(tmp_path: Path, upscaler: Upscaler) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
-from sixteenfold.files.places import make_folder
+from sixteenfold.files.places import file_there, make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
@@ -80,6 +80,10 @@ class Size:
         return wanted_height, wanted_width
 
 
+class AlreadyMade(SixteenfoldError):
+    """The result was not there when the work was planned, but is now: another process made it."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture that was read, with the plan for its result."""
@@ -92,9 +96,11 @@ class Picture:
     """What is lost or converted on the way, a phrase each."""
     pyramid: bool = False
     """Whether the result's file, a TIFF, holds its halvings too."""
+    overwrite: bool = False
+    """Whether an existing result is replaced."""
 
 
-def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool) -> Picture:
+def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool, overwrite: bool = False) -> Picture:
     """Read a picture and check that the target can hold its result.
 
     Raises:
@@ -104,7 +110,7 @@ def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: boo
     height, width = size.of(job, *image.pixels.shape[:2])
     dtype, has_alpha = image.pixels.dtype, image.alpha is not None
     lost = check_format(job.target, width, height, alpha=has_alpha, dtype=dtype, metadata=image.metadata)
-    return Picture(job, image, (height, width), (*image.notes, *lost), pyramid)
+    return Picture(job, image, (height, width), (*image.notes, *lost), pyramid, overwrite)
 
 
 def enlarge(
@@ -122,6 +128,7 @@ def enlarge(
         A function that makes the file from the rows: to be called once, in any thread.
 
     Raises:
+        AlreadyMade: If the result exists and is not to be replaced.
         SixteenfoldError: If the target cannot be written; calling the returned function may raise it too.
     """
     image, (height, width) = picture.image, picture.size
@@ -133,6 +140,10 @@ def enlarge(
         writer = stack.enter_context(
             BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
         )
+
+        # Here, as no other process can make it while this one has its rows locked.
+        if not picture.overwrite and file_there(target):
+            raise AlreadyMade(f"{target}: exists already")
 
         def write(rows: list[Tensor]) -> None:
             with _told_of(picture):
