@@ -209,7 +209,7 @@ def test_a_blend_goes_from_the_perceptual_model_to_its_partner(shelf: Path, tiny
         torch.testing.assert_close(tensor, 0.75 * ends[0.0][name] + 0.25 * ends[1.0][name])
 
 
-@pytest.mark.parametrize("fidelity", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("fidelity", [-0.1, 1.1, float("nan"), True])
 def test_a_blend_lies_between_the_two(shelf: Path, tiny: Generator, fidelity: float) -> None:
     pair_up(shelf, tiny)
     with pytest.raises(SixteenfoldError, match=r"fidelity .*: must lie between 0 \(perceptual\) and 1 \(faithful\)"):
