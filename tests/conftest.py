@@ -83,6 +83,26 @@ def apple_gpu() -> AppleGPU:
     return AppleGPU()
 
 
+@pytest.fixture(params=[torch.float64, torch.bfloat16, torch.device("meta")], ids=str)
+def other_defaults(request: pytest.FixtureRequest) -> AbstractContextManager[None]:
+    """A context in which PyTorch makes tensors of another type, or where they have no numbers, unless told."""
+    return _other_defaults(request.param)
+
+
+@contextmanager
+def _other_defaults(default: torch.dtype | torch.device) -> Generator[None]:
+    if isinstance(default, torch.device):
+        with default:
+            yield
+        return
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def write(path: Path, height: int, width: int) -> Path:
     """A picture file, smooth enough to look like one."""
     ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype(np.uint8)

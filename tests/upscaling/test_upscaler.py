@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import islice
 from typing import Any
@@ -278,6 +279,12 @@ def test_what_is_no_batch_of_pictures_is_refused(network: Generator, lr: Tensor)
         SixteenfoldError, match=r"expected a tensor \(N, 3 or 1, H, W\), not (\(\d, 4, 4.*\)|ndarray|str)$"
     ):
         upscaler(network)(lr)
+
+
+@pytest.mark.parametrize("change", [lambda x: x.to(torch.float8_e4m3fn), Tensor.to_sparse, lambda x: x.to("meta")])
+def test_tensors_without_numbers_to_read_are_told(network: Generator, change: Callable[[Tensor], Tensor]):
+    with pytest.raises(SixteenfoldError, match=r"not (torch\.float8\w+; convert|sparse .* dense|on the device meta)"):
+        upscaler(network)(change(picture(4, 4)))
 
 
 def test_values_of_another_scale_are_told(network: Generator):

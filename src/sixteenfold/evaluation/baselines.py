@@ -28,10 +28,10 @@ def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
 
 def _lanczos(length: int, factor: int) -> Tensor:
     """(factor*length, length): each output pixel's weights on the input."""
-    centre = (torch.arange(factor * length, dtype=torch.float64) + 0.5) / factor - 0.5
-    place = centre.floor()[:, None] + torch.arange(-2, 4)
+    centre = (torch.arange(factor * length, dtype=torch.float64, device="cpu") + 0.5) / factor - 0.5
+    place = centre.floor()[:, None] + torch.arange(-2, 4, device="cpu")
     distance = centre[:, None] - place
     weight = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
     weight = weight / weight.sum(dim=1, keepdim=True)
     pixel = mirrored(place.long(), length)
-    return torch.zeros(factor * length, length, dtype=torch.float64).scatter_add_(1, pixel, weight)
+    return weight.new_zeros(factor * length, length).scatter_add_(1, pixel, weight)

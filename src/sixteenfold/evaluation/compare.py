@@ -60,13 +60,12 @@ class Comparer:
         for name in self.methods:
             if name in results:
                 continue
-            assert pictures.lr is not None  # the options were checked
-            lr = pictures.lr.float() / 255
+            assert pictures.seen is not None  # the options were checked
             if self.enlarger and name == self.enlarger.name:
-                made = _checked(self.enlarger.upscale(lr), lr)
+                made = _checked(self.enlarger.upscale(pictures.seen), pictures.seen)
             else:
-                made = enlarge(lr, name)
-            results[name] = to_8_bits(made)
+                made = enlarge(pictures.seen, name)
+            results[name] = to_8_bits(made).expand(-1, 3, -1, -1)
         return results
 
     def score(self, case: Case, pictures: Pictures, results: Mapping[str, Tensor]) -> Compared:

@@ -31,7 +31,10 @@ def conventions(
             " rounded to 8 bits"
         )
     elif sources.lr is not None:
-        facts["small pictures"] = "given; where x16 of them is not the original's size, their common area is compared"
+        facts["small pictures"] = (
+            "given, and enlarged as read, grey or deep as they are; where x16 of them is not the original's size, their"
+            " common area is compared"
+        )
     facts["rounding"] = "all pictures are compared as 8-bit RGB; grey is repeated in three channels, alpha ignored"
     facts["colour"] = "values are compared as stored in the files; colour profiles are not applied"
     facts["intervals"] = "95 % percentile bootstrap over pictures, 10,000 resamples, seed 0"

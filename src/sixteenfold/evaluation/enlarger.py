@@ -24,7 +24,7 @@ class Enlarger:
 
     name: str
     upscale: Upscale
-    """(1, 3, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
+    """(1, 3 or 1, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
     facts: Mapping[str, str]
     """What it is and how it was used, for the report."""
 
@@ -74,7 +74,8 @@ def of_function(name: str, upscale: Upscale) -> Enlarger:
         "model": f"{name} (a function given by the caller)",
         "consistency": "the function's results are compared as they are; evaluate applies no back-projection to them",
     }
-    return Enlarger(name, upscale, facts)
+    # A copy, whatever the function does to it: others enlarge the same picture.
+    return Enlarger(name, lambda lr: upscale(lr.expand(-1, 3, -1, -1).clone()), facts)
 
 
 def of_model(name: str, model: Model | None, device: str | torch.device, precision: str) -> Enlarger:
@@ -83,7 +84,7 @@ def of_model(name: str, model: Model | None, device: str | torch.device, precisi
     Raises SixteenfoldError as `Upscaler` does.
     """
     upscaler = model if isinstance(model, Upscaler) else Upscaler(model, device=device, precision=precision)
-    return Enlarger(name, upscaler, _facts(name, upscaler))
+    return Enlarger(name, lambda lr: upscaler(lr).expand(-1, 3, -1, -1), _facts(name, upscaler))
 
 
 def _facts(name: str, upscaler: Upscaler) -> dict[str, str]:

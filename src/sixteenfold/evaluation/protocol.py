@@ -18,9 +18,10 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import all_pictures_at, passed_over
-from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import SCALE, to_8_bits
+from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.resample import SCALE, round_to_8_bits, to_8_bits
 from sixteenfold.metrics.consistency import shrink
+from sixteenfold.upscaling.picture import colours
 
 Protocol = Literal["full", "ntire2020"]
 
@@ -59,6 +60,9 @@ class Pictures:
 
     hr: Tensor
     lr: Tensor | None
+    seen: Tensor | None
+    """What is enlarged, (1, 3 or 1, h, w) float32 in [0, 1]: the small picture as `upscale` reads it, grey and deep
+    ones as they are; lr is the same in 8-bit RGB."""
     results: Mapping[str, Tensor]
     notes: tuple[str, ...]
     """What was converted on the way, one phrase each, with the file."""
@@ -135,35 +139,37 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
     Raises SixteenfoldError for an unreadable file, or sizes that do not belong together.
     """
     notes: list[str] = []
-    hr = _read(case.hr, notes, allow_huge)
+    original = _read(case.hr, notes, allow_huge)
+    hr = _compared(case.hr, original, notes)
     height, width = hr.shape[2:]
-    lr: Tensor | None = None
+    seen: Tensor | None = None
     if synthesize:
         if min(height, width) < SCALE:
             raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
-        lr = to_8_bits(shrink(hr[:, :, :height, :width], SCALE))
+        seen = round_to_8_bits(shrink(hr[:, : original.pixels.shape[2], :height, :width], SCALE))
     elif case.lr is not None:
-        lr = _read(case.lr, notes, allow_huge)
-        covered = tuple(SCALE * side for side in lr.shape[2:])
+        seen = colours(_read(case.lr, notes, allow_huge))
+        covered = tuple(SCALE * side for side in seen.shape[2:])
         if any(abs(side - own) >= SCALE for side, own in zip(covered, hr.shape[2:], strict=True)):
             raise SixteenfoldError(
-                f"{case.lr}: {_size(lr)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair matching pictures"
+                f"{case.lr}: {_size(seen)} is not 1/{SCALE} of the {_size(hr)} of {case.hr}; pair matching pictures"
             )
         height, width = min(height, covered[0]), min(width, covered[1])
     results: dict[str, Tensor] = {}
     for name, file in case.results.items():
-        picture = _read(file, notes, allow_huge)
+        picture = _compared(file, _read(file, notes, allow_huge), notes)
         size = tuple(picture.shape[2:])
-        enlarged = lr is not None and size == tuple(SCALE * side for side in lr.shape[2:])
+        enlarged = seen is not None and size == tuple(SCALE * side for side in seen.shape[2:])
         if not enlarged and size not in ((height, width), tuple(hr.shape[2:])):
             part = "" if tuple(hr.shape[2:]) == (height, width) else f", and from its compared part, {width}x{height}"
             near = all(abs(side - own) < SCALE for side, own in zip(size, hr.shape[2:], strict=True))
-            way_out = "give what it was made from too (lr)" if lr is None and near else "pair matching pictures"
+            way_out = "give what it was made from too (lr)" if seen is None and near else "pair matching pictures"
             said = f"{_size(picture)} differs from the {_size(hr)} of {case.hr}{part}"
             raise SixteenfoldError(f"{file}: {said}; {way_out}")
         results[name] = picture if enlarged else picture[:, :, :height, :width]
-    return Pictures(hr[:, :, :height, :width], lr, results, tuple(notes))
+    lr = None if seen is None else to_8_bits(seen).expand(-1, 3, -1, -1)
+    return Pictures(hr[:, :, :height, :width], lr, seen, results, tuple(notes))
 
 
 def compared_with_themselves(cases: Sequence[Case]) -> list[str]:
@@ -197,9 +203,14 @@ def crop(picture: Tensor, protocol: Protocol, name: str) -> Tensor:
     return picture[:, :, top : top + CENTRE, left : left + CENTRE]
 
 
-def _read(file: Path, notes: list[str], allow_huge: bool) -> Tensor:
+def _read(file: Path, notes: list[str], allow_huge: bool) -> Image:
     image = read(file, allow_huge=allow_huge)
     notes += [f"{file}: {note}" for note in image.notes]
+    return image
+
+
+def _compared(file: Path, image: Image, notes: list[str]) -> Tensor:
+    """A picture as it is compared, (1, 3, H, W) uint8."""
     if image.pixels.dtype != np.uint8:
         notes.append(f"{file}: rounded to 8 bits")
     if image.alpha is not None:

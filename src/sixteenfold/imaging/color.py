@@ -44,11 +44,24 @@ def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     return pixels
 
 
+def unread(values: Tensor) -> str | None:
+    """What hinders reading the numbers of a tensor, with the way out, as `misfit`."""
+    if values.is_meta:
+        return "on the device meta, which holds no numbers; give a tensor that has some"
+    if values.is_nested or values.layout != torch.strided:
+        return "sparse or nested; make the tensor dense"
+    if values.is_floating_point() and values.element_size() == 1:
+        return f"{values.dtype}; convert it with float()"
+    return None
+
+
 def misfit(values: Tensor) -> str | None:
     """What pixels are instead of floats in [0, 1], with the way out, as the end of a message; None if they are.
 
     Slightly outside, as an enlargement may be, is accepted; -1 and 255 are not.
     """
+    if found := unread(values):
+        return found
     if not values.is_floating_point():
         return f"{values.dtype}; divide integers by their largest value"
     least, greatest = (float(end) for end in values.detach().aminmax())

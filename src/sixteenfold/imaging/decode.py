@@ -76,6 +76,8 @@ def decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str
         found.append("turned upright as its orientation tag says")
     colours = 1 if image.bands <= 2 else 3
     alpha = np.ascontiguousarray(array[..., -1]) if image.hasalpha() else None
+    if alpha is not None and image.get("vips-loader") == "gifload_source" and alpha.min() == 255:
+        alpha = None  # libvips gives one to every animation
     pixels = np.ascontiguousarray(array[..., :colours]) if array.shape[2] != colours else array
     icc_source = image if converted else metadata_source
     metadata, dropped = _metadata(metadata_source, icc_source, pixels, exif, orientation >= 5)

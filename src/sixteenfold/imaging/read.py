@@ -172,6 +172,8 @@ def _damaged(path: Path, error: pyvips.Error) -> SixteenfoldError:
     if "samples out of range" in why:  # a TIFF of, for example, 64-bit floats
         said = "has samples of a type that libvips does not read; save it with 8 or 16 bits or as 32-bit float"
         return SixteenfoldError(f"{path}: {said}")
+    if "bad labq" in why:
+        return SixteenfoldError(f"{path}: Lab with 8 bits, which libvips does not read; convert it to RGB")
     if "out of memory" in why:
         return NoMemory(f"{path}: does not fit into memory; free some, or give a smaller file")
     return SixteenfoldError(f"{path}: cannot be read: {why}; get the file again")

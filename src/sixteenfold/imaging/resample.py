@@ -112,9 +112,9 @@ def taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
     shrink = min(scale, 1.0)
     support = 4 / shrink
     # Pixel centres: output pixel i sits at this place of the input, both counted from 0.
-    centre = (torch.arange(new_length, dtype=torch.float64) + 0.5) / scale - 0.5
+    centre = (torch.arange(new_length, dtype=torch.float64, device="cpu") + 0.5) / scale - 0.5
     first = torch.floor(centre - support / 2)
-    source = first + torch.arange(math.ceil(support) + 2, dtype=torch.float64)[:, None]
+    source = first + torch.arange(math.ceil(support) + 2, dtype=torch.float64, device="cpu")[:, None]
     weights = cubic((centre - source) * shrink)
     weights = weights / weights.sum(0)
     used = (weights != 0).any(1)
@@ -136,7 +136,7 @@ def _taps_on(
 def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
     """The same weights as a (new_length, length) matrix; a pixel that a border mirrors has several in a row."""
     weights, index = taps(length, new_length, scale)
-    matrix = torch.zeros(length, new_length, dtype=weights.dtype).scatter_add_(0, index, weights)
+    matrix = weights.new_zeros(length, new_length).scatter_add_(0, index, weights)
     return matrix.T.contiguous().to(device, dtype)
 
 

@@ -21,6 +21,9 @@ from sixteenfold.kernels import PATCH
 from sixteenfold.kernels.assembly import Compiled, Machine
 from sixteenfold.kernels.winograd import BLOCK, Points, Variant, convolution, expansion, scratch_floats
 
+# Type and device are said: the machine code reads float32 on the CPU, whatever PyTorch's defaults were changed to.
+_new_memory = partial(torch.empty, dtype=torch.float32, device="cpu")
+
 
 class Planes:
     """A picture as planes of as many channels as a vector holds, with its border of zeros.
@@ -34,7 +37,7 @@ class Planes:
     """
 
     def __init__(
-        self, channels: int, height: int, width: int, lanes: int, memory: Callable[[int], Tensor] = torch.empty
+        self, channels: int, height: int, width: int, lanes: int, memory: Callable[[int], Tensor] = _new_memory
     ) -> None:
         self.height, self.width = height, width
         rows, columns = (PATCH * -(-n // PATCH) + 2 for n in (height, width))
@@ -229,14 +232,14 @@ class Convolver:
         convolver lives, as new pages cost time."""
         memory: Tensor | None = getattr(self._kept, purpose, None)
         if memory is None or memory.numel() < floats:
-            memory = torch.zeros(floats)
+            memory = torch.zeros(floats, dtype=torch.float32, device="cpu")
             setattr(self._kept, purpose, memory)
         return memory
 
 
 def address_table(group: Sequence[Planes]) -> Tensor:
     """The addresses of all planes of all pictures."""
-    return torch.tensor([address for planes in group for address in planes.addresses])
+    return torch.tensor([address for planes in group for address in planes.addresses], device="cpu")
 
 
 @cache

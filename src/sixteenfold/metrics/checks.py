@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import misfit
+from sixteenfold.imaging.color import misfit, unread
 
 Shape = tuple[int | str, ...]
 """A side's length, or a letter where any will do."""
@@ -24,6 +24,8 @@ def check_pictures(metric: str, *pictures: Tensor, shape: Shape = ANY, least: in
     for picture in pictures:
         if not isinstance(picture, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise SixteenfoldError(f"{metric}: pictures must be tensors, not {type(picture).__name__}")
+        if found := unread(picture):
+            raise SixteenfoldError(f"{metric}: pictures must be uint8, or floats in [0, 1], not {found}")
         if picture.dtype != torch.uint8 and not picture.is_floating_point():
             raise SixteenfoldError(f"{metric}: pictures must be uint8, or floats in [0, 1], not {picture.dtype}")
     first, *others = (tuple(picture.shape) for picture in pictures)

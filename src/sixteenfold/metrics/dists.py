@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.checks import RGB, check_pictures
-from sixteenfold.metrics.strips import Total, as_result, as_type, strips
+from sixteenfold.metrics.strips import Total, as_result, as_type, rgb, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
 from sixteenfold.networks.backbones import VGG16
 
@@ -49,8 +49,8 @@ class DISTS(nn.Module):
         total = alpha.sum() + beta.sum()
         self.texture = nn.ParameterList(torch.split(alpha / total, channels))
         self.structure = nn.ParameterList(torch.split(beta / total, channels))
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", rgb(0.485, 0.456, 0.406), persistent=False)
+        self.register_buffer("std", rgb(0.229, 0.224, 0.225), persistent=False)
         self.requires_grad_(False)
 
     def forward(self, sr: Tensor, hr: Tensor) -> Tensor:

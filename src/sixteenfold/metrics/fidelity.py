@@ -29,7 +29,7 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     of other than RGB, the pictures are empty or the numbers are of another scale or not finite.
     """
     _check("PSNR", sr, hr, on_luma)
-    total = torch.zeros(sr.shape[0], dtype=torch.float64)
+    total = torch.zeros(sr.shape[0], dtype=torch.float64, device="cpu")
     for top in range(0, sr.shape[2], STRIP):
         part = slice(top, top + STRIP)
         difference = _strip(sr[:, :, part], on_luma) - _strip(hr[:, :, part], on_luma)
@@ -47,7 +47,7 @@ def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """
     _check("SSIM", sr, hr, on_luma, least=2 * SSIM_RADIUS + 1)
     rows = sr.shape[2] - 2 * SSIM_RADIUS
-    total = torch.zeros(sr.shape[0], dtype=torch.float64)
+    total = torch.zeros(sr.shape[0], dtype=torch.float64, device="cpu")
     for top in range(0, rows, STRIP):
         part = slice(top, top + STRIP + 2 * SSIM_RADIUS)
         total += _ssim_map(_strip(sr[:, :, part], on_luma), _strip(hr[:, :, part], on_luma)).sum(dim=(1, 2, 3))
@@ -98,9 +98,9 @@ def _blur_columns(image: Tensor) -> Tensor:
 @cache
 def _band(block: int) -> Tensor:
     """(block + 2 * SSIM_RADIUS, block): column i holds the Gaussian window from row i on."""
-    window = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
+    window = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64, device="cpu")
     window = torch.exp(-0.5 * (window / SSIM_SIGMA).square())
-    band = torch.zeros(block + 2 * SSIM_RADIUS, block, dtype=torch.float64)
+    band = window.new_zeros(block + 2 * SSIM_RADIUS, block)
     for i in range(block):
         band[i : i + len(window), i] = window / window.sum()
     return band

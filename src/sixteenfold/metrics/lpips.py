@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.checks import RGB, check_pictures
-from sixteenfold.metrics.strips import Total, as_result, as_type, strips
+from sixteenfold.metrics.strips import Total, as_result, as_type, rgb, strips
 from sixteenfold.metrics.weights import BACKBONES, Net, find_weights
 from sixteenfold.networks.backbones import Backbone
 
@@ -40,8 +40,7 @@ class LPIPS(nn.Module):
         self.backbone.fill(found.convolutions)
         self.heads = nn.ParameterList(found.heads)
         # The published constants are for RGB in [-1, 1]; halved and shifted, they are for [0, 1].
-        shift = torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1)
-        scale = torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1)
+        shift, scale = rgb(-0.030, -0.088, -0.188), rgb(0.458, 0.448, 0.450)
         self.register_buffer("shift", (1 + shift) / 2, persistent=False)
         self.register_buffer("scale", scale / 2, persistent=False)
         self.requires_grad_(False)

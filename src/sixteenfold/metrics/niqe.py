@@ -61,7 +61,7 @@ def _features(grey: Tensor, block: int) -> Tensor:
     rows: list[Tensor] = []
     for top in range(0, height, block):
         # Beyond the border the outermost pixels are repeated.
-        place = torch.arange(top - RADIUS, top + block + RADIUS).clamp(0, height - 1)
+        place = torch.arange(top - RADIUS, top + block + RADIUS, device="cpu").clamp(0, height - 1)
         normalised = _normalise(grey.index_select(0, place))
         blocks = normalised.view(block, width // block, block).transpose(0, 1)
         rows.append(_block_features(blocks))
@@ -76,8 +76,8 @@ def _normalise(strip: Tensor) -> Tensor:
 
 
 def _blur(strip: Tensor) -> Tensor:
-    place = torch.arange(-RADIUS, strip.shape[1] + RADIUS).clamp(0, strip.shape[1] - 1)
-    window = torch.exp(-0.5 * (torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64) / SIGMA).square())
+    place = torch.arange(-RADIUS, strip.shape[1] + RADIUS, device="cpu").clamp(0, strip.shape[1] - 1)
+    window = torch.exp(-0.5 * (torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device="cpu") / SIGMA).square())
     window = window / window.sum()
     rows = strip.shape[0] - 2 * RADIUS
     blurred = sum((strip[i : i + rows] * weight for i, weight in enumerate(window)), strip.new_zeros(()))
@@ -116,7 +116,7 @@ def _fit(samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 @cache
 def _shapes() -> tuple[Tensor, Tensor]:
     """The shapes that are tried, and the moment ratio of each."""
-    shapes = torch.arange(200, 10001, dtype=torch.float64) / 1000
+    shapes = torch.arange(200, 10001, dtype=torch.float64, device="cpu") / 1000
     logarithm = 2 * torch.lgamma(2 / shapes) - torch.lgamma(1 / shapes) - torch.lgamma(3 / shapes)
     return shapes, torch.exp(logarithm)
 
@@ -124,4 +124,4 @@ def _shapes() -> tuple[Tensor, Tensor]:
 @cache
 def _pristine() -> tuple[Tensor, Tensor]:
     with (files("sixteenfold.metrics") / "niqe_pristine.npz").open("rb") as file, np.load(file) as model:
-        return torch.tensor(model["mean"]), torch.tensor(model["covariance"])
+        return torch.from_numpy(model["mean"]), torch.from_numpy(model["covariance"])

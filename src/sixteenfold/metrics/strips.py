@@ -42,6 +42,11 @@ def as_type(picture: Tensor, dtype: torch.dtype) -> Tensor:
     return unit_range(picture).to(dtype)
 
 
+def rgb(*values: float) -> Tensor:
+    """A number a channel -> (1, 3, 1, 1) float32 on the CPU, whatever PyTorch's defaults."""
+    return torch.tensor(values, dtype=torch.float32, device="cpu").view(1, 3, 1, 1)
+
+
 def as_result(distance: Tensor, sr: Tensor) -> Tensor:
     """A metric's distance on the picture's device, in its type; float32 for integer pictures."""
     return distance.to(sr.device, sr.dtype if sr.dtype.is_floating_point else torch.float32)

@@ -181,7 +181,7 @@ class L2Pool(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        taps = torch.tensor([0.25, 0.5, 0.25])
+        taps = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float32, device="cpu")
         window = torch.outer(taps, taps).expand(channels, 1, 3, 3).clone()
         self.register_buffer("window", window, persistent=False)
 

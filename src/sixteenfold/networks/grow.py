@@ -78,7 +78,7 @@ def _conv(large: nn.Module, small: nn.Module, columns: Tensor | None = None) -> 
     assert large.bias is not None and small.bias is not None
     rows = small.out_channels
     if columns is None:
-        columns = torch.arange(small.in_channels)
+        columns = torch.arange(small.in_channels, device="cpu")
     large.weight[:rows] = 0
     large.weight[:rows, columns] = small.weight
     large.bias[:rows] = small.bias
@@ -98,10 +98,10 @@ def _block(large: nn.Module, small: nn.Module) -> None:
     for grown, dense in zip(large.dense, small.dense, strict=True):
         assert isinstance(grown, DenseBlock) and isinstance(dense, DenseBlock)
         # A convolution reads the block's input, and after it what each convolution before it added.
-        columns, read = torch.arange(0), 0
+        columns, read = torch.arange(0, device="cpu"), 0
         for wide, narrow in zip(grown.convs, dense.convs, strict=True):
             assert isinstance(wide, nn.Conv2d) and isinstance(narrow, nn.Conv2d)
-            latest = torch.arange(read, read + narrow.in_channels - len(columns))
+            latest = torch.arange(read, read + narrow.in_channels - len(columns), device="cpu")
             columns, read = torch.cat((columns, latest)), wide.in_channels
             _conv(wide, narrow, columns)
 
@@ -116,5 +116,5 @@ def _pass_on(block: nn.Module, channels: int) -> None:
     for closing in closings:
         closing.get_parameter("weight")[:channels] = 0
         closing.get_parameter("bias")[:channels] = 0
-    first = torch.arange(channels)
+    first = torch.arange(channels, device="cpu")
     closings[-1].get_parameter("weight")[first, first, 1, 1] = -1 / RESIDUAL_SCALE

@@ -48,7 +48,8 @@ class TorchFile:
         if storage.key not in self._flat:
             content = self._fetch(storage.key)
             # frombuffer refuses an empty buffer
-            self._flat[storage.key] = torch.frombuffer(content, dtype=storage.dtype) if content else torch.empty(0)
+            empty = torch.empty(0, device="cpu")
+            self._flat[storage.key] = torch.frombuffer(content, dtype=storage.dtype) if content else empty
         flat = self._flat[storage.key][storage.start : storage.start + storage.elements]
         if flat.numel() != storage.elements:
             raise ValueError(f"has less in storage {shown(storage.key)} than it declares")

@@ -15,8 +15,8 @@ from sixteenfold.files.names import all_given, given_or_none
 from sixteenfold.imaging.ahead import one_ahead
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
-from sixteenfold.upscaling.picture import ENDINGS, Picture, Size, enlarge, open_picture
-from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Started, Watch, Written, shown_on
+from sixteenfold.upscaling.picture import ENDINGS, AlreadyMade, Picture, Size, enlarge, open_picture
+from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Skipped, Started, Watch, Written, shown_on
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -103,8 +103,11 @@ def upscale_files(
         for source, reason in plan.refused.items():
             batch.tell(Failed(source, reason))
         batch.tell(Planned(len(pending), skipped))
-        batch.run(pending, enlarges, wanted, pyramid=pyramid, allow_huge=allow_huge)
-    return BatchReport(plan, tuple(batch.written), skipped, (*plan.refused.values(), *batch.failures))
+        read = partial(open_picture, size=wanted, pyramid=pyramid, allow_huge=allow_huge, overwrite=overwrite)
+        batch.run(pending, enlarges, read)
+    return BatchReport(
+        plan, tuple(batch.written), (*skipped, *batch.skipped), (*plan.refused.values(), *batch.failures)
+    )
 
 
 def _suffix(format: str | None) -> str | None:
@@ -137,21 +140,25 @@ class _Batch:
     def __init__(self, watches: Sequence[Watch]) -> None:
         self._watches = watches
         self.written: list[Path] = []
+        self.skipped: list[Path] = []
         self.failures: list[str] = []
 
     def tell(self, event: Event) -> None:
         for watch in self._watches:
             watch(event)
 
-    def run(self, jobs: Sequence[Job], upscaler: Upscaler, size: Size, *, pyramid: bool, allow_huge: bool) -> None:
+    def run(self, jobs: Sequence[Job], upscaler: Upscaler, read: Callable[[Job], Picture]) -> None:
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(1) as writing, ThreadPoolExecutor(1) as encoding:
             before: tuple[Picture, Future[None]] | None = None
-            read = partial(open_picture, size=size, pyramid=pyramid, allow_huge=allow_huge)
             for job, opened in one_ahead(jobs, read, reading):
                 try:
                     with out_of_memory_told(job.source):
                         picture = opened.result()
                         finish = self._enlarge(picture, upscaler, writing)
+                except AlreadyMade:
+                    self.skipped.append(job.target)
+                    self.tell(Skipped(job.source, job.target))
+                    continue
                 except SixteenfoldError as error:
                     self._failed(job, error)
                     continue

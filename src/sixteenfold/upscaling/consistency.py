@@ -74,7 +74,7 @@ def _there_and_back(image: Tensor) -> Tensor:
 @lru_cache(maxsize=1)
 def _taps() -> tuple[float, ...]:
     """The seven taps of DU in one direction: its answer to a single bright pixel."""
-    impulse = torch.zeros(1, 1, 1, 15, dtype=torch.float64)
+    impulse = torch.zeros(1, 1, 1, 15, dtype=torch.float64, device="cpu")
     impulse[..., 7] = 1
     answer = downscale(resize(impulse, (SCALE, 15 * SCALE)), SCALE).flatten()
     return tuple(float(answer[7 + i]) for i in range(-FILTER_REACH, FILTER_REACH + 1))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
-from sixteenfold.files.places import make_folder
+from sixteenfold.files.places import file_there, make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
@@ -80,6 +80,10 @@ class Size:
         return wanted_height, wanted_width
 
 
+class AlreadyMade(SixteenfoldError):
+    """The result was not there when the work was planned, but is now: another process made it."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A picture that was read, with the plan for its result."""
@@ -92,9 +96,11 @@ class Picture:
     """What is lost or converted on the way, a phrase each."""
     pyramid: bool = False
     """Whether the result's file, a TIFF, holds its halvings too."""
+    overwrite: bool = False
+    """Whether an existing result is replaced."""
 
 
-def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool) -> Picture:
+def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: bool, overwrite: bool = False) -> Picture:
     """Read a picture and check that the target can hold its result.
 
     Raises:
@@ -104,7 +110,7 @@ def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: boo
     height, width = size.of(job, *image.pixels.shape[:2])
     dtype, has_alpha = image.pixels.dtype, image.alpha is not None
     lost = check_format(job.target, width, height, alpha=has_alpha, dtype=dtype, metadata=image.metadata)
-    return Picture(job, image, (height, width), (*image.notes, *lost), pyramid)
+    return Picture(job, image, (height, width), (*image.notes, *lost), pyramid, overwrite)
 
 
 def enlarge(
@@ -122,6 +128,7 @@ def enlarge(
         A function that makes the file from the rows: to be called once, in any thread.
 
     Raises:
+        AlreadyMade: If the result exists and is not to be replaced.
         SixteenfoldError: If the target cannot be written; calling the returned function may raise it too.
     """
     image, (height, width) = picture.image, picture.size
@@ -133,6 +140,10 @@ def enlarge(
         writer = stack.enter_context(
             BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
         )
+
+        # Here, as no other process can make it while this one has its rows locked.
+        if not picture.overwrite and file_there(target):
+            raise AlreadyMade(f"{target}: exists already")
 
         def write(rows: list[Tensor]) -> None:
             with _told_of(picture):
@@ -157,6 +168,11 @@ def enlarge(
         return stack.pop_all().close
 
 
+def colours(image: Image) -> Tensor:
+    """What is enlarged of a picture, (1, 3 or 1, H, W) float32 in [0, 1]: its colours, new ones under transparency."""
+    return to_tensor(image.pixels if image.alpha is None else fill_transparent(image.pixels, image.alpha))
+
+
 def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
     """A hash of all that decides the rows of a result."""
     image = picture.image
@@ -177,13 +193,12 @@ def _go_on(writer: BandWriter, band_rows: tuple[int, ...]) -> int:
 
 def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Tensor]]:
     """The result's rows top to bottom: those of the colours, and those of alpha where there is one."""
-    image, size = picture.image, picture.size
     with _told_of(picture):
-        if image.alpha is None:
-            yield from ([rows] for rows in upscaler.bands(to_tensor(image.pixels), size=size, skip=skip))
+        bands = upscaler.bands(colours(picture.image), size=picture.size, skip=skip)
+        if picture.image.alpha is None:
+            yield from ([rows] for rows in bands)
             return
-        colours = upscaler.bands(to_tensor(fill_transparent(image.pixels, image.alpha)), size=size, skip=skip)
-        for rows, alpha in zip(colours, _alpha_bands(picture, upscaler, skip), strict=True):
+        for rows, alpha in zip(bands, _alpha_bands(picture, upscaler, skip), strict=True):
             yield [rows, alpha]
 
 
@@ -212,9 +227,9 @@ def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Te
         return
     # Of each pixel and its eight neighbours.
     highest, lowest = F.max_pool2d(alpha, 3, 1, 1), -F.max_pool2d(-alpha, 3, 1, 1)
-    columns = torch.arange(width) * alpha.shape[3] // width
+    columns = torch.arange(width, device="cpu") * alpha.shape[3] // width
     bottom = height - sum(rows_of_bands)
     for band in upscaler.bands(alpha, size=picture.size, skip=skip):
         top, bottom = bottom, bottom + band.shape[2]
-        rows = (torch.arange(top, bottom) * alpha.shape[2] // height)[:, None]
+        rows = (torch.arange(top, bottom, device="cpu") * alpha.shape[2] // height)[:, None]
         yield band.cpu().clamp(lowest[:, :, rows, columns], highest[:, :, rows, columns])

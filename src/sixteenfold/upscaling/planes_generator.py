@@ -112,7 +112,7 @@ class PlanesGenerator:
         (1, 3, 2H, 2W) of a picture as up3 gives it.
         """
         height, width = 2 * x.height, 2 * x.width
-        picture = torch.empty(1, 3, height, width)
+        picture = torch.empty(1, 3, height, width, dtype=torch.float32, device="cpu")
         for first in range(0, height, STRIP):
             end = min(first + STRIP, height)
             # A wrong row at the edge of a strip spoils one more with each of the two layers that follow.

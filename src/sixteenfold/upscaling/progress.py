@@ -63,6 +63,14 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Another process made a result before its turn came."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
 class Failed:
     """A picture failed, or an input held none; the batch continues."""
 
@@ -70,7 +78,7 @@ class Failed:
     reason: str
 
 
-Event = Planned | Started | Advanced | Written | Failed
+Event = Planned | Started | Advanced | Written | Skipped | Failed
 Watch = Callable[[Event], None]
 
 
@@ -124,10 +132,10 @@ class _Lines:
                     self._said = now
                     speed = self._megapixels / (now - self._began)
                     done = 100 * event.rows // event.height
-                    print_line(self._console, f"{event.source}: {done} %, {speed:.2f} megapixels/s")
+                    print_line(self._console, f"{event.source}: {done} %, {speed:.3g} megapixels/s")
             case Written():
                 print_line(self._console, "; ".join((str(event.target), *event.notes)))
-            case Planned() | Failed():
+            case Planned() | Skipped() | Failed():
                 pass  # the command line reports these at the end
 
 
@@ -166,7 +174,7 @@ class _Bar:
                 self._progress.advance(self._bar, event.megapixels)
             case Written():
                 print_line(self._progress.console, "; ".join((str(event.target), *event.notes)))
-            case Failed():
+            case Skipped() | Failed():
                 # A picture that had started stays counted as started.
                 self._pictures -= event.source not in self._begun
                 self._in_vain += self._made.pop(event.source, 0.0)
@@ -186,7 +194,7 @@ class _Speed(ProgressColumn):
     """Megapixels of results a second."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.2f} MP/s")
+        return Text("" if task.speed is None else f"{task.speed:.3g} MP/s")
 
 
 def print_line(console: Console, line: str) -> None:

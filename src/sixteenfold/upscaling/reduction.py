@@ -1,6 +1,5 @@
 """From x16 to any smaller size, by the exact antialiased bicubic, a few rows at a time."""
 
-import torch
 from torch import Tensor
 
 from sixteenfold.imaging.resample import by_matrix, resize, taps
@@ -34,7 +33,7 @@ def reduce(rows: Tensor, seen: Span, wanted: Span, height: int, size: tuple[int,
         (1, C, wanted.length, width of the reduced picture), not clamped.
     """
     weights, places = _taps(wanted, height, size[0])
-    matrix = torch.zeros(wanted.length, seen.length, dtype=weights.dtype)
+    matrix = weights.new_zeros(wanted.length, seen.length)
     for row, weight, place in zip(matrix, weights.T, places.T, strict=True):
         row.index_add_(0, place[weight != 0] - seen.start, weight[weight != 0])
     narrow = resize(rows, (rows.shape[2], size[1]))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
-from sixteenfold.imaging.color import misfit
+from sixteenfold.imaging.color import misfit, unread
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
@@ -197,6 +197,8 @@ def _check_shape(lr: object, count: Literal["1", "N"]) -> None:
     wanted = f"expected a tensor ({count}, 3 or 1, H, W)"
     if not isinstance(lr, Tensor):
         raise SixteenfoldError(f"{wanted}, not {type(lr).__name__}")
+    if found := unread(lr):
+        raise SixteenfoldError(f"{wanted}, not {found}")
     fits = lr.ndim == 4 and lr.shape[1] in (1, 3) and 0 not in lr.shape[2:] and count in ("N", str(len(lr)))
     if not fits:
         raise SixteenfoldError(f"{wanted}, not {tuple(lr.shape)}")

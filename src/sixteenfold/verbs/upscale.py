@@ -30,7 +30,7 @@ class Upscale:
     """Enlarge pictures sixteen times per side."""
 
     inputs: Inputs
-    """Pictures, or folders to search recursively; results of earlier runs in folders are left out."""
+    """Pictures, or folders to search recursively; results of earlier runs beside them or in OUT are left out."""
     out: Annotated[str | None, arg(aliases=["-o"], metavar="OUT", help_behavior_hint="")] = None
     """Output file for one picture, else folder that mirrors the input's; by default NAME_x16.png beside each input."""
     model: Model = None
