@@ -23,5 +23,6 @@ def test_of_many_the_first_are_named() -> None:
 
 def test_the_nearest_word_is_asked_for() -> None:
     assert did_you_mean("lpisp", ["pixel", "lpips", "lpips_vgg"]) == "; did you mean 'lpips'?"
+    assert did_you_mean("PSNR", ["psnr", "ssim"]) == "; did you mean 'psnr'?"
     assert did_you_mean("xyz", ["pixel", "lpips"]) == ""
     assert did_you_mean("xyz", ["pixel", "lpips"], cutoff=0.0) == "; did you mean 'pixel'?"

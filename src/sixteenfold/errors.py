@@ -46,7 +46,9 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
     cutoff: Least likeness to ask for, 0 to 1 (`difflib`).
     """
-    return "".join(f"; did you mean {near!r}?" for near in get_close_matches(word, list(known), n=1, cutoff=cutoff))
+    return "".join(
+        f"; did you mean {near!r}?" for near in get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
+    )
 
 
 @contextmanager

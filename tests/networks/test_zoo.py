@@ -167,9 +167,7 @@ def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.M
         patch.setattr("os.fsync", full)
         with pytest.raises(SixteenfoldError, match="No space left"):
             save(tiny, target, {})
-    with pytest.raises(SixteenfoldError, match="cannot be written"):
-        save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
-    with pytest.raises(SixteenfoldError, match=r"cannot be written \(Not a directory\)"):
+    with pytest.raises(SixteenfoldError, match="part of its path is a file"):
         save(tiny, target / "a.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"end the name in \.safetensors"):
         save(tiny, tmp_path / "a.pth", {})
@@ -209,7 +207,7 @@ def test_a_blend_goes_from_the_perceptual_model_to_its_partner(shelf: Path, tiny
         torch.testing.assert_close(tensor, 0.75 * ends[0.0][name] + 0.25 * ends[1.0][name])
 
 
-@pytest.mark.parametrize("fidelity", [-0.1, 1.1, float("nan")])
+@pytest.mark.parametrize("fidelity", [-0.1, 1.1, float("nan"), True])
 def test_a_blend_lies_between_the_two(shelf: Path, tiny: Generator, fidelity: float) -> None:
     pair_up(shelf, tiny)
     with pytest.raises(SixteenfoldError, match=r"fidelity .*: must lie between 0 \(perceptual\) and 1 \(faithful\)"):

@@ -21,6 +21,14 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nothing.pth" in refused(capsys, "convert", tmp_path / "nothing.pth", tmp_path / "b.safetensors")
 
 
+def test_the_folder_of_the_result_is_made(tmp_path: Path) -> None:
+    torch.save(Generator(features=4, growth=4, blocks=(1, 1)).state_dict(), tmp_path / "other.pth")
+    assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "other/ours.pth")]) == 2
+    assert not (tmp_path / "other").exists()
+    assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "new/deep/ours.safetensors")]) == 0
+    assert (tmp_path / "new/deep/ours.safetensors").exists()
+
+
 def test_convert_skips_what_exists_unless_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(Generator(features=4, growth=4, blocks=(1, 2)).state_dict(), tmp_path / "other.pth")
     ours, folder = tmp_path / "ours.safetensors", tmp_path / "weights"

@@ -62,7 +62,7 @@ def convert(src: Path, dst: Path) -> GeneratorShape:
 
     Args:
         src: What `read_checkpoint` reads.
-        dst: A name ending in `.safetensors`; an existing file is replaced.
+        dst: A name ending in `.safetensors`; its folder is made, an existing file replaced.
 
     Returns:
         The generator's sizes, read off the tensors.

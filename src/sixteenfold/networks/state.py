@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.ordinary import check_replaceable
+from sixteenfold.files.places import make_folder
 from sixteenfold.files.whole import write_whole
 from sixteenfold.networks.generator import Generator
 
@@ -147,7 +148,7 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
 
     Args:
         generator: On any device, in any memory format.
-        path: A name ending in `.safetensors`; an existing file is replaced.
+        path: A name ending in `.safetensors`; its folder is made, an existing file replaced.
         metadata: Kept in the file's header, beside `shape` (JSON), which is added.
         dtype: How the numbers are stored; float16 halves the file. Loading always gives float32.
 
@@ -163,6 +164,7 @@ def save(generator: Generator, path: Path, metadata: dict[str, str], dtype: torc
             raise SixteenfoldError(f"{path}: not written, {name!r} has values that are not finite in {dtype}")
     shape = json.dumps(asdict(shape_of(generator)))
     check_replaceable(path)
+    make_folder(path)
     try:
         write_whole(path, _in_order(safetensors.torch.save(state, {**metadata, "shape": shape})))
     except OSError as error:

@@ -108,7 +108,7 @@ def blend(name: str, fidelity: float) -> Generator:
     Raises:
         SixteenfoldError: If fidelity is not 0 to 1, the model has no partner, or its partner is larger.
     """
-    if not isinstance(fidelity, Real) or not 0 <= fidelity <= 1:
+    if isinstance(fidelity, bool) or not isinstance(fidelity, Real) or not 0 <= fidelity <= 1:
         raise SixteenfoldError(f"fidelity {fidelity!r}: must lie between 0 (perceptual) and 1 (faithful)")
     fidelity = float(fidelity)
     partner = card(name).fidelity_partner if name in names() else None
