@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -461,6 +462,15 @@ def test_a_long_picture_says_where_it_is_without_a_terminal(
     upscale_files([write(tmp_path / "a.png", noise(40, 2, 3))], None, lambda: upscaler, console=console)
     shown = cast(io.StringIO, console.file).getvalue()
     assert "a.png: 40 %" in shown and "megapixels/s" in shown
+
+
+def test_a_low_speed_is_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=iter((0, 0, 40)).__next__))
+    console = Console(file=io.StringIO(), width=200)
+    with progress.shown_on(console) as tell:
+        tell(Started(A, A, 320, 256))
+        tell(Advanced(A, 128, 256, 0.0512))
+    assert "a.png: 50 %, 0.00128 megapixels/s" in cast(io.StringIO, console.file).getvalue()
 
 
 def test_a_format_is_a_suffix_with_or_without_its_dot(upscaler: Upscaler, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ class _Lines:
                     self._said = now
                     speed = self._megapixels / (now - self._began)
                     done = 100 * event.rows // event.height
-                    print_line(self._console, f"{event.source}: {done} %, {speed:.2f} megapixels/s")
+                    print_line(self._console, f"{event.source}: {done} %, {speed:.3g} megapixels/s")
             case Written():
                 print_line(self._console, "; ".join((str(event.target), *event.notes)))
             case Planned() | Skipped() | Failed():
@@ -194,7 +194,7 @@ class _Speed(ProgressColumn):
     """Megapixels of results a second."""
 
     def render(self, task: Task) -> Text:
-        return Text("" if task.speed is None else f"{task.speed:.2f} MP/s")
+        return Text("" if task.speed is None else f"{task.speed:.3g} MP/s")
 
 
 def print_line(console: Console, line: str) -> None:
