@@ -167,9 +167,7 @@ def test_save_fails_whole(tmp_path: Path, tiny: Generator, monkeypatch: pytest.M
         patch.setattr("os.fsync", full)
         with pytest.raises(SixteenfoldError, match="No space left"):
             save(tiny, target, {})
-    with pytest.raises(SixteenfoldError, match="cannot be written"):
-        save(tiny, tmp_path / "nowhere" / "a.safetensors", {})
-    with pytest.raises(SixteenfoldError, match=r"cannot be written \(Not a directory\)"):
+    with pytest.raises(SixteenfoldError, match="part of its path is a file"):
         save(tiny, target / "a.safetensors", {})
     with pytest.raises(SixteenfoldError, match=r"end the name in \.safetensors"):
         save(tiny, tmp_path / "a.pth", {})

@@ -23,6 +23,8 @@ def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_folder_of_the_result_is_made(tmp_path: Path) -> None:
     torch.save(Generator(features=4, growth=4, blocks=(1, 1)).state_dict(), tmp_path / "other.pth")
+    assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "other/ours.pth")]) == 2
+    assert not (tmp_path / "other").exists()
     assert main(["convert", str(tmp_path / "other.pth"), str(tmp_path / "new/deep/ours.safetensors")]) == 0
     assert (tmp_path / "new/deep/ours.safetensors").exists()
 
