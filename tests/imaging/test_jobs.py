@@ -174,7 +174,7 @@ def test_a_folder_without_pictures_does_not_stop_the_others(tmp_path: Path) -> N
     assert found.refused[tmp_path / "others"].endswith("but 2 .bmp, 1 .svg; convert to PNG")
     # One name for the result is meant for one input, and that may be the one that gives no picture.
     for several in (inputs, [tmp_path / "missing.png", tmp_path / "in"]):
-        with pytest.raises(SixteenfoldError, match=r"one\.png: is one file for several inputs; .*check the name"):
+        with pytest.raises(SixteenfoldError, match=r"one\.png: is one file; not all inputs .*; .*check the name"):
             plan_jobs(several, tmp_path / "one.png", ending="_x16")
 
 

@@ -151,7 +151,7 @@ def results_among(placed: Mapping[Path, Path], endings: re.Pattern[str]) -> list
 
 def _single(sources: Sequence[Path], refused: Mapping[Path, str], out: Path, suffix: str | None) -> Job:
     if refused:  # the name may have been meant for one of these
-        raise SixteenfoldError("; ".join((f"{out}: is one file for several inputs", *refused.values())))
+        raise SixteenfoldError("; ".join((f"{out}: is one file; not all inputs were found or read", *refused.values())))
     if len(sources) > 1:
         raise SixteenfoldError(f"{out}: is one file for several pictures; name a folder, without a suffix")
     try:

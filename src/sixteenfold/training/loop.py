@@ -165,12 +165,14 @@ def _loop(run: Run, training: Training, console: Console | None) -> None:
                         record.numbers(training.step, means, training.phase)
                     training.recent.clear()
             if record is not None and (training.step % config.validate_every == 0 or ends):
-                if stop and not ends:  # whoever asked for it may not wait for the validation: torchrun gives it 30 s
-                    _save(run, training, read, ends=False)
                 _validate(run, training, record)
             last = ends and training.phase == _last_phase(config)
             if record is not None and (training.step % config.save_every == 0 or ends or stop):
-                _save(run, training, read, ends=ends)
+                # The validation just now is part of the phase's time, and `seconds` was read before it.
+                spent = training.seconds + time.monotonic() - read
+                if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
+                    spent = short_of_end(config, training, spent)
+                checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
             if stop and not last:
                 run.fabric.barrier()  # the first process has saved by then; torchrun ends it soon after another ended
                 raise Interrupted(f"stopped after step {training.step}; the same command with --resume goes on")
@@ -196,14 +198,6 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     record.picture(training.step, scores.shown)
     said = ", ".join(f"{name} {value:.4f}" for name, value in numbers.items())
     run.say(f"step {training.step}: validation {said}, best {abs(training.best):.4f}")
-
-
-def _save(run: Run, training: Training, read: float, *, ends: bool) -> None:
-    """Write a checkpoint with the phase's time until now, of which `training.seconds` had passed at the time `read`."""
-    spent = training.seconds + time.monotonic() - read
-    if not ends:  # resumed from here, the phase still has a last step, with what is due at its end
-        spent = short_of_end(run.config, training, spent)
-    checkpoint.save(run.out / "checkpoints", training.step, training.state() | {"seconds": spent})
 
 
 def _last_phase(config: TrainConfig) -> str:
