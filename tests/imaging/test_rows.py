@@ -37,6 +37,18 @@ def some_rows(target: Path, fingerprint: str | None, rows: int, error: BaseExcep
         raise error
 
 
+def write_all_but_encode(target: Path, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows are there when the error comes."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as encoding:
+        encoding.setattr(write_module, "encode", fail)
+        with writing(target, "settings") as writer:
+            writer.write(PHOTO)
+
+
 def stopped(target: Path, rows: int, fingerprint: str | None = "settings") -> None:
     with pytest.raises(KeyboardInterrupt):
         some_rows(target, fingerprint, rows, KeyboardInterrupt())
@@ -201,20 +213,10 @@ def test_rows_stay_when_the_file_cannot_be_made_of_them(
 ) -> None:
     """Whatever hinders that: the rows may be the work of hours."""
     target = tmp_path / "a.png"
-
-    def fail(*_: object, **__: object) -> None:
-        raise failure
-
-    def write_all() -> None:
-        with writing(target, "settings") as writer:
-            writer.write(PHOTO)
-
-    with monkeypatch.context() as encoding:
-        encoding.setattr(write_module, "encode", fail)
-        with pytest.raises(
-            SixteenfoldError, match=r"cannot be written: .*; its rows are kept in \.a\.png\.rows, and the same command"
-        ):
-            write_all()
+    with pytest.raises(
+        SixteenfoldError, match=r"cannot be written: .*; its rows are kept in \.a\.png\.rows, and the same command"
+    ):
+        write_all_but_encode(target, failure, monkeypatch)
     with writing(target, "settings") as writer:
         assert writer.rows_written == len(PHOTO)
     assert np.array_equal(read(target).pixels, PHOTO)
@@ -244,18 +246,8 @@ def test_rows_stay_when_something_else_ends_the_encoding(
 ) -> None:
     """As when Ctrl-C comes once all rows are there."""
     target = tmp_path / "a.png"
-
-    def stop(*_: object, **__: object) -> None:
-        raise error
-
-    def write_all() -> None:
-        with writing(target, "settings") as writer:
-            writer.write(PHOTO)
-
-    with monkeypatch.context() as encoding:
-        encoding.setattr(write_module, "encode", stop)
-        with pytest.raises(NoMemory if error is MemoryError else error):
-            write_all()
+    with pytest.raises(NoMemory if error is MemoryError else error):
+        write_all_but_encode(target, error(), monkeypatch)
     assert sorted(names(tmp_path)) == [".a.png.key", ".a.png.rows"]
     assert rows_left(target) == tmp_path / ".a.png.rows"
     with writing(target, "settings") as writer:

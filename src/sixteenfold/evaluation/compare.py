@@ -11,20 +11,15 @@ from torch import Tensor
 
 from sixteenfold.errors import NoMemory, SixteenfoldError, out_of_memory_told
 from sixteenfold.evaluation.baselines import enlarge
-from sixteenfold.evaluation.enlarger import Enlarger
+from sixteenfold.evaluation.enlarger import Enlarger, UnfitFunctionError
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
 from sixteenfold.imaging.ahead import one_ahead
-from sixteenfold.imaging.color import misfit
-from sixteenfold.imaging.resample import SCALE, to_8_bits
+from sixteenfold.imaging.resample import to_8_bits
 
 PARALLEL_PIXELS = 4_000_000
 """A larger picture is scored alone, by all threads, so that memory stays bounded."""
-
-
-class UnfitFunctionError(SixteenfoldError):
-    """The caller's function does not enlarge sixteen times; no picture would succeed, so the evaluation stops."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +57,7 @@ class Comparer:
                 continue
             assert pictures.seen is not None  # the options were checked
             if self.enlarger and name == self.enlarger.name:
-                made = _checked(self.enlarger.upscale(pictures.seen), pictures.seen)
+                made = self.enlarger.upscale(pictures.seen)
             else:
                 made = enlarge(pictures.seen, name)
             results[name] = to_8_bits(made).expand(-1, 3, -1, -1)
@@ -134,24 +129,6 @@ def _failing(case: Case, way_out: str = "") -> Generator[None]:
         raise NoMemory(f"{case.hr}: {error}") from error
     except SixteenfoldError as error:
         raise SixteenfoldError(f"{case.hr}: {error}{way_out}") from error
-
-
-def _checked(made: object, lr: Tensor) -> Tensor:
-    """What a function made of the small picture (1, 3, h, w): (1, 3, 16h, 16w). Raises UnfitFunctionError if not."""
-    height, width = lr.shape[2:]
-    wanted = (1, 3, SCALE * height, SCALE * width)
-    if not isinstance(made, Tensor):
-        raise UnfitFunctionError(f"upscale: the function returned {type(made).__name__}, not a tensor {wanted}")
-    if made.shape[:2] != wanted[:2] or made.ndim != 4:
-        raise UnfitFunctionError(f"upscale: the function returned {tuple(made.shape)}, not {wanted}")
-    if made.shape != wanted:
-        raise UnfitFunctionError(
-            f"upscale: the function returned {made.shape[3]}x{made.shape[2]}, not {SCALE} times {width}x{height},"
-            f" {wanted[3]}x{wanted[2]}"
-        )
-    if found := misfit(made):
-        raise UnfitFunctionError(f"upscale: the function must return floats in [0, 1], not {found}")
-    return made
 
 
 def _outcome(future: Future[Compared]) -> Compared | SixteenfoldError:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.imaging.color import misfit
+from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks import zoo
 from sixteenfold.networks.convert import RESULT
 from sixteenfold.networks.generator import Generator
@@ -18,13 +20,17 @@ Model = Upscaler | Generator | str | Path
 Upscale = Callable[[Tensor], Tensor]
 
 
+class UnfitFunctionError(SixteenfoldError):
+    """The caller's function does not enlarge sixteen times; no picture would succeed, so the evaluation stops."""
+
+
 @dataclass(frozen=True)
 class Enlarger:
     """What enlarges."""
 
     name: str
     upscale: Upscale
-    """(1, 3 or 1, h, w) in [0, 1] -> (1, 3, 16h, 16w)."""
+    """(1, 3 or 1, h, w) -> (1, 3 or 1, 16h, 16w), both in [0, 1]. May raise UnfitFunctionError."""
     facts: Mapping[str, str]
     """What it is and how it was used, for the report."""
 
@@ -74,8 +80,12 @@ def of_function(name: str, upscale: Upscale) -> Enlarger:
         "model": f"{name} (a function given by the caller)",
         "consistency": "the function's results are compared as they are; evaluate applies no back-projection to them",
     }
-    # A copy, whatever the function does to it: others enlarge the same picture.
-    return Enlarger(name, lambda lr: upscale(lr.expand(-1, 3, -1, -1).clone()), facts)
+
+    def checked(lr: Tensor) -> Tensor:
+        # A copy, whatever the function does to it: others enlarge the same picture.
+        return _checked(upscale(lr.expand(-1, 3, -1, -1).clone()), lr)
+
+    return Enlarger(name, checked, facts)
 
 
 def of_model(name: str, model: Model | None, device: str | torch.device, precision: str) -> Enlarger:
@@ -84,7 +94,25 @@ def of_model(name: str, model: Model | None, device: str | torch.device, precisi
     Raises SixteenfoldError as `Upscaler` does.
     """
     upscaler = model if isinstance(model, Upscaler) else Upscaler(model, device=device, precision=precision)
-    return Enlarger(name, lambda lr: upscaler(lr).expand(-1, 3, -1, -1), _facts(name, upscaler))
+    return Enlarger(name, upscaler, _facts(name, upscaler))
+
+
+def _checked(made: object, lr: Tensor) -> Tensor:
+    """What a function made of the small picture (1, 3, h, w): (1, 3, 16h, 16w). Raises UnfitFunctionError if not."""
+    height, width = lr.shape[2:]
+    wanted = (1, 3, SCALE * height, SCALE * width)
+    if not isinstance(made, Tensor):
+        raise UnfitFunctionError(f"upscale: the function returned {type(made).__name__}, not a tensor {wanted}")
+    if made.shape[:2] != wanted[:2] or made.ndim != 4:
+        raise UnfitFunctionError(f"upscale: the function returned {tuple(made.shape)}, not {wanted}")
+    if made.shape != wanted:
+        raise UnfitFunctionError(
+            f"upscale: the function returned {made.shape[3]}x{made.shape[2]}, not {SCALE} times {width}x{height},"
+            f" {wanted[3]}x{wanted[2]}"
+        )
+    if found := misfit(made):
+        raise UnfitFunctionError(f"upscale: the function must return floats in [0, 1], not {found}")
+    return made
 
 
 def _facts(name: str, upscaler: Upscaler) -> dict[str, str]:

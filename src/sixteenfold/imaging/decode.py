@@ -14,7 +14,7 @@ from sixteenfold.imaging import exif as exif_entries
 DEFAULT_RESOLUTION = 72 / 25.4
 """Pixels per millimetre where a file says nothing: 72 an inch, as most programs assume."""
 
-_MEANT_FOR = {"GRAY": 1, "RGB ": 3}  # an ICC profile's colour space, and its number of channels
+_MEANT_FOR = {b"GRAY": 1, b"RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
 
 
@@ -153,7 +153,7 @@ def _metadata(
 ) -> tuple[Metadata, list[str]]:
     notes: list[str] = []
     icc = _blob(icc_source, "icc-profile-data")
-    if icc is not None and _MEANT_FOR.get(icc[16:20].decode("latin-1")) != pixels.shape[2]:
+    if icc is not None and profile_channels(icc) != pixels.shape[2]:
         icc = None
         notes.append("ICC profile dropped: it does not fit the picture's channels")
     exif, said = exif or _blob(image, "exif-data"), None
@@ -171,6 +171,11 @@ def _metadata(
     if xres == 1 and yres == 1:  # what libvips says when the container does not
         xres, yres = said or (DEFAULT_RESOLUTION, DEFAULT_RESOLUTION)
     return Metadata(icc, exif, xmp, *((yres, xres) if sideways else (xres, yres))), notes
+
+
+def profile_channels(icc: bytes) -> int | None:
+    """How many channels an ICC profile is for: 1 (grey), 3 (RGB); None for others."""
+    return _MEANT_FOR.get(icc[16:20])
 
 
 def _blob(image: pyvips.Image, field: str) -> bytes | None:

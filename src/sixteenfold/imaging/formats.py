@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sixteenfold.errors import SixteenfoldError, did_you_mean
+from sixteenfold.imaging.decode import profile_channels
 from sixteenfold.imaging.read import Metadata, is_picture
 from sixteenfold.imaging.samples import sample_bits
 
@@ -94,7 +95,7 @@ def check_format(
         had = "float" if bits == 32 else f"{bits} bit"
         notes.append(f"{chosen.name}: {had} reduced to {chosen.bits} bit")
     if metadata is not None:
-        if metadata.icc is not None and metadata.icc[16:20] == b"GRAY" and not chosen.grey:
+        if metadata.icc is not None and profile_channels(metadata.icc) == 1 and not chosen.grey:
             notes.append(f"{chosen.name}: ICC profile not kept, as grey becomes RGB")
         for name, block, most in (("EXIF", metadata.exif, chosen.exif), ("XMP", metadata.xmp, chosen.xmp)):
             if block is not None and len(block) > most:
