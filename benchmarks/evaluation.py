@@ -13,7 +13,6 @@ metrics take most of the time, `--metrics` leaves them out.
 import argparse
 import json
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,7 +42,6 @@ from sixteenfold.networks.backbones import VGG16, AlexNet
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 TOLERANCE = {"psnr": 1e-6, "ssim": 1e-6, "psnr_y": 1e-5, "ssim_y": 1e-5, "lr_psnr": 1e-3, "niqe": 1e-6}
-MIB = 1024 * 1024
 
 
 def make_pairs(folder: Path, count: int, width: int, height: int) -> None:
@@ -186,17 +184,19 @@ def peak_memory(folder: Path, width: int, height: int, metrics: str) -> dict[str
     """Peak resident size of a process that evaluates one pair with all built-in metrics."""
     make_pairs(folder, 1, width, height)
     program = (
-        "import sys; from pathlib import Path; from sixteenfold.evaluation.run import evaluate;"
+        "import sys; from pathlib import Path; from memory import peak_mib;"
+        "from sixteenfold.evaluation.run import evaluate;"
         "f = Path(sys.argv[1]);"
-        "evaluate(f / 'hr', sr=f / 'sr', synthesize=True, metrics=sys.argv[2].split(','), out=f / 'out')"
+        "evaluate(f / 'hr', sr=f / 'sr', synthesize=True, metrics=sys.argv[2].split(','), out=f / 'out');"
+        "print(peak_mib())"
     )
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", program, str(folder), metrics], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    command = [sys.executable, "-c", program, str(folder), metrics]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent)
     return {
         "size": f"{width}x{height}",
         "metrics": metrics,
-        "peak_mib": peak // MIB,
+        "peak_mib": int(done.stdout.split()[-1]),
         "seconds": round(time.perf_counter() - start, 1),
     }
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from memory import peak_mib
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import Engine, TorchParts, make_engine
@@ -59,7 +60,7 @@ def main() -> None:
     if options.memory_of:
         run = prepare(options.memory_of, make_generator(options.model))[0]
         run(picture(options.size))
-        print(peak_memory_mib())
+        print(peak_mib())
         return
     generator, lr = make_generator(options.model), picture(options.size)
     names = ["plain", *(name for name in options.engines if name != "plain")]
@@ -145,17 +146,6 @@ def compare(sr: Tensor, reference: Tensor) -> tuple[float, float]:
 def memory_of(name: str, model: str, size: int) -> int:
     command = [sys.executable, __file__, "--memory-of", name, "--model", model, "--size", str(size)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def peak_memory_mib() -> int:
-    """The most memory that this process has held."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux, whose getrusage begins with what the parent process held
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) // 1024
-    import resource  # not on Windows
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**20  # macOS counts bytes
 
 
 def cpu() -> Cpu:

@@ -14,7 +14,6 @@ Memory is the peak of a process of its own for each. One JSON line is printed.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from memory import peak_mib
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig, from_json
@@ -329,7 +329,7 @@ def peak_of_step(config: TrainConfig, options: argparse.Namespace) -> int:
         plain = straightforward_step(config, phase, torch.device("cpu"))
         for _ in range(2):
             plain(data)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return peak_mib()
 
 
 if __name__ == "__main__":

@@ -1,25 +1,21 @@
 """Peak memory and time of writing a large picture from bands: python benchmarks/write_memory.py a.png 20000 10000
 
-The samples are a smooth picture with noise, as an enlarged photograph is. Ends with one JSON line; peak_mb is the
-resident size of this process at its highest, of which start_mb was there before the first row.
+The samples are a smooth picture with noise, as an enlarged photograph is. Ends with one JSON line; peak_mib is the
+resident size of this process at its highest, of which start_mib was there before the first row.
 """
 
 import argparse
 import json
-import resource
 import time
 from pathlib import Path
 
 import numpy as np
 
+from memory import peak_mib
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import BandWriter
 
 BAND = 256
-
-
-def peak_mb() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def main() -> None:
@@ -32,7 +28,7 @@ def main() -> None:
 
     noise = np.random.default_rng(0).integers(0, 7, (BAND, width, 3), dtype=np.uint8)
     band = noise + (np.sin(np.arange(width) / 500) * 100 + 110).astype(np.uint8)[:, None]
-    start_mb, start = peak_mb(), time.perf_counter()
+    start_mib, start = peak_mib(), time.perf_counter()
     with BandWriter(target, width, height, 3, np.uint8, Metadata()) as writer:
         for top in range(0, height, BAND):
             writer.write(band[: height - top])
@@ -45,8 +41,8 @@ def main() -> None:
                 "megapixels": width * height / 1e6,
                 "samples_mb": round(width * height * 3 / 1e6),
                 "file_mb": round(target.stat().st_size / 1e6),
-                "start_mb": start_mb,
-                "peak_mb": peak_mb(),
+                "start_mib": start_mib,
+                "peak_mib": peak_mib(),
                 "rows_seconds": round(rows, 2),
                 "seconds": round(seconds, 2),
             }

@@ -19,6 +19,7 @@ def test_what_is_timed_is_the_step_of_the_recipe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Past its head start, with its masks and views, and with what is changed of it on the command line."""
+    monkeypatch.syspath_prepend(PROGRAM.parent)
     spec = importlib.util.spec_from_file_location("training_benchmark", PROGRAM)
     assert spec is not None and spec.loader is not None
     program = importlib.util.module_from_spec(spec)
