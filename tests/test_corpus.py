@@ -229,5 +229,5 @@ def test_a_bomb_is_refused_by_the_size_that_it_declares(
     assert bomb.stat().st_size < 2e6
     assert main(["upscale", str(bomb), "--model", model]) == 2
     said = capsys.readouterr().err
-    assert "20000 x 20000" in said and "allow-huge" in said
+    assert "20000 x 20000" in said and "--allow-huge" in said
     assert list(tmp_path.iterdir()) == [bomb]

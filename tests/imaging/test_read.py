@@ -227,7 +227,7 @@ def test_measured_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path.write_bytes(whole[: len(whole) // 2])
     assert measure(path) == (40, 60)
     monkeypatch.setattr(module, "MAX_PIXELS", 2399)
-    with pytest.raises(SixteenfoldError, match=r"declares 60 x 40 pixels.*; use allow-huge if you trust it"):
+    with pytest.raises(SixteenfoldError, match=r"60 x 40 pixels.*; use --allow-huge \(in Python allow_huge=True\) if"):
         measure(path)
     path.write_text('<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99"></svg>')
     with pytest.raises(SixteenfoldError, match="is not a picture in a known format"):

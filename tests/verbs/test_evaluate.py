@@ -115,7 +115,7 @@ def test_evaluate_says_which_pictures_it_does_not_read(tmp_path: Path, capsys: p
     # Only what may be the one that is missing is named beside it.
     said = refused(capsys, *finished_results(tmp_path))
     line = f"1 {passed_over} (1 .bmp): {original}; convert to PNG"
-    assert said.endswith(f"hr has no b (sr); {line}. Add them, or use allow-missing")
+    assert said.endswith(f"hr has no b (sr); {line}. Add them, or use --allow-missing (in Python allow_missing=True)")
     assert main([*finished_results(tmp_path), "--allow-missing"]) == 0
     line = f"2 {passed_over} (1 .bmp, 1 .svg), such as {original}; convert to PNG"
     assert capsys.readouterr().err.splitlines()[-1] == f"warning: {line}"

@@ -93,7 +93,8 @@ def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tu
     there_but_unread = passed_over([file for file, key in unread.items() if key in unpaired])
     if missing and not allow_missing:
         said = "; ".join((*missing, *there_but_unread))
-        raise SixteenfoldError(f"unpaired pictures: {said}. Add them, or use allow-missing")
+        way_out = "Add them, or use --allow-missing (in Python allow_missing=True)"
+        raise SixteenfoldError(f"unpaired pictures: {said}. {way_out}")
     if not paired:
         said = "; ".join(("none of its pictures has a match in every other folder", *there_but_unread))
         raise SixteenfoldError(f"{sources.hr}: {said}")

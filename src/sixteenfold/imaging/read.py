@@ -160,7 +160,7 @@ def _header(path: Path, descriptor: int, loader: str, allow_huge: bool) -> pyvip
     if image.width * image.height > MAX_PIXELS and not allow_huge:
         raise SixteenfoldError(
             f"{path}: declares {image.width} x {image.height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels; "
-            "use allow-huge if you trust it; for train, cut it into pieces"
+            "use --allow-huge (in Python allow_huge=True) if you trust it; for train, cut it into pieces"
         )
     return image
 
