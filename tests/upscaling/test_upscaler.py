@@ -1,10 +1,12 @@
 """Tiles, bands and the projection put together give what the whole picture gives."""
 
 import gc
+import pickle
 import weakref
 from collections.abc import Callable
 from copy import deepcopy
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale, extended, resize
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
-from sixteenfold.networks.state import digest
+from sixteenfold.networks.state import digest, save
 from sixteenfold.upscaling import enlargement
 from sixteenfold.upscaling.consistency import project
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -86,6 +88,17 @@ def test_weights_that_change_later_change_nothing(network: Generator):
     after = upscaler(changing)
     torch.testing.assert_close(before(picture(4, 4)), sr, rtol=0, atol=0)
     assert before.fingerprint == upscaler(network).fingerprint != after.fingerprint
+
+
+def test_a_pickled_one_is_the_same(tmp_path: Path, network: Generator):
+    """For workers and other machines: also if the file of its weights is gone there."""
+    file = tmp_path / "tiny.safetensors"
+    save(network, file, {})
+    before = Upscaler(file, device="cpu", precision="fp32", tile=5, consistency=False, ensemble=True)
+    file.unlink()
+    after = pickle.loads(pickle.dumps(before))
+    assert torch.equal(after(picture(6, 7)), before(picture(6, 7)))
+    assert (after.model, after.tile, after.fingerprint) == (str(file), 5, before.fingerprint)
 
 
 def test_other_networks_are_refused():

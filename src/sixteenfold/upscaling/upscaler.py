@@ -3,7 +3,8 @@
 import copy
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -31,7 +32,8 @@ class Upscaler:
     """Enlarges pictures sixteen times per side with one generator on one device.
 
     The first trunk runs over the whole picture (in very large tiles if it is very large), the second in tiles with a
-    margin. Only a few bands of rows of the result are held at a time.
+    margin. Only a few bands of rows of the result are held at a time. It can be pickled,
+    with its weights and options, for other processes and machines; there "auto" chooses anew.
 
     Args:
         model: A generator, which is copied, the name of a shipped model, or a file of weights; None is the default
@@ -69,6 +71,15 @@ class Upscaler:
         if not callable(say):
             raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
+        self._remake = partial(
+            type(self),
+            device=device,
+            precision=precision,
+            tile=tile,
+            consistency=consistency,
+            ensemble=ensemble,
+            say=say,
+        )
         self._runner = Runner(generator, device, precision, ensemble, say)
         self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
@@ -78,6 +89,10 @@ class Upscaler:
         self._fidelity = fidelity
         self._fingerprint: str | None = None
         self.description = self._runner.description
+
+    def __reduce__(self) -> tuple[Callable[[Generator], "Upscaler"], tuple[Generator], dict[str, object]]:
+        # Not by the model's name: a file may have changed since, or be missing elsewhere.
+        return self._remake, (self._runner.generator,), {"_model": self._model, "_fidelity": self._fidelity}
 
     def __call__(self, lr: Tensor) -> Tensor:
         """Enlarge pictures that fit in memory.
