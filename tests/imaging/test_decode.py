@@ -90,6 +90,9 @@ def test_profile_that_does_not_fit_is_dropped(tmp_path: Path) -> None:
     image = read(path)
     assert image.metadata.icc is None
     assert image.notes == ("ICC profile dropped: it does not fit the picture's channels",)
+    path = tmp_path / "a.png"  # libvips drops it itself
+    Pillow.fromarray(PHOTO[..., 0]).save(path, icc_profile=profile("srgb"))
+    assert read(path).notes == ("ICC profile dropped: it is damaged or does not fit the picture's channels",)
 
 
 def test_broken_exif_is_dropped(tmp_path: Path) -> None:

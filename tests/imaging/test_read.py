@@ -89,18 +89,22 @@ def test_a_disk_that_fails_in_the_midst_of_a_file(tmp_path: Path, monkeypatch: p
     refused(path, "cannot be read: Stale file handle; get the file again")
 
 
-def test_frames_of_a_png_are_those_announced_before_its_pixels(tmp_path: Path) -> None:
-    whole = png(1, 1, rows=b"\0\x01\x02\x03")
-    path, (pixels, end) = tmp_path / "a.png", (whole.index(b"IDAT") - 4, whole.index(b"IEND") - 4)
+def test_what_chunks_before_the_pixels_of_a_png_announce(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
 
-    def notes(at: int, *frames: int) -> tuple[str, ...]:
-        chunks = [b"emTy", *(b"acTL" + struct.pack(">II", count, 0) for count in frames)]
-        told = b"".join(struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks)
-        path.write_bytes(whole[:at] + told + whole[at:])
+    def notes(*chunks: bytes, before: bytes = b"IDAT") -> tuple[str, ...]:
+        whole = png(1, 1, rows=b"\0\x01\x02\x03")
+        at = whole.index(before) - 4
+        told = (struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (b"emTy", *chunks))
+        path.write_bytes(whole[:at] + b"".join(told) + whole[at:])
         return read(path).notes
 
-    assert notes(pixels, 3) == ("animated: the first of 3 is used",)
-    assert notes(pixels) == notes(pixels, 1) == notes(end, 3) == ()
+    one, three = (b"acTL" + struct.pack(">II", count, 0) for count in (1, 3))
+    assert notes(three) == ("animated: the first of 3 is used",)
+    assert notes() == notes(one) == notes(three, before=b"IEND") == ()
+    linear, usual = (b"gAMA" + struct.pack(">I", gamma) for gamma in (100_000, 45_000))
+    assert notes(linear) == ("gamma 1 not applied: the samples are taken as sRGB",)
+    assert notes(usual) == notes(b"sRGB\0", linear) == ()
 
 
 def test_text_renamed(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import os
 import stat
 import struct
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ _SUFFIXES = {
     *(".avif", ".heic", ".heif", ".hif", ".jxl"),
 }
 _HEAD = 32  # bytes that tell the format
+_SRGB_GAMMA = 45_455  # 1/2.2 as PNG has it
 _MOVING = {b"ftypavis", b"ftypmsf1", b"ftyphevc"}  # AVIF and HEIF sequences
 _LIMITED = {"pngload_source", "jpegload_source", "tiffload_source", "heifload_source"}  # loaders with limits to lift
 
@@ -49,9 +50,9 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         # libvips returns the still picture of such a file and no number of frames.
         said = ("animated: the first frame is used",) if head[4:12] in _MOVING else ()
         exif = None
-        _header(path, descriptor, loader, allow_huge)
-        if loader == "pngload_source" and (frames := _frames_of_png(descriptor)) > 1:
-            said = (f"animated: the first of {frames} is used",)
+        header = _header(path, descriptor, loader, allow_huge)
+        if loader == "pngload_source":
+            said = tuple(_lost_of_png(_chunks_of_png(descriptor), header))
         if loader == "tiffload_source":
             if is_raw_ycbcr(descriptor):
                 raise SixteenfoldError(
@@ -129,18 +130,30 @@ def _loader(path: Path, head: bytes) -> str:
     )
 
 
-def _frames_of_png(descriptor: int) -> int:
-    """The number of frames that a PNG declares before its pixels; libvips does not report it."""
+def _chunks_of_png(descriptor: int) -> dict[bytes, int]:
+    """Chunks before a PNG's pixels of which libvips does not tell: their names and first four bytes, as a number."""
+    found: dict[bytes, int] = {}
     os.lseek(descriptor, 8, os.SEEK_SET)  # behind the signature
     # A chunk is its length, name, data and a 4-byte checksum: at least twelve bytes.
     while len(start := os.read(descriptor, 12)) == 12:
-        length, name, frames = struct.unpack(">I4sI", start)
-        if name == b"acTL":
-            return frames
+        length, name, value = struct.unpack(">I4sI", start)
         if name == b"IDAT":
             break
+        if name in (b"acTL", b"gAMA", b"iCCP", b"sRGB"):
+            found[name] = value
         os.lseek(descriptor, length, os.SEEK_CUR)
-    return 1
+    return found
+
+
+def _lost_of_png(chunks: dict[bytes, int], header: pyvips.Image) -> Iterator[str]:
+    if (frames := chunks.get(b"acTL", 1)) > 1:
+        yield f"animated: the first of {frames} is used"
+    if b"iCCP" in chunks and header.get_typeof("icc-profile-data") == 0:
+        yield "ICC profile dropped: it is damaged or does not fit the picture's channels"
+    gamma = chunks.get(b"gAMA", _SRGB_GAMMA)
+    # A profile or sRGB's own chunk overrides it.
+    if not chunks.keys() & {b"iCCP", b"sRGB"} and abs(gamma - _SRGB_GAMMA) > _SRGB_GAMMA / 20:
+        yield f"gamma {gamma / 100_000:g} not applied: the samples are taken as sRGB"
 
 
 def _load(descriptor: int, loader: str, fail_on: str, allow_huge: bool) -> pyvips.Image:
