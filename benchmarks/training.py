@@ -238,7 +238,7 @@ def our_step(
         COMPILED.enter_context(compiled(training.generator, training.discriminator))
     perceptual = None
     if phase == "adversarial" and config.adversarial is not None:
-        perceptual = PerceptualNetworks.of(config.adversarial, fabric.device)
+        perceptual = PerceptualNetworks.of(config.adversarial)
     return make_step(config, training, fabric, perceptual, graphed=graphing), pace_of(config, training)
 
 

@@ -5,6 +5,7 @@ import gc
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from sixteenfold.training import checkpoint, course, steps
 from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
+from sixteenfold.training.start import judges
+from sixteenfold.training.state import PhaseName, enter
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, rows, same, weights
 
@@ -114,6 +117,18 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
     finally:
         gc.enable()
     assert alive == [False] * (2 * ADVERSARIAL.steps)
+
+
+def test_perceptual_networks_come_to_the_device_with_the_adversarial_phase() -> None:
+    """Before, they would fill its memory for nothing; "meta" stands for a GPU."""
+    fabric: Any = SimpleNamespace(device=torch.device("meta"), setup=lambda *words: words)
+    perceptual, _, _ = judges(BOTH, None, fabric)
+    assert perceptual is not None and perceptual.lpips is not None
+    phases: tuple[tuple[PhaseName, str], ...] = (("pixel", "cpu"), ("adversarial", "meta"))
+    for phase, where in phases:
+        training = enter(phase, BOTH.generator.build(), BOTH, torch.device("cpu"), step=0)
+        course.make_step(BOTH, training, fabric, perceptual, graphed=False)
+        assert perceptual.lpips.shift.device.type == where
 
 
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:
