@@ -97,7 +97,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
             prepared.add(pace.waiting)
             with pace.off_the_clock() if first else nullcontext():
                 losses = step(pace, draw(run.config, run.fabric, run.photographs, pace))
-            yield _finish(run, pace, readings, losses)
+            yield _read_if_due(run, pace, readings, losses)
 
 
 Step = Callable[[Pace, Sequence[Batch]], Losses]
@@ -176,7 +176,7 @@ def draw(config: TrainConfig, fabric: Fabric, photographs: Photographs, pace: Pa
     ]
 
 
-def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
+def _read_if_due(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
     """Read the losses where that is due, and with them the time spent, which becomes the training's.
 
     The time is the one before the reading, which on an accelerator waits for up to ten steps: these count from the next
