@@ -33,6 +33,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from memory import peak_mib
+from sixteenfold.errors import SixteenfoldError
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig, from_json
@@ -46,7 +47,7 @@ from sixteenfold.training.phases import DataConfig, Phase
 from sixteenfold.training.photographs import AHEAD, Kept, Photographs, Window, decode
 from sixteenfold.training.presets import PRESETS
 from sixteenfold.training.processes import make_fabric, training_settings
-from sixteenfold.training.speedup import compiled
+from sixteenfold.training.speedup import check_graph, compiled
 from sixteenfold.training.state import PhaseName, enter
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.words import changed, without_parts
@@ -60,13 +61,16 @@ COMPILED = ExitStack()
 @training_settings()
 def main() -> None:
     options = parse()
-    config = recipe(options)
-    if options.peak_of:
-        print(json.dumps(peak_of_step(config, options)))
-    elif options.memory:
-        print(json.dumps(memory(options)))
-    else:
-        print(json.dumps(speed(config, options)))
+    try:
+        config = recipe(options)
+        if options.peak_of:
+            print(json.dumps(peak_of_step(config, options)))
+        elif options.memory:
+            print(json.dumps(memory(options)))
+        else:
+            print(json.dumps(speed(config, options)))
+    except SixteenfoldError as error:
+        sys.exit(f"training: {error}")
 
 
 def parse() -> argparse.Namespace:
@@ -113,6 +117,8 @@ def speed(config: TrainConfig, options: argparse.Namespace) -> dict[str, object]
     phase = config.pixel if options.phase == "pixel" else config.adversarial
     assert phase is not None
     fabric = make_fabric(options.device, options.precision)
+    if options.graph:
+        check_graph(fabric, config)
     with tempfile.TemporaryDirectory() as folder:
         write_photographs(Path(folder))
         index = make_index([Path(folder)], smallest_side(phase.patch))
@@ -238,7 +244,7 @@ def our_step(
         COMPILED.enter_context(compiled(training.generator, training.discriminator))
     perceptual = None
     if phase == "adversarial" and config.adversarial is not None:
-        perceptual = PerceptualNetworks.of(config.adversarial, fabric.device)
+        perceptual = PerceptualNetworks.of(config.adversarial)
     return make_step(config, training, fabric, perceptual, graphed=graphing), pace_of(config, training)
 
 
@@ -293,7 +299,7 @@ def memory(options: argparse.Namespace) -> dict[str, object]:
         words = ["--peak-of", name, "--preset", options.preset, "--precision", options.precision, *options.words]
         words += ["--batch", str(options.batch), "--accumulation", str(options.accumulation)]
         words += ["--config", str(options.config)] if options.config else []
-        done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=True)
         peaks[name] = json.loads(done.stdout)
     ratio = (peaks["ours"] - peaks["nothing"]) / (peaks["straightforward"] - peaks["nothing"])
     return {

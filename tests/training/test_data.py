@@ -92,8 +92,23 @@ def test_flat_crops_are_drawn_again() -> None:
         ]
         for detail in (0.0, 40.0)
     }
-    assert sum(value < 1 for value in drawn[0.0]) > 12
-    assert sum(value < 1 for value in drawn[40.0]) < 3
+    assert sum(int(value < 1) for value in drawn[0.0]) > 12
+    assert sum(int(value < 1) for value in drawn[40.0]) < 3
+
+
+def test_of_ten_flat_crops_the_least_flat_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(data, "mean_step", lambda crop: seen.append(crop) or mean_step(crop))
+    hr = sample_batch([noise(400, 400)], 64, seed=0, step=0, indices=range(1), detail=255.0).hr[0]
+    assert len(seen) == 10
+    assert torch.equal(hr, max(seen, key=mean_step)[:, 32:-32, 32:-32].float() / 255)
+
+
+def test_no_accelerator_is_asked_for_the_detail_of_a_crop() -> None:
+    """The host would wait for it; "meta", which has no values to be asked for, stands for one here."""
+    meta = torch.device("meta")
+    batch = sample_batch([noise(300, 300)], 64, seed=0, step=0, indices=range(2), detail=10.0, device=meta)
+    assert batch.hr.shape == (2, 3, 64, 64) and batch.hr.device == meta
 
 
 def test_crops_of_reduced_photographs() -> None:

@@ -15,7 +15,7 @@ from sixteenfold.training import checkpoint
 from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelPhase, TrainConfig, to_json
 from sixteenfold.training.loop import train
 
-from .conftest import CONSOLE
+from .conftest import BOTH, CONSOLE, rows, same, weights
 
 CONFIG = TrainConfig(
     generator=GeneratorShape(features=(8, 4, 4), growth=(4, 4), blocks=(1, 1)),
@@ -44,11 +44,29 @@ def stopping(word, function):
     return run
 
 os.fsync = stopping("save", os.fsync)
-course._finish = stopping("step", course._finish)
+course._read_if_due = stopping("step", course._read_if_due)
 folder, base, *resume = map(Path, sys.argv[1:])
 out = base / "run"
 loop.train(config.from_json(base / "config.json"), hr=[folder], out=out, resume=bool(resume), device="cpu")
 print("done", flush=True)
+"""
+
+
+# In its fourth step it is told to stop, and in the validation that is due then it is killed.
+STOPPED = """
+import itertools, os, signal, sys
+from pathlib import Path
+from sixteenfold.training import config, course, loop
+
+def told(*words, count=itertools.count(1), step=course.pixel_step):
+    if next(count) == 4:
+        signal.raise_signal(signal.SIGTERM)
+    return step(*words)
+
+course.pixel_step = told
+loop.validate = lambda *words: os.kill(os.getpid(), signal.SIGKILL)
+folder, base = map(Path, sys.argv[1:])
+loop.train(config.from_json(base / "config.json"), hr=folder, val=folder, out=base / "run", device="cpu")
 """
 
 
@@ -88,6 +106,17 @@ def test_killed_in_steps_and_in_saves(photographs: Path, tmp_path: Path) -> None
     for name in ("model", "pixel", "discriminator"):
         one, other = (load_file(run / f"{name}.safetensors") for run in (whole, tmp_path / "run"))
         assert one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one), name
+
+
+def test_killed_in_the_validation_after_a_stop(photographs: Path, whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(to_json(BOTH))
+    words = [sys.executable, "-c", STOPPED, str(photographs), str(tmp_path)]
+    killed = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL and "stopping soon" in killed.stderr
+    run = tmp_path / "run"
+    train(BOTH, hr=photographs, val=photographs, out=run, resume=True, device="cpu")
+    assert same(weights(run), weights(whole))
+    assert [row | {"time": None} for row in rows(run)] == [row | {"time": None} for row in rows(whole)]
 
 
 def test_a_damaged_last_checkpoint_costs_its_steps_only(

@@ -3,7 +3,9 @@
 import dataclasses
 import gc
 import weakref
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +14,13 @@ from safetensors.torch import load_file
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
+from sixteenfold.networks.state import GeneratorShape, save
 from sixteenfold.training import checkpoint, course, steps
 from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
+from sixteenfold.training.start import judges
+from sixteenfold.training.state import PhaseName, enter
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, rows, same, weights
 
@@ -114,6 +119,18 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
     assert alive == [False] * (2 * ADVERSARIAL.steps)
 
 
+def test_perceptual_networks_come_to_the_device_with_the_adversarial_phase() -> None:
+    """Before, they would fill its memory for nothing; "meta" stands for a GPU."""
+    fabric: Any = SimpleNamespace(device=torch.device("meta"), setup=lambda *words: words)
+    perceptual, _, _ = judges(BOTH, None, fabric)
+    assert perceptual is not None and perceptual.lpips is not None
+    phases: tuple[tuple[PhaseName, str], ...] = (("pixel", "cpu"), ("adversarial", "meta"))
+    for phase, where in phases:
+        training = enter(phase, BOTH.generator.build(), BOTH, torch.device("cpu"), step=0)
+        course.make_step(BOTH, training, fabric, perceptual, graphed=False)
+        assert perceptual.lpips.shift.device.type == where
+
+
 def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Path) -> None:
     short = dataclasses.replace(
         BOTH, pixel=dataclasses.replace(PIXEL, steps=2), adversarial=dataclasses.replace(ADVERSARIAL, steps=1)
@@ -127,6 +144,21 @@ def test_mixed_precision_keeps_its_weights_whole(photographs: Path, tmp_path: Pa
         # Nor are they bf16's few digits in the guise of fp32.
         assert any(not torch.equal(tensor, tensor.bfloat16().float()) for tensor in kept)
     assert "bf16" in (tmp_path / "run" / "starts.jsonl").read_text()
+
+
+def test_pytorchs_defaults_change_no_weight(
+    photographs: Path, tmp_path: Path, other_defaults: AbstractContextManager[None]
+) -> None:
+    """From a smaller network, so that growing it is seen too."""
+    init = tmp_path / "small.safetensors"
+    save(GeneratorShape(features=(6, 4, 4), growth=(4, 3), blocks=(1, 1)).build(), init, {})
+    short = dataclasses.replace(
+        BOTH, pixel=dataclasses.replace(PIXEL, steps=2), adversarial=dataclasses.replace(ADVERSARIAL, steps=2)
+    )
+    for name, defaults in (("plain", nullcontext()), ("other", other_defaults)):
+        with defaults:
+            train(short, hr=photographs, val=photographs, out=tmp_path / name, init=init, device="cpu")
+    assert same(weights(tmp_path / "plain"), weights(tmp_path / "other"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photographs: Path, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def fabric() -> Fabric:
 
 @pytest.fixture(scope="module")
 def perceptual() -> PerceptualNetworks:
-    return PerceptualNetworks.of(PHASE, torch.device("cpu"))
+    return PerceptualNetworks.of(PHASE)
 
 
 def batch(count: int = 2) -> Batch:
@@ -149,7 +149,7 @@ def test_vgg_is_shown_its_view_in_the_runs_precision() -> None:
 def test_dists_is_shown_the_view_of_vgg() -> None:
     mixed, data, view = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed"), batch(), View(3, 14, 32)
     phase = dataclasses.replace(PHASE, lpips=0.0, dists=1.0)
-    perceptual = PerceptualNetworks.of(phase, torch.device("cpu"))
+    perceptual = PerceptualNetworks.of(phase)
     dists = perceptual.dists
     assert dists is not None and perceptual.lpips is None
     generator, discriminator = learners(mixed)
@@ -181,7 +181,7 @@ def test_a_discriminator_without_decoder_judges_by_its_encoder_alone(
 
 def test_without_its_terms_there_is_no_discriminator_and_no_lpips(fabric: Fabric) -> None:
     phase = dataclasses.replace(PHASE, adversarial=0.0, feature_matching=0.0, lpips=0.0, cutmix=0.0)
-    perceptual = PerceptualNetworks.of(phase, torch.device("cpu"))
+    perceptual = PerceptualNetworks.of(phase)
     assert perceptual == PerceptualNetworks()
     generator, _ = learners(fabric)
     assert set(adversarial_step(fabric, generator, None, perceptual, [batch()], phase, None)) == {

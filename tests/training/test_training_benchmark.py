@@ -15,15 +15,26 @@ from sixteenfold.training import course
 PROGRAM = Path(__file__).parents[2] / "benchmarks" / "training.py"
 
 
-def test_what_is_timed_is_the_step_of_the_recipe(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Past its head start, with its masks and views, and with what is changed of it on the command line."""
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(PROGRAM.parent)
     spec = importlib.util.spec_from_file_location("training_benchmark", PROGRAM)
     assert spec is not None and spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+def test_a_graph_without_a_gpu_is_refused_in_a_line(program: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["training.py", "--preset", "smoke", "--device", "cpu", "--graph", "--ours-only"])
+    with pytest.raises(SystemExit, match=r"^training: graph: a CUDA graph needs a CUDA device, not cpu$"):
+        program.main()
+
+
+def test_what_is_timed_is_the_step_of_the_recipe(
+    program: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Past its head start, with its masks and views, and with what is changed of it on the command line."""
     steps: list[tuple[Any, ...]] = []
     monkeypatch.setattr(course, "adversarial_step", lambda *args: steps.append(args) or {})
     picture = pyvips.Image.new_from_array(np.zeros((130, 130, 3), np.uint8))

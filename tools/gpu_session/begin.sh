@@ -10,7 +10,7 @@ if [ -e "$run" ] || { [ -e "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/nu
     exit 2
 fi
 mkdir -p "$(dirname "$run")"
-export PYTHONPATH="$root/src:${PYTHONPATH:-}"
+export PYTHONPATH="$root/src${PYTHONPATH:+:$PYTHONPATH}"
 : >"$run.log"  # at once: watch.sh may look for it before the training has opened it
 setsid "${PYTHON:-python3}" -m sixteenfold train --out "$run" "$@" >>"$run.log" 2>&1 </dev/null &
 echo $! >"$run.pid"

@@ -12,7 +12,5 @@ def place(network: nn.Module, device: torch.device, dtype: torch.dtype | None = 
         device: Where it is to be.
         dtype: What it is to calculate in; None leaves that as it is.
     """
-    network.to(device, dtype)
-    for parameter in network.parameters():
-        if parameter.dim() == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    # PyTorch's types lack the argument.
+    network.to(device, dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

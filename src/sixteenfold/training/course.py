@@ -97,7 +97,7 @@ def _phase(run: Run, training: Training) -> Iterator[Seen]:
             prepared.add(pace.waiting)
             with pace.off_the_clock() if first else nullcontext():
                 losses = step(pace, draw(run.config, run.fabric, run.photographs, pace))
-            yield _finish(run, pace, readings, losses)
+            yield _read_if_due(run, pace, readings, losses)
 
 
 Step = Callable[[Pace, Sequence[Batch]], Losses]
@@ -118,7 +118,8 @@ def make_step(
         config: The run's.
         training: What a step changes: its networks, optimizers (their learning rates too), average and count.
         fabric: Where and how precisely to compute. It sets the networks up, after they have been compiled.
-        perceptual: The frozen networks of the perceptual losses; None does for the pixel phase.
+        perceptual: The frozen networks of the perceptual losses, which the adversarial phase moves to where it
+            computes; None does for the pixel phase.
         graphed: Whether the generator's passes are CUDA graphs.
     """
     phase = config.pixel if training.phase == "pixel" else config.adversarial
@@ -129,6 +130,8 @@ def make_step(
     if training.discriminator is not None and training.discriminator_optimizer is not None:
         discriminator = Learner(*fabric.setup(training.discriminator, training.discriminator_optimizer))
     learners = [generator] if discriminator is None else [generator, discriminator]
+    if perceptual is not None and isinstance(phase, AdversarialPhase):
+        perceptual.move_to(fabric.device)
 
     def step(pace: Pace, parts: Sequence[Batch]) -> Losses:
         _set_learning_rates(pace.factor, *learners)
@@ -173,7 +176,7 @@ def draw(config: TrainConfig, fabric: Fabric, photographs: Photographs, pace: Pa
     ]
 
 
-def _finish(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
+def _read_if_due(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Seen:
     """Read the losses where that is due, and with them the time spent, which becomes the training's.
 
     The time is the one before the reading, which on an accelerator waits for up to ten steps: these count from the next

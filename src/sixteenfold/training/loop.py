@@ -183,7 +183,7 @@ def _validate(run: Run, training: Training, record: Record) -> None:
     if not run.validation.pictures:
         folder.write_model(training, run.out)
         return
-    lpips = run.metric if training.phase == "adversarial" else None
+    lpips = None if run.metric is None or training.phase == "pixel" else run.metric.to(run.fabric.device)
     with cudnn_benchmark(False):  # pictures are of many sizes
         scores = validate(training.result, run.validation.pictures, lpips)
     numbers = {"psnr": scores.psnr} if scores.lpips is None else {"psnr": scores.psnr, "lpips": scores.lpips}

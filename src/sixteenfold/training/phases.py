@@ -257,7 +257,8 @@ class DataConfig:
     crops: int = 16
     """Crops for each decoded photograph of such a set, on average."""
     detail: float = 0.0
-    """A crop whose mean step between neighbouring pixels (0 to 255) is less is drawn again, up to nine times."""
+    """A crop whose mean step between neighbouring pixels (0 to 255) is less is drawn again, up to nine times; of
+    ten such, that with the most is taken."""
     scales: tuple[float, ...] = (1.0,)
     """To one of these shares of its sides a photograph is reduced before a crop is cut, one drawn for each crop; a
     photograph too small for that, only as far as a crop still fits in. With 0.25 beside 1, crops also show whole

@@ -18,6 +18,8 @@ from sixteenfold.imaging.read import read
 from sixteenfold.training.index import Entry, Index
 from sixteenfold.training.phases import DataConfig
 
+THREADS = 4
+"""That decode at once before the first step, while nothing else is to be done."""
 AHEAD = 8
 """Most photographs that are decoded before the window reaches them."""
 
@@ -38,13 +40,16 @@ class Kept:
     """All photographs, decoded once. Raises SixteenfoldError if none can be."""
 
     def __init__(self, entries: Iterable[Entry], device: torch.device) -> None:
-        self.skipped: list[str] = []
-        self._pictures: list[Tensor] = []
-        for entry in entries:
+        def attempt(entry: Entry) -> Tensor | str:
             try:
-                self._pictures.append(decode(entry).to(device))
+                return decode(entry).to(device)
             except SixteenfoldError as error:
-                self.skipped.append(str(error))
+                return str(error)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(pool.map(attempt, entries))
+        self.skipped = [reason for reason in found if isinstance(reason, str)]
+        self._pictures = [picture for picture in found if isinstance(picture, Tensor)]
         if not self._pictures:
             raise _none_usable(self.skipped)
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 import torch
@@ -34,6 +34,20 @@ def cudnn_benchmark(on: bool) -> Generator[None]:
 
 
 @contextmanager
+def original_defaults() -> Generator[None]:
+    """Within this, tensors are float32 on the CPU unless told, whatever defaults the caller has given PyTorch."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    # With a default device every operation goes through Python: none is set where there was none.
+    elsewhere = torch.get_default_device().type != "cpu"
+    try:
+        with torch.device("cpu") if elsewhere else nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
 def training_settings() -> Generator[None]:
     """PyTorch's settings as a training has them, and Lightning in silence; then all is as the caller had it.
 
@@ -46,7 +60,7 @@ def training_settings() -> Generator[None]:
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     try:
-        with cudnn_benchmark(True), torch.random.fork_rng(devices=[]):  # crops are of one size
+        with original_defaults(), cudnn_benchmark(True), torch.random.fork_rng(devices=[]):  # crops are of one size
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

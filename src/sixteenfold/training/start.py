@@ -41,15 +41,17 @@ def judges(
 ) -> tuple[PerceptualNetworks | None, ValidationSet, LPIPS | None]:
     """What results are judged by, as `Run` has it: the perceptual losses; the pictures and the metric of validation.
 
+    The networks are on the CPU, until they are needed.
+
     Raises:
         SixteenfoldError: If a network's weights are not to be had, or there is no picture to validate on.
     """
-    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial, fabric.device)
+    perceptual = None if config.adversarial is None else PerceptualNetworks.of(config.adversarial)
     if val is None or not fabric.is_global_zero:
         return perceptual, ValidationSet(), None
     validation = read_validation(val, config.validation_crop)
     # Now, for it would be a pity to miss its weights only when the pixel phase is over.
-    metric = None if perceptual is None else perceptual.lpips or LPIPS().to(fabric.device)
+    metric = None if perceptual is None else perceptual.lpips or LPIPS()
     return perceptual, validation, metric
 
 

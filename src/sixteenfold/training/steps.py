@@ -74,17 +74,23 @@ class PerceptualNetworks:
     dists: DISTS | None = None
 
     @staticmethod
-    def of(phase: AdversarialPhase, device: torch.device) -> "PerceptualNetworks":
-        """Those that the phase needs.
+    def of(phase: AdversarialPhase) -> "PerceptualNetworks":
+        """Those that the phase needs, on the CPU.
 
         Raises:
             SixteenfoldError: If weights are not to be had.
         """
         return PerceptualNetworks(
-            LPIPS().to(device) if phase.lpips else None,
-            VGGFeatures().to(device) if phase.vgg else None,
-            DISTS().to(device) if phase.dists else None,
+            LPIPS() if phase.lpips else None,
+            VGGFeatures() if phase.vgg else None,
+            DISTS() if phase.dists else None,
         )
+
+    def move_to(self, device: torch.device) -> None:
+        """Move them where they stand."""
+        for network in (self.lpips, self.vgg, self.dists):
+            if network is not None:
+                network.to(device)
 
 
 def pixel_step(fabric: Fabric, generator: Learner, parts: Sequence[Batch], phase: PixelPhase) -> Losses:
