@@ -20,7 +20,15 @@ from sixteenfold.training.config import AdversarialPhase, GeneratorShape, PixelP
 from sixteenfold.training.loop import train
 
 PIXEL = PixelPhase(
-    steps=8, batch=2, patch=32, loss="l1", learning_rate=1e-3, warmup=2, gradient_clip=1.0, ema_decay=0.9
+    optimizer="muon",  # so that both are resumed, cut and shared among processes
+    steps=8,
+    batch=2,
+    patch=32,
+    loss="l1",
+    learning_rate=1e-3,
+    warmup=2,
+    gradient_clip=1.0,
+    ema_decay=0.9,
 )
 ADVERSARIAL = AdversarialPhase(
     steps=6,

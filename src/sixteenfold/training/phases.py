@@ -8,6 +8,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.state import GeneratorShape
 from sixteenfold.training.losses import Distance
+from sixteenfold.training.optimizers import OptimizerName
 
 LEAST_SCALE = 1 / 16
 """Of a photograph; of less a crop would take seconds, and be a slip of the hand."""
@@ -75,10 +76,13 @@ class Phase:
     up: the same gradient with less memory."""
     patch: int = 384
     """Height and width of a high-resolution crop in pixels; a multiple of 16."""
+    optimizer: OptimizerName = "adam"
+    """What moves the generator: Adam, or Muon on the weights of its convolutions beside Adam on the rest. The
+    discriminator has Adam."""
     learning_rate: float = 1e-5
-    """Adam's step size after the warm-up."""
+    """The optimizer's step size after the warm-up."""
     final_learning_rate: float = 1e-5
-    """Adam's step size towards which it falls along a half cosine: the step after the last would have it."""
+    """The step size towards which it falls along a half cosine: the step after the last would have it."""
     warmup: int = 0
     """Steps over which the learning rate rises linearly from zero; by the clock, their share of the time."""
     betas: tuple[float, float] = (0.9, 0.999)

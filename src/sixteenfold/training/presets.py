@@ -12,8 +12,11 @@ _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 # Ours, for `strong`, `compact` and `medium` (docs/decisions.md): the losses see the projected picture; many small crops
 # rather than few large ones; LPIPS leads, as it is what is judged. What the shipped models' runs taught
 # (docs/training-log.md), in one piece and longer.
-_OUR_PIXEL = PixelPhase(patch=256, loss="l1", warmup=200, gradient_clip=1.0, ema_decay=0.998, projected=True)
+_OUR_PIXEL = PixelPhase(
+    optimizer="muon", patch=256, loss="l1", warmup=200, gradient_clip=1.0, ema_decay=0.998, projected=True
+)
 _OUR_ADVERSARIAL = AdversarialPhase(
+    optimizer="muon",
     patch=256,
     # Since the discriminator has a smaller say, the generator need not be slower than it for both to live on.
     learning_rate=1e-4,
@@ -41,7 +44,7 @@ _OUR_DATA = DataConfig(scales=(1.0, 0.5, 0.25))
 # For people without a GPU: wide where a block is cheap (x1), narrow where it is dear (x8, x16).
 _COMPACT = TrainConfig(
     generator=GeneratorShape(features=(64, 32, 16), growth=(32, 16), blocks=(8, 2)),
-    pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=5e-4, final_learning_rate=2e-6),
+    pixel=replace(_OUR_PIXEL, steps=20_000, batch=4, learning_rate=1e-3, final_learning_rate=2e-6),
     adversarial=replace(
         _OUR_ADVERSARIAL,
         steps=10_000,
@@ -79,7 +82,7 @@ PRESETS: dict[str, TrainConfig] = {
             _OUR_PIXEL,
             steps=8_000,
             batch=16,
-            learning_rate=2e-4,
+            learning_rate=1e-3,
             final_learning_rate=1e-5,
             warmup=300,
             betas=(0.9, 0.99),

@@ -22,6 +22,7 @@ from sixteenfold.networks.grow import fits_into, grow
 from sixteenfold.networks.layout import place
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig, differences, from_text, to_json
+from sixteenfold.training.optimizers import make_optimizer
 from sixteenfold.training.phases import AdversarialPhase
 
 PhaseName = Literal["pixel", "adversarial"]
@@ -161,7 +162,7 @@ def enter(
     generator = generator.requires_grad_(True).train()
     place(generator, device)
     average = None if phase.ema_decay is None else MovingAverage(generator, phase.ema_decay)
-    optimizer = _adam(generator, phase.learning_rate, phase.betas)
+    optimizer = make_optimizer(phase.optimizer, generator, phase.learning_rate, phase.betas)
     training = Training(name, generator, optimizer, average, step=step, begun=step, recipe=to_json(config))
     if config.adversarial is not None and name == "adversarial" and config.adversarial.has_discriminator:
         # Its start depends on the seed alone, not on what came before.
@@ -172,7 +173,7 @@ def enter(
         place(discriminator, device)
         rate, betas = config.adversarial.discriminator_learning_rate, config.adversarial.discriminator_betas
         training.discriminator = discriminator
-        training.discriminator_optimizer = _adam(discriminator, rate, betas or phase.betas)
+        training.discriminator_optimizer = make_optimizer("adam", discriminator, rate, betas or phase.betas)
     else:
         training.initial_discriminator = initial_discriminator
     return training
@@ -256,13 +257,6 @@ class MovingAverage(nn.Module):
         news: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(olds, news, weight)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         self.n_averaged += 1
-
-
-def _adam(network: nn.Module, learning_rate: float, betas: tuple[float, float]) -> Optimizer:
-    """Adam that remembers its own learning rate as the phase's highest ("peak"); one pass over all weights a step."""
-    parameters = list(network.parameters())
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, betas, fused=fused)
 
 
 def _restore(optimizer: Optimizer, state: dict[str, Any]) -> None:

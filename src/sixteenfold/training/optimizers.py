@@ -1,0 +1,154 @@
+"""What moves a network's weights along their gradients: Adam, and Muon."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.adam import adam as adam_step
+
+OptimizerName = Literal["adam", "muon"]
+RMS = 0.2
+"""Of Muon's step at a learning rate of 1: what Adam's steps about have, so that learning rates are alike."""
+MOMENTUM = 0.95
+ITERATIONS = 5
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+"""Of the Newton-Schulz polynomial: as steep at zero as one can be that keeps singular values within 0.7 to 1.2."""
+
+
+def make_optimizer(
+    name: OptimizerName, network: nn.Module, learning_rate: float, betas: tuple[float, float]
+) -> Optimizer:
+    """An optimizer of all of a network's weights, which remembers its learning rate as the phase's highest ("peak").
+
+    Args:
+        name: Adam, or `Muon`.
+        network: What learns. On a CPU or a CUDA device one pass over the weights does all of Adam's step.
+        learning_rate: The step size.
+        betas: Adam's decay rates.
+    """
+    parameters = list(network.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    if name == "adam":
+        return torch.optim.Adam([{"params": parameters, "peak": learning_rate}], learning_rate, betas, fused=fused)
+    convs = [parameter for parameter in parameters if _is_inner(parameter)]
+    others = [parameter for parameter in parameters if not _is_inner(parameter)]
+    return Muon(convs, others, learning_rate, betas, fused=fused)
+
+
+def _is_inner(parameter: Tensor) -> bool:
+    """Whether it is the weight of a convolution from features to features, not from or to pixels."""
+    return parameter.ndim == 4 and min(parameter.shape[:2]) > 3
+
+
+class Muon(Optimizer):
+    """Muon for the weights of inner convolutions, Adam for all else: biases, and the layers that meet pixels.
+
+    A step follows the momentum with all its singular values brought near 1: what only few crops ask of a layer is
+    learned as fast as what all ask. A weight (O, I, K, K) counts as the matrix (O, I K K) that it is where patches are
+    columns. PyTorch's own Muon takes matrices alone, one after the other; here all of one shape are one batch, which
+    on a GPU is a hundredth of the calls.
+
+    Sources: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; the size of a step:
+    J. Liu et al., "Muon is scalable for LLM training", arXiv:2502.16982, section 2.2.
+
+    Args:
+        convs: Weights of inner convolutions.
+        others: All other weights.
+        learning_rate: The step size of both, and the "peak" of both groups.
+        betas: Adam's decay rates.
+        fused: Whether Adam's step is one pass.
+    """
+
+    def __init__(
+        self,
+        convs: Sequence[nn.Parameter],
+        others: Sequence[nn.Parameter],
+        learning_rate: float,
+        betas: tuple[float, float],
+        *,
+        fused: bool,
+    ) -> None:
+        groups = [{"params": list(convs)}, {"params": list(others)}]
+        super().__init__(groups, {"lr": learning_rate, "peak": learning_rate, "betas": betas, "fused": fused})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Move all weights that have a gradient. There is no closure to call."""
+        convs, others = self.param_groups
+        self._move_convs(convs)
+        self._move_others(others)
+
+    def _move_convs(self, group: dict[str, Any]) -> None:
+        alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+        for weight in _with_gradient(group):
+            alike[weight.shape].append(weight)
+        for weights in alike.values():
+            steps = orthogonalized(torch.stack([self._momentum(weight).flatten(1) for weight in weights]))
+            size = RMS * max(steps.shape[1:]) ** 0.5
+            for weight, step in zip(weights, steps, strict=True):
+                weight.sub_(step.view_as(weight), alpha=group["lr"] * size)
+
+    def _momentum(self, weight: nn.Parameter) -> Tensor:
+        """Nesterov's momentum of a weight, with its newest gradient in it."""
+        if not self.state[weight]:
+            self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        momentum: Tensor = self.state[weight]["momentum_buffer"]
+        gradient = _gradient(weight)
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(momentum, MOMENTUM)
+
+    def _move_others(self, group: dict[str, Any]) -> None:
+        weights = _with_gradient(group)
+        for weight in weights:
+            if not self.state[weight]:
+                where = weight.device if group["fused"] else torch.device("cpu")
+                self.state[weight] = {
+                    "step": torch.zeros((), dtype=torch.float32, device=where),
+                    "exp_avg": torch.zeros_like(weight),
+                    "exp_avg_sq": torch.zeros_like(weight),
+                }
+        states = [self.state[weight] for weight in weights]
+        adam_step(
+            list(weights),
+            [_gradient(weight) for weight in weights],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=group["fused"],
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
+        )
+
+
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """Matrices of the same singular vectors, whose singular values are near 1 unless they were nearly 0. (N, R, C).
+
+    On a GPU it computes in bf16, which is precise enough.
+    """
+    if matrices.shape[1] > matrices.shape[2]:
+        return orthogonalized(matrices.mT).mT
+    a, b, c = COEFFICIENTS
+    norms = matrices.square().sum((1, 2), keepdim=True).sqrt()
+    x = (matrices / norms.clamp(min=1e-7)).to(torch.bfloat16 if matrices.is_cuda else matrices.dtype)
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.to(matrices.dtype)
+
+
+def _with_gradient(group: dict[str, Any]) -> list[nn.Parameter]:
+    return [parameter for parameter in group["params"] if parameter.grad is not None]
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
