@@ -71,7 +71,8 @@ class Pictures:
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
     """Pair all folders with the originals by file name; (cases in order of name, warnings about what is not paired).
 
-    Suffixes and trailing "x16" or "_x16", however often, are ignored. Folders are searched recursively.
+    Suffixes and trailing "_x16" or "-x16", however often, are ignored, and "x16" after four digits. Folders are
+    searched recursively.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
@@ -124,8 +125,9 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
 
 def _key(file: Path) -> str:
     # Something has to be left of the name. An original may be named `a_x16`, its result `a_x16_x16`.
+    # A small picture of DIV2K is named `0801x4`; the name of `matrix16` is all its own.
     # An accent may be a letter's part or stand by itself: systems differ.
-    name = (file.parent / re.sub(r"(?<=.)(?:[_-]?x16)+$", "", file.stem)).as_posix()
+    name = (file.parent / re.sub(r"(?<=.)(?:(?:[_-]|(?<=\d{4}))x16)+$", "", file.stem)).as_posix()
     return unicodedata.normalize("NFC", name)
 
 
