@@ -12,7 +12,15 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sixteenfold.imaging import resample
-from sixteenfold.imaging.resample import _matrix, by_matrix, downscale, resize, round_to_8_bits, taps
+from sixteenfold.imaging.resample import (
+    _matrix,
+    by_matrix,
+    downscale,
+    downscale_in_strips,
+    resize,
+    round_to_8_bits,
+    taps,
+)
 from sixteenfold.kernels.exact import SETTINGS
 
 
@@ -66,6 +74,15 @@ def test_downscale_rounds_the_size_up_and_keeps_the_scale(shape: tuple[int, int]
     result = downscale(torch.from_numpy(picture)[None, None])[0, 0].numpy()
     assert result.shape == size
     np.testing.assert_allclose(result, direct_2d(picture, size, (1 / 16, 1 / 16)), atol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.uint8, 255), (torch.uint16, 65535), (torch.float64, 1)])
+def test_in_strips_it_is_the_same_downscale(dtype: torch.dtype, most: int) -> None:
+    picture = torch.rand(1, 3, 16 * 40 + 5, 37, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    picture = (most * picture).to(dtype)
+    small = downscale_in_strips(picture)
+    assert small.shape == (1, 3, 41, 3)
+    assert torch.allclose(small.double(), downscale(picture.double() / most), atol=1e-6)
 
 
 def test_float32_stays_near_float64() -> None:

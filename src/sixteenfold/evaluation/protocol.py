@@ -19,8 +19,7 @@ from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import all_pictures_at, passed_over
 from sixteenfold.imaging.read import Image, read
-from sixteenfold.imaging.resample import SCALE, round_to_8_bits, to_8_bits
-from sixteenfold.metrics.consistency import shrink
+from sixteenfold.imaging.resample import SCALE, downscale_in_strips, round_to_8_bits, to_8_bits
 from sixteenfold.upscaling.picture import colours
 
 Protocol = Literal["full", "ntire2020"]
@@ -149,7 +148,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         if min(height, width) < SCALE:
             raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
-        seen = round_to_8_bits(shrink(hr[:, : original.pixels.shape[2], :height, :width], SCALE))
+        seen = round_to_8_bits(downscale_in_strips(hr[:, : original.pixels.shape[2], :height, :width]))
     elif case.lr is not None:
         seen = colours(_read(case.lr, notes, allow_huge))
         covered = tuple(SCALE * side for side in seen.shape[2:])

@@ -12,12 +12,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from sixteenfold.imaging.color import unit_range
 from sixteenfold.kernels.exact import true_fp32
 
 SCALE = 16
 """The factor per side by which `downscale` shrinks and the network enlarges."""
 MATRIX = 2**20
 """Most numbers in a matrix that resizes one direction on a GPU."""
+STRIP = 16
+"""Rows of a result that `downscale_in_strips` makes at once."""
 
 
 def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
@@ -59,6 +62,22 @@ def downscale(image: Tensor, factor: int = SCALE) -> Tensor:
     """
     height, width = image.shape[-2:]
     return resize(image, (math.ceil(height / factor), math.ceil(width / factor)), scale=1 / factor)
+
+
+def downscale_in_strips(picture: Tensor, factor: int = SCALE) -> Tensor:
+    """`downscale`, some rows at a time, so that a large picture of whole numbers never exists as floats.
+
+    (N, C, H, W) uint8 or uint16 from 0, or float in [0, 1] -> (N, C, ceil(H/factor), ceil(W/factor)) float, not clamped
+    and not rounded.
+    """
+    height = math.ceil(picture.shape[2] / factor)
+    parts: list[Tensor] = []
+    for top in range(0, height, STRIP):
+        # The kernel reaches two rows of the result to each side; what a strip's own border changes is cut off.
+        first = max(0, top - 3)
+        rows = unit_range(picture[:, :, factor * first : factor * (top + STRIP + 3)])
+        parts.append(downscale(rows, factor)[:, :, top - first : top - first + STRIP])
+    return torch.cat(parts, dim=2)
 
 
 def round_to_8_bits(image: Tensor) -> Tensor:

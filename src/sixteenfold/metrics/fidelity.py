@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sixteenfold.imaging.color import luma
+from sixteenfold.imaging.color import luma, unit_range
 from sixteenfold.metrics.checks import ANY, RGB, check_pictures, check_scale
-from sixteenfold.metrics.strips import unit_range
 
 STRIP = 64
 """Rows worked on at once."""

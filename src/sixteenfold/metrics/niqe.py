@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import luma
+from sixteenfold.imaging.color import luma, unit_range
 from sixteenfold.imaging.resample import resize
 from sixteenfold.metrics.checks import check_pictures, check_scale
-from sixteenfold.metrics.strips import unit_range
 
 BLOCK = 96
 RADIUS = 3
