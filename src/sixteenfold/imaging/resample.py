@@ -87,7 +87,7 @@ def round_to_8_bits(image: Tensor) -> Tensor:
 
 def to_8_bits(image: Tensor) -> Tensor:
     """The same levels as uint8, 0 to 255."""
-    return (round_to_8_bits(image) * 255).round().to(torch.uint8)
+    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def cubic(x: Tensor) -> Tensor:
