@@ -140,6 +140,14 @@ def taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
     return weights[used], mirrored(source.long(), length)[used]
 
 
+def dense(weights: Tensor, index: Tensor, length: int) -> Tensor:
+    """Weights as those of `taps`, of `length` pixels, as the matrix of `by_matrix`.
+
+    Both (taps, new_length) -> (new_length, length); a pixel that comes several times has the sum.
+    """
+    return weights.new_zeros(weights.shape[1], length).scatter_add_(1, index.T, weights.T)
+
+
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _taps_on(
@@ -153,10 +161,7 @@ def _taps_on(
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The same weights as a (new_length, length) matrix; a pixel that a border mirrors has several in a row."""
-    weights, index = taps(length, new_length, scale)
-    matrix = weights.new_zeros(length, new_length).scatter_add_(0, index, weights)
-    return matrix.T.contiguous().to(device, dtype)
+    return dense(*taps(length, new_length, scale), length).to(device, dtype)
 
 
 def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:
