@@ -138,6 +138,11 @@ def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
         load(Case("a", large, None, {"sr": other}), synthesize=True)
     with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
         load(Case("a", hr, other, {}), synthesize=False)
+    for side in (5, 7):  # one pixel too few or too many in one direction
+        tall, wide = save("lr/tall.png", picture(2, side, 6)), save("lr/wide.png", picture(2, 6, side))
+        for small in (tall, wide):
+            with pytest.raises(SixteenfoldError, match=r"is not 1/16 of the 96x96"):
+                load(Case("a", save("hr/c.png", picture(1, 96, 96)), small, {}), synthesize=False)
     with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
         load(Case("a", save("small/a.png", picture(1, 40, 12)), None, {}), synthesize=True)
 
