@@ -15,15 +15,21 @@ from .conftest import Save, picture
 
 
 def test_pairs_by_name_whatever_the_suffix(save: Save, tmp_path: Path) -> None:
-    for name in ("hr/a.png", "hr/deep/b.png", "sr/a_x16.jpg", "sr/deep/b.tif", "lr/ax16.png", "lr/deep/b.png"):
+    for name in ("hr/a.png", "hr/deep/b.png", "sr/a_x16.jpg", "sr/deep/b.tif", "lr/a-x16.png", "lr/deep/b.png"):
         save(name, picture(0))
     sources = Sources(tmp_path / "hr", tmp_path / "lr", False, {"sr": tmp_path / "sr"})
     cases, missing = find_cases(sources, allow_missing=False)
     assert missing == ()
     assert [(case.name, case.lr and case.lr.name, case.results["sr"].name) for case in cases] == [
-        ("a", "ax16.png", "a_x16.jpg"),
+        ("a", "a-x16.png", "a_x16.jpg"),
         ("deep/b", "b.png", "b.tif"),
     ]
+
+
+def test_x16_is_part_of_some_names(save: Save, tmp_path: Path) -> None:
+    for name in ("box16.png", "bo.png", "0801x16.png"):
+        save(f"hr/{name}", picture(0))
+    assert sorted(list_pictures(tmp_path / "hr")[0]) == ["0801", "bo", "box16"]
 
 
 def test_a_name_keeps_at_least_a_letter(save: Save, tmp_path: Path) -> None:
@@ -132,6 +138,11 @@ def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
         load(Case("a", large, None, {"sr": other}), synthesize=True)
     with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
         load(Case("a", hr, other, {}), synthesize=False)
+    for side in (5, 7):  # one pixel too few or too many in one direction
+        tall, wide = save("lr/tall.png", picture(2, side, 6)), save("lr/wide.png", picture(2, 6, side))
+        for small in (tall, wide):
+            with pytest.raises(SixteenfoldError, match=r"is not 1/16 of the 96x96"):
+                load(Case("a", save("hr/c.png", picture(1, 96, 96)), small, {}), synthesize=False)
     with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
         load(Case("a", save("small/a.png", picture(1, 40, 12)), None, {}), synthesize=True)
 

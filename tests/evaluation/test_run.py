@@ -23,7 +23,7 @@ from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.resample import downscale, resize
 from sixteenfold.imaging.write import BandWriter
-from sixteenfold.metrics import fidelity, niqe
+from sixteenfold.metrics import niqe
 from sixteenfold.upscaling import consistency
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -80,7 +80,7 @@ def test_pytorchs_defaults_change_no_score(
     generator = tiny()
 
     def scores(out: str) -> list[dict[str, float]]:
-        for kept in (resample.taps, resample._taps_on, niqe._shapes, niqe._pristine, fidelity._band, consistency._taps):
+        for kept in (resample.taps, resample._taps_on, niqe._shapes, niqe._pristine, consistency._taps):
             kept.cache_clear()
         methods = evaluate(
             tmp_path / "hr",

@@ -9,11 +9,14 @@ from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores, boo
 from sixteenfold.evaluation.scoring import find_metrics
 
 
-def test_interval_covers_as_often_as_it_says() -> None:
-    random = np.random.default_rng(1)
-    intervals = [bootstrap(random.normal(0.5, 1, 40)) for _ in range(200)]
-    covered = sum(1 for i in intervals if i is not None and i.low <= 0.5 <= i.high)
-    assert 0.88 <= covered / 200 <= 0.99
+def test_interval_is_the_normal_distributions_of_95_percent() -> None:
+    """To which the mean of many pictures is near."""
+    differences = np.random.default_rng(1).normal(0.5, 1, 100)
+    interval = bootstrap(differences)
+    assert interval is not None
+    error = differences.std() / math.sqrt(100)
+    ends = (interval.low - interval.mean) / error, (interval.high - interval.mean) / error
+    assert ends == pytest.approx((-1.96, 1.96), abs=0.1)
 
 
 def test_interval_of_a_sure_difference() -> None:

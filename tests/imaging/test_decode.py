@@ -115,6 +115,21 @@ def test_float(tmp_path: Path) -> None:
         refused(path, "has float samples from .* scale them to 0..1")
 
 
+@pytest.mark.parametrize("bits", [10, 12])
+def test_full_scale_of_fewer_bits_is_full_scale(tmp_path: Path, bits: int) -> None:
+    """White stays white and opaque stays opaque; what lies between is the nearest of 16 bits, to one step."""
+    path = tmp_path / "a.avif"
+    levels = np.arange(2**bits - 64, 2**bits, dtype=np.uint16)
+    samples = np.dstack([*[levels.reshape(8, 8)] * 3, np.full((8, 8), levels[-1])])
+    raised = (samples << (16 - bits)).astype(np.uint16)
+    picture = pyvips.Image.new_from_array(raised, interpretation="rgb16")
+    picture.heifsave(str(path), compression="av1", bitdepth=bits, lossless=True)
+    image = read(path)
+    assert image.alpha is not None and (image.alpha == 65535).all() and image.pixels.max() == 65535
+    assert np.abs(image.pixels - samples[..., :3] * (65535 / levels[-1])).max() < 1
+    assert image.notes == (f"{bits}-bit samples widened to 16",)
+
+
 def test_samples_of_no_use_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.int32))

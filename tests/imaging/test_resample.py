@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sixteenfold.imaging import resample
-from sixteenfold.imaging.resample import _matrix, by_matrix, downscale, resize, round_to_8_bits, taps
+from sixteenfold.imaging.resample import (
+    _matrix,
+    by_matrix,
+    downscale,
+    downscale_in_strips,
+    resize,
+    round_to_8_bits,
+    taps,
+    to_8_bits,
+)
 from sixteenfold.kernels.exact import SETTINGS
 
 
@@ -68,6 +77,15 @@ def test_downscale_rounds_the_size_up_and_keeps_the_scale(shape: tuple[int, int]
     np.testing.assert_allclose(result, direct_2d(picture, size, (1 / 16, 1 / 16)), atol=1e-12)
 
 
+@pytest.mark.parametrize(("dtype", "most"), [(torch.uint8, 255), (torch.uint16, 65535), (torch.float64, 1)])
+def test_in_strips_it_is_the_same_downscale(dtype: torch.dtype, most: int) -> None:
+    picture = torch.rand(1, 3, 16 * 40 + 5, 37, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    picture = (most * picture).to(dtype)
+    small = downscale_in_strips(picture)
+    assert small.shape == (1, 3, 41, 3)
+    assert torch.allclose(small.double(), downscale(picture.double() / most), atol=1e-6)
+
+
 def test_float32_stays_near_float64() -> None:
     picture = torch.rand(1, 3, 160, 192, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert (downscale(picture.float()) - downscale(picture)).abs().max() < 1e-6
@@ -100,6 +118,7 @@ def test_resampling_passes_gradients() -> None:
 def test_rounding_is_half_up_and_clamped() -> None:
     values = torch.tensor([-0.2, 0.5 / 255, 1.49 / 255, 1.0, 1.3], dtype=torch.float64)
     assert torch.allclose(round_to_8_bits(values) * 255, torch.tensor([0.0, 1, 1, 255, 255], dtype=torch.float64))
+    assert to_8_bits(values).tolist() == [0, 1, 1, 255, 255]
 
 
 def test_empty_sizes_are_refused() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging import shrink
+from sixteenfold.imaging import resample, shrink
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
 from sixteenfold.imaging.shrink import shrink_file
 from sixteenfold.imaging.write import BandWriter
 
@@ -38,6 +38,19 @@ def test_16_bits_grey_and_odd_sides_stay(tmp_path: Path) -> None:
     assert small.dtype == np.uint16
     assert small.shape == (3, 2, 1)
     assert np.array_equal(small, to_pixels(downscale(to_tensor(pixels)), np.uint16))
+
+
+def test_only_strips_of_it_become_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png", 1600, 16, 3, np.uint8)
+    heights: list[int] = []
+
+    def watched(image: torch.Tensor, size: tuple[int, int], *, scale: float) -> torch.Tensor:
+        heights.append(image.shape[2])
+        return resize(image, size, scale=scale)
+
+    monkeypatch.setattr(resample, "resize", watched)
+    shrink_file(tmp_path / "a.png", tmp_path / "b.png")
+    assert max(heights) < 400
 
 
 def test_colour_under_transparency_stays_out(tmp_path: Path) -> None:
@@ -74,7 +87,7 @@ def test_memory_that_is_missing_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     def without_memory(image: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(shrink, "downscale", without_memory)
+    monkeypatch.setattr(shrink, "downscale_in_strips", without_memory)
     with pytest.raises(SixteenfoldError, match=r"a\.png: does not fit into memory; free some"):
         shrink_file(tmp_path / "a.png", tmp_path / "b.png")
     assert not (tmp_path / "b.png").exists()

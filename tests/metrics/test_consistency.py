@@ -7,7 +7,7 @@ import torch
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.resample import downscale
-from sixteenfold.metrics.consistency import lr_psnr, shrink
+from sixteenfold.metrics.consistency import lr_psnr
 
 
 def test_its_own_downscale_is_perfect_and_a_shift_is_not() -> None:
@@ -23,10 +23,3 @@ def test_refuses_sizes_that_do_not_belong_together() -> None:
     for shape in ((1, 3, 3, 2), (1, 1, 3, 3), (2, 3, 3, 3)):
         with pytest.raises(SixteenfoldError, match=r"^LR-PSNR: \(.*\) is not \(1, 3, 48, 33\) made 16 times smaller$"):
             lr_psnr(sr, torch.zeros(shape))
-
-
-def test_in_strips_it_is_the_same_downscale() -> None:
-    picture = torch.randint(0, 256, (1, 3, 16 * 40 + 5, 37), generator=torch.Generator().manual_seed(2))
-    expected = downscale(picture / 255)
-    assert shrink(picture.to(torch.uint8)).shape == (1, 3, 41, 3)
-    assert torch.allclose(shrink(picture.to(torch.uint8)), expected, atol=1e-6)

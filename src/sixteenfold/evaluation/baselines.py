@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import SCALE, by_matrix, mirrored, resize
+from sixteenfold.imaging.resample import SCALE, by_matrix, dense, mirrored, resize
 
 BASELINES = ("bicubic", "lanczos")
 
@@ -29,9 +29,7 @@ def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
 def _lanczos(length: int, factor: int) -> Tensor:
     """(factor*length, length): each output pixel's weights on the input."""
     centre = (torch.arange(factor * length, dtype=torch.float64, device="cpu") + 0.5) / factor - 0.5
-    place = centre.floor()[:, None] + torch.arange(-2, 4, device="cpu")
-    distance = centre[:, None] - place
+    place = centre.floor() + torch.arange(-2, 4, device="cpu")[:, None]
+    distance = centre - place
     weight = torch.sinc(distance) * torch.sinc(distance / 3) * (distance.abs() < 3)
-    weight = weight / weight.sum(dim=1, keepdim=True)
-    pixel = mirrored(place.long(), length)
-    return weight.new_zeros(factor * length, length).scatter_add_(1, pixel, weight)
+    return dense(weight / weight.sum(dim=0), mirrored(place.long(), length), length)

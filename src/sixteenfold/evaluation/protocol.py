@@ -19,8 +19,7 @@ from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import all_pictures_at, passed_over
 from sixteenfold.imaging.read import Image, read
-from sixteenfold.imaging.resample import SCALE, round_to_8_bits, to_8_bits
-from sixteenfold.metrics.consistency import shrink
+from sixteenfold.imaging.resample import SCALE, downscale_in_strips, round_to_8_bits, to_8_bits
 from sixteenfold.upscaling.picture import colours
 
 Protocol = Literal["full", "ntire2020"]
@@ -71,7 +70,8 @@ class Pictures:
 def find_cases(sources: Sources, *, allow_missing: bool) -> tuple[list[Case], tuple[str, ...]]:
     """Pair all folders with the originals by file name; (cases in order of name, warnings about what is not paired).
 
-    Suffixes and trailing "x16" or "_x16", however often, are ignored. Folders are searched recursively.
+    Suffixes and trailing "_x16" or "-x16", however often, are ignored, and "x16" after four digits. Folders are
+    searched recursively.
 
     Raises SixteenfoldError when a folder holds no picture, when two files of one folder have the
     same name, when nothing pairs, or when something is unpaired and `allow_missing` is not set.
@@ -125,8 +125,9 @@ def list_pictures(path: Path) -> tuple[dict[str, Path], dict[Path, str]]:
 
 def _key(file: Path) -> str:
     # Something has to be left of the name. An original may be named `a_x16`, its result `a_x16_x16`.
+    # A small picture of DIV2K is named `0801x4`; the name of `matrix16` is all its own.
     # An accent may be a letter's part or stand by itself: systems differ.
-    name = (file.parent / re.sub(r"(?<=.)(?:[_-]?x16)+$", "", file.stem)).as_posix()
+    name = (file.parent / re.sub(r"(?<=.)(?:(?:[_-]|(?<=\d{4}))x16)+$", "", file.stem)).as_posix()
     return unicodedata.normalize("NFC", name)
 
 
@@ -148,7 +149,7 @@ def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
         if min(height, width) < SCALE:
             raise SixteenfoldError(f"{case.hr}: {width}x{height} is too small to be shrunk {SCALE} times")
         height, width = height // SCALE * SCALE, width // SCALE * SCALE
-        seen = round_to_8_bits(shrink(hr[:, : original.pixels.shape[2], :height, :width], SCALE))
+        seen = round_to_8_bits(downscale_in_strips(hr[:, : original.pixels.shape[2], :height, :width]))
     elif case.lr is not None:
         seen = colours(_read(case.lr, notes, allow_huge))
         covered = tuple(SCALE * side for side in seen.shape[2:])

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError, did_you_mean
+from sixteenfold.imaging.color import unit_range
 from sixteenfold.kernels.exact import true_fp32
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr, ssim
 from sixteenfold.metrics.niqe import niqe
-from sixteenfold.metrics.strips import unit_range
 from sixteenfold.metrics.together import Name, Together
 
 

@@ -22,6 +22,13 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(planes / np.float32(scale)).unsqueeze(0)
 
 
+def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """uint8 or uint16 from 0 -> `dtype` in [0, 1]; floats keep their values and their type unless it is narrower."""
+    if picture.dtype.is_floating_point:
+        return picture.to(torch.promote_types(picture.dtype, dtype))
+    return picture.to(dtype) / torch.iinfo(picture.dtype).max
+
+
 def to_pixels(image: Tensor, dtype: np.dtype | type) -> np.ndarray:
     """(1, C, H, W) float, meant for [0, 1], on any device -> (H, W, C) of `dtype`.
 

@@ -64,6 +64,9 @@ def decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str
     found = [*notes, *_container_notes(image, fields)]
     orientation = _integer(image, "orientation", fields) or 1
     metadata_source = image  # a conversion below replaces the profile, and nothing else
+    if image.format == "ushort" and image.get("vips-loader") == "heifload_source":
+        # libvips moves 10 or 12 bits up; their highest fill the places that this leaves, so that white is 65535.
+        image |= image >> _integer(image, "bits-per-sample", fields)
     image, converted = _to_rgb_or_grey(path, image)
     found += converted
     array = image.numpy()

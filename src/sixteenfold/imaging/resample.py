@@ -12,12 +12,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from sixteenfold.imaging.color import unit_range
 from sixteenfold.kernels.exact import true_fp32
 
 SCALE = 16
 """The factor per side by which `downscale` shrinks and the network enlarges."""
 MATRIX = 2**20
 """Most numbers in a matrix that resizes one direction on a GPU."""
+STRIP = 16
+"""Rows of a result that `downscale_in_strips` makes at once."""
 
 
 def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
@@ -61,6 +64,22 @@ def downscale(image: Tensor, factor: int = SCALE) -> Tensor:
     return resize(image, (math.ceil(height / factor), math.ceil(width / factor)), scale=1 / factor)
 
 
+def downscale_in_strips(picture: Tensor, factor: int = SCALE) -> Tensor:
+    """`downscale`, some rows at a time, so that a large picture of whole numbers never exists as floats.
+
+    (N, C, H, W) uint8 or uint16 from 0, or float in [0, 1] -> (N, C, ceil(H/factor), ceil(W/factor)) float, not clamped
+    and not rounded.
+    """
+    height = math.ceil(picture.shape[2] / factor)
+    parts: list[Tensor] = []
+    for top in range(0, height, STRIP):
+        # The kernel reaches two rows of the result to each side; what a strip's own border changes is cut off.
+        first = max(0, top - 3)
+        rows = unit_range(picture[:, :, factor * first : factor * (top + STRIP + 3)])
+        parts.append(downscale(rows, factor)[:, :, top - first : top - first + STRIP])
+    return torch.cat(parts, dim=2)
+
+
 def round_to_8_bits(image: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to the nearest of 256 levels, halves upwards, as MATLAB's `im2uint8`."""
     return torch.floor(image.clamp(0, 1) * 255 + 0.5) / 255
@@ -68,7 +87,7 @@ def round_to_8_bits(image: Tensor) -> Tensor:
 
 def to_8_bits(image: Tensor) -> Tensor:
     """The same levels as uint8, 0 to 255."""
-    return (round_to_8_bits(image) * 255).round().to(torch.uint8)
+    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def cubic(x: Tensor) -> Tensor:
@@ -121,6 +140,14 @@ def taps(length: int, new_length: int, scale: float) -> tuple[Tensor, Tensor]:
     return weights[used], mirrored(source.long(), length)[used]
 
 
+def dense(weights: Tensor, index: Tensor, length: int) -> Tensor:
+    """Weights as those of `taps`, of `length` pixels, as the matrix of `by_matrix`.
+
+    Both (taps, new_length) -> (new_length, length); a pixel that comes several times has the sum.
+    """
+    return weights.new_zeros(weights.shape[1], length).scatter_add_(1, index.T, weights.T)
+
+
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _taps_on(
@@ -134,10 +161,7 @@ def _taps_on(
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
 def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The same weights as a (new_length, length) matrix; a pixel that a border mirrors has several in a row."""
-    weights, index = taps(length, new_length, scale)
-    matrix = weights.new_zeros(length, new_length).scatter_add_(0, index, weights)
-    return matrix.T.contiguous().to(device, dtype)
+    return dense(*taps(length, new_length, scale), length).to(device, dtype)
 
 
 def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from sixteenfold.errors import out_of_memory_told
 from sixteenfold.files.places import make_folder
-from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.color import fill_transparent, to_pixels
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import downscale
+from sixteenfold.imaging.resample import downscale_in_strips
 from sixteenfold.imaging.write import BandWriter, check_format
 
 
@@ -33,7 +34,7 @@ def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tupl
         if image.alpha is not None:
             layers = [fill_transparent(image.pixels, image.alpha), image.alpha[..., None]]
         # Layer by layer: what happens to the colour does not depend on whether there is alpha.
-        small = np.concatenate([to_pixels(downscale(to_tensor(layer)), layer.dtype) for layer in layers], axis=2)
+        small = np.concatenate([_sixteenth(layer) for layer in layers], axis=2)
         height, width, channels = small.shape
         lost = check_format(
             target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata
@@ -42,3 +43,9 @@ def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tupl
         with BandWriter(target, width, height, channels, small.dtype, image.metadata) as writer:
             writer.write(small)
     return (*image.notes, *lost)
+
+
+def _sixteenth(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, C) of any type that is read -> the same type, ceil(H/16) x ceil(W/16)."""
+    small = downscale_in_strips(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+    return to_pixels(small, pixels.dtype)

@@ -2,17 +2,13 @@
 
 import math
 
-import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.resample import SCALE, downscale
+from sixteenfold.imaging.color import unit_range
+from sixteenfold.imaging.resample import SCALE, downscale_in_strips
 from sixteenfold.metrics.checks import check_pictures, check_scale
 from sixteenfold.metrics.fidelity import psnr
-from sixteenfold.metrics.strips import unit_range
-
-STRIP = 16
-"""Rows of the result that are made at once."""
 
 
 def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
@@ -30,20 +26,4 @@ def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
         check_scale(picture)
     if lr.shape != (*sr.shape[:2], *(math.ceil(side / factor) for side in sr.shape[2:])):
         raise SixteenfoldError(f"LR-PSNR: {tuple(lr.shape)} is not {tuple(sr.shape)} made {factor} times smaller")
-    return psnr(shrink(sr, factor), unit_range(lr))
-
-
-def shrink(picture: Tensor, factor: int = SCALE) -> Tensor:
-    """`imaging.resample.downscale` in strips of rows, so that a large uint8 picture never exists as floats.
-
-    (N, C, H, W) uint8 in 0..255 or float in [0, 1] -> (N, C, ceil(H/factor), ceil(W/factor)) float, neither
-    clamped nor rounded.
-    """
-    height = math.ceil(picture.shape[2] / factor)
-    parts: list[Tensor] = []
-    for top in range(0, height, STRIP):
-        # The kernel reaches two rows of the result to each side; what a strip's own border changes is cut off.
-        first = max(0, top - 3)
-        rows = unit_range(picture[:, :, factor * first : factor * (top + STRIP + 3)])
-        parts.append(downscale(rows, factor)[:, :, top - first : top - first + STRIP])
-    return torch.cat(parts, dim=2)
+    return psnr(downscale_in_strips(sr, factor), unit_range(lr))

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.imaging.color import luma
+from sixteenfold.imaging.color import luma, unit_range
 from sixteenfold.imaging.resample import resize
 from sixteenfold.metrics.checks import check_pictures, check_scale
-from sixteenfold.metrics.strips import unit_range
+from sixteenfold.metrics.fidelity import gaussian_mean
 
 BLOCK = 96
 RADIUS = 3
@@ -77,13 +77,7 @@ def _normalise(strip: Tensor) -> Tensor:
 
 def _blur(strip: Tensor) -> Tensor:
     place = torch.arange(-RADIUS, strip.shape[1] + RADIUS, device="cpu").clamp(0, strip.shape[1] - 1)
-    window = torch.exp(-0.5 * (torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device="cpu") / SIGMA).square())
-    window = window / window.sum()
-    rows = strip.shape[0] - 2 * RADIUS
-    blurred = sum((strip[i : i + rows] * weight for i, weight in enumerate(window)), strip.new_zeros(()))
-    padded = blurred.index_select(1, place)
-    columns = strip.shape[1]
-    return sum((padded[:, i : i + columns] * weight for i, weight in enumerate(window)), strip.new_zeros(()))
+    return gaussian_mean(strip.index_select(1, place), SIGMA, RADIUS)
 
 
 def _block_features(blocks: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from sixteenfold.imaging.color import unit_range
 from sixteenfold.metrics.checks import check_scale
 
 PIXELS_AT_ONCE = 48 * 1024
@@ -28,13 +29,6 @@ def strips(batches: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Ite
     for top in range(0, height, rows):
         parts = [as_type(batch[:, :, top : top + rows], dtype) for batch in batches]
         yield torch.cat(parts), top + rows >= height
-
-
-def unit_range(picture: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 in 0..255 -> `dtype` in [0, 1]; floats keep their values and their type unless it is wider."""
-    if picture.dtype == torch.uint8:
-        return picture.to(dtype) / 255
-    return picture.to(torch.promote_types(picture.dtype, dtype))
 
 
 def as_type(picture: Tensor, dtype: torch.dtype) -> Tensor:

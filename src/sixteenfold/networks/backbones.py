@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from sixteenfold.kernels import PATCH, winograd_machine
 
 if TYPE_CHECKING:
-    from sixteenfold.kernels.planes import Layer
     from sixteenfold.kernels.strips import StripConvolver
 
 
@@ -36,8 +35,6 @@ class Backbone(nn.Module):
     def __init__(self, stages: Iterable[nn.Sequential]) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
-        # Weights laid out for the compiled convolution; good as long as the mark is the weights' own.
-        self._layers: dict[nn.Conv2d, tuple[object, Layer]] = {}
 
     def convolutions(self) -> list[nn.Conv2d]:
         """All convolutions, in the order of computation."""
@@ -71,8 +68,9 @@ class Backbone(nn.Module):
         if machine is not None:
             from sixteenfold.kernels.strips import StripConvolver
 
-            # Made anew each time, at a few percent of AlexNet's time. Threads kept with the backbone could be neither
-            # copied nor pickled with it, and a forked process would wait for them for ever.
+            # Made anew each time, and the weights laid out anew. Threads kept with the backbone could be neither copied
+            # nor pickled with it, and a forked process would wait for them for ever; of weights that were kept none
+            # could tell whether they still are the backbone's: a change by `.data` leaves no trace.
             run = StripConvolver(machine)
         return [StageStream(self._streams(stage, run)) for stage in self.stages]
 
@@ -80,19 +78,10 @@ class Backbone(nn.Module):
         streams: list[_LayerStream] = []
         for layer in stage.children():
             if run is not None and isinstance(layer, nn.Conv2d) and _is_plain(layer):
-                streams.append(_ConvStream(layer, run, self._layer(layer, run)))
+                streams.append(_ConvStream(layer, run))
             elif not (isinstance(layer, nn.ReLU) and streams and isinstance(streams[-1], _ConvStream)):
                 streams.append(_LayerStream(layer))
         return streams
-
-    def _layer(self, conv: nn.Conv2d, run: "StripConvolver") -> "Layer":
-        if conv.weight.is_inference():  # has no count of its changes
-            return run.layer(conv)
-        mark = [(part.data_ptr(), part._version) for part in (conv.weight, conv.bias) if part is not None]
-        known = self._layers.get(conv)
-        if known is None or known[0] != mark:
-            known = self._layers[conv] = (mark, run.layer(conv))
-        return known[1]
 
 
 class StageStream:
@@ -158,10 +147,10 @@ class _LayerStream:
 class _ConvStream(_LayerStream):
     """A 3x3 convolution and the ReLU behind it, by the compiled code."""
 
-    def __init__(self, conv: nn.Conv2d, run: "StripConvolver", laid_out: "Layer") -> None:
+    def __init__(self, conv: nn.Conv2d, run: "StripConvolver") -> None:
         super().__init__(conv)
         self._channels = conv.out_channels
-        self._run, self._laid_out = run, laid_out
+        self._run, self._laid_out = run, run.layer(conv)
 
     def _worth(self, rows: Tensor) -> int:
         # Each call expands the weights, which takes as long as some dozen patches.

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sixteenfold.imaging.resample import by_matrix, resize, taps
+from sixteenfold.imaging.resample import by_matrix, dense, resize, taps
 from sixteenfold.upscaling.tiles import Span
 
 
@@ -33,9 +33,8 @@ def reduce(rows: Tensor, seen: Span, wanted: Span, height: int, size: tuple[int,
         (1, C, wanted.length, width of the reduced picture), not clamped.
     """
     weights, places = _taps(wanted, height, size[0])
-    matrix = weights.new_zeros(wanted.length, seen.length)
-    for row, weight, place in zip(matrix, weights.T, places.T, strict=True):
-        row.index_add_(0, place[weight != 0] - seen.start, weight[weight != 0])
+    # What is not among the rows seen has no weight, wherever it points.
+    matrix = dense(weights, (places - seen.start).clamp(0, seen.length - 1), seen.length)
     narrow = resize(rows, (rows.shape[2], size[1]))
     return by_matrix(narrow, -2, matrix.to(narrow))
 
