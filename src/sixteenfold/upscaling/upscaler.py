@@ -4,6 +4,7 @@ import copy
 import hashlib
 import logging
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 CPU_TILE, ACCELERATOR_TILE = 56, 120
 """Side of the second trunk's tiles, in pixels at x1: larger ones need more memory, smaller ones more margin work."""
+
+MASK_MODEL = "compact-fidelity"
+"""What enlarges masks, whichever model enlarges the colours: it draws no texture, and a mask has none."""
 
 
 class Upscaler:
@@ -70,6 +74,7 @@ class Upscaler:
             raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
         self._runner = Runner(generator, device, precision, ensemble, say)
+        self._precision, self._say = precision, say
         self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
@@ -146,6 +151,11 @@ class Upscaler:
         if rows > full:
             raise SixteenfoldError(f"cannot reduce {full} rows to {rows}")
         return tuple(band.length for band in bands(height, rows))
+
+    @cached_property
+    def for_masks(self) -> "Upscaler":
+        """What enlarges alpha, on the same device."""
+        return Upscaler(MASK_MODEL, device=self.device, precision=self._precision, tile=self.tile, say=self._say)
 
     @property
     def model(self) -> str | None:
