@@ -15,6 +15,7 @@ from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.imaging.color import misfit, unread
 from sixteenfold.imaging.resample import SCALE
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
@@ -84,6 +85,7 @@ class Upscaler:
         self._fingerprint: str | None = None
         self.description = self._runner.description
 
+    @untraced
     def __call__(self, lr: Tensor) -> Tensor:
         """Enlarge pictures that fit in memory.
 
