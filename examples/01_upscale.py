@@ -2,7 +2,8 @@
 
     python examples/01_upscale.py PHOTO RESULT [MODEL]
 
-The result is made and written in bands of rows: memory does not grow with its height.
+The result is made and written in bands of rows: memory does not grow with its height. Transparency is ignored;
+`sixteenfold.upscale_files` keeps it.
 """
 
 import sys
@@ -18,7 +19,7 @@ def main(photo: Path, result: Path, model: str | None = None) -> None:
     image = read(photo)
     height, width, channels = image.pixels.shape
     upscaler = Upscaler(model)
-    print(upscaler.description)
+    print(upscaler.description, *image.notes, sep="\n")
     with BandWriter(result, 16 * width, 16 * height, channels, image.pixels.dtype, image.metadata) as writer:
         for band in upscaler.bands(to_tensor(image.pixels)):
             writer.write(to_pixels(band, image.pixels.dtype))

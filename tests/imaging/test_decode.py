@@ -138,6 +138,19 @@ def test_samples_of_no_use_are_refused(tmp_path: Path) -> None:
     refused(path, "has 7 channels; save it as grey, RGB or CMYK")
 
 
+def test_a_float_negative_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 4), np.float32), photometric="miniswhite")
+    refused(path, "a float TIFF in which 0 is white")
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "gif"])
+def test_a_palette_is_told(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Pillow.fromarray(PHOTO).quantize(200).save(path)
+    assert read(path).notes == ("palette expanded",)
+
+
 def test_lab_is_converted(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     pyvips.Image.new_from_array(PHOTO).copy(interpretation="srgb").colourspace("lab").write_to_file(str(path))

@@ -15,7 +15,7 @@ from skimage import data
 from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.rows import rows_left
+from sixteenfold.imaging.rows import Rows, rows_left
 from sixteenfold.imaging.write import BandWriter
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
@@ -254,6 +254,26 @@ def test_rows_stay_when_something_else_ends_the_encoding(
         assert writer.rows_written == len(PHOTO)
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
+
+
+def test_a_stop_before_the_first_row_leaves_nothing(tmp_path: Path) -> None:
+    stopped(tmp_path / "a.png", 0)
+    assert names(tmp_path) == []
+
+
+def test_a_stop_before_earlier_rows_are_taken_on_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.png"
+    stopped(target, 13)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as beginning:
+        beginning.setattr(Rows, "keep", interrupted)
+        stopped(target, 0)
+    with writing(target, "settings") as writer:
+        assert writer.rows_written == 13
+        writer.write(PHOTO[13:])
 
 
 def test_rows_of_a_writer_that_is_dropped_stay_and_are_not_locked(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.decode import Image as Image, Metadata as Metadata, decode
-from sixteenfold.imaging.tiffexif import exif_of, is_raw_ycbcr
+from sixteenfold.imaging.tiffexif import PALETTE, WHITE_IS_ZERO, YCBCR, exif_of, photometric_of
 
 MAX_PIXELS = 178_956_970
 """Largest declared size read without `allow_huge`: half a gigabyte of 8-bit RGB."""
@@ -54,10 +54,15 @@ def read(path: Path, *, allow_huge: bool = False) -> Image:
         if loader == "pngload_source":
             said = tuple(_lost_of_png(_chunks_of_png(descriptor), header))
         if loader == "tiffload_source":
-            if is_raw_ycbcr(descriptor):
+            photometric = photometric_of(descriptor)
+            # libvips would take these samples for RGB, and those for a negative's.
+            if photometric == YCBCR:
                 raise SixteenfoldError(
                     f"{path}: a YCbCr TIFF, which is read only if JPEG-compressed; convert it to RGB"
                 )
+            if photometric == WHITE_IS_ZERO and header.format in ("float", "double"):
+                raise SixteenfoldError(f"{path}: a float TIFF in which 0 is white; save it with 0 as black")
+            said += ("palette expanded",) if photometric == PALETTE else ()
             exif, dropped = exif_of(descriptor)
             said += (f"EXIF: {dropped} damaged entries left out",) if dropped else ()
         try:

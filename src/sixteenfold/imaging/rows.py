@@ -128,7 +128,8 @@ def open_rows(target: Path, shape: Shape, dtype: np.dtype, fingerprint: str | No
         promise = f"; its rows are kept in {path.name}, and the same command continues from them" if kept else ""
         raise type(error)(f"{error}{promise}") from error
     except BaseException:  # a stop: Ctrl-C, for example, or the error of who watches
-        kept = fingerprint is not None
+        # Those of an earlier run count as well, if it comes before they are taken on.
+        kept = fingerprint is not None and max(rows.written, rows.stored) > 0
         raise
     finally:
         if sys.platform == "win32":  # which removes no open file, and has no lock

@@ -27,7 +27,7 @@ _CAMERA = {
 }
 """Tags of the first directory that tell of the photograph and not how its pixels are stored."""
 _COMPRESSION, _JPEG = 0x0103, (6, 7)
-_PHOTOMETRIC, _YCBCR = 0x0106, 6
+_PHOTOMETRIC, WHITE_IS_ZERO, PALETTE, YCBCR = 0x0106, 0, 3, 6
 _OF_THE_PIXELS = (b'{"shape', b"ImageJ=", b"<?xml", b"<OME")
 """How descriptions begin in which scientific programs keep sizes, which are wrong for another picture."""
 
@@ -73,18 +73,19 @@ def exif_of(descriptor: int) -> tuple[bytes | None, int]:
     return PREFIX + layout.header(start) + layout.directory(entries, 0) + far, tree.dropped
 
 
-def is_raw_ycbcr(descriptor: int) -> bool:
-    """Whether an open TIFF file keeps its picture as YCbCr, and not as JPEG does: libvips takes the samples for RGB.
+def photometric_of(descriptor: int) -> int | None:
+    """What an open TIFF file's samples mean, as its PhotometricInterpretation says (TIFF 6.0, section 8).
 
-    The descriptor's position is moved.
+    None if it does not say, and for JPEG's YCbCr, which decoders turn into RGB. The descriptor's position is moved.
     """
     try:
         tree = _Tree(partial(_read_at, descriptor))
         value = f"{tree.layout.order}H{2 + struct.calcsize(tree.layout.offset)}xH"  # a short lies at the field's start
         said = {tag: struct.unpack_from(value, entry)[1] for tag, entry in tree.raw_entries(tree.first)}
     except _Outside:
-        return False
-    return said.get(_PHOTOMETRIC) == _YCBCR and said.get(_COMPRESSION) not in _JPEG
+        return None
+    means = said.get(_PHOTOMETRIC)
+    return None if means == YCBCR and said.get(_COMPRESSION) in _JPEG else means
 
 
 def add_exif(descriptor: int, exif: bytes) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sixteenfold.kernels.exact import true_fp32
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.strips import Total, as_result, as_type, rgb, strips
 from sixteenfold.metrics.weights import dists_weights, find_weights
@@ -88,6 +89,7 @@ class DISTS(nn.Module):
             similar.append(similarity(moments, self.texture[stage], self.structure[stage]))
         return 1 - torch.stack(similar).sum(dim=0)
 
+    @untraced
     @true_fp32()
     @torch.no_grad()
     def _stream(self, sr: Tensor, hr: Tensor, sums: "DISTSSums") -> None:

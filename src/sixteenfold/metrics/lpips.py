@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sixteenfold.kernels.exact import true_fp32
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.strips import Total, as_result, as_type, rgb, strips
 from sixteenfold.metrics.weights import BACKBONES, Net, find_weights
@@ -76,6 +77,7 @@ class LPIPS(nn.Module):
         difference = (_unit(first) - _unit(second)).square()
         return F.conv2d(difference, self.heads[stage].view(1, -1, 1, 1)).squeeze(1)
 
+    @untraced
     @true_fp32()
     @torch.no_grad()
     def _stream(self, sr: Tensor, hr: Tensor) -> Tensor:

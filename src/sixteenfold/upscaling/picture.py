@@ -10,9 +10,7 @@ from itertools import accumulate
 from numbers import Real
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.places import file_there, make_folder
@@ -21,6 +19,7 @@ from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.upscaling.alpha import alpha_bands
 from sixteenfold.upscaling.sizes import two_sides
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -198,8 +197,9 @@ def _bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[list[Ten
         if picture.image.alpha is None:
             yield from ([rows] for rows in bands)
             return
-        for rows, alpha in zip(bands, _alpha_bands(picture, upscaler, skip), strict=True):
-            yield [rows, alpha]
+        alpha = to_tensor(picture.image.alpha[:, :, None])
+        for rows, mask in zip(bands, alpha_bands(alpha, picture.size, upscaler, skip), strict=True):
+            yield [rows, mask]
 
 
 @contextmanager
@@ -210,26 +210,3 @@ def _told_of(picture: Picture) -> Generator[None]:
             yield
     except SixteenfoldError as error:
         raise type(error)(f"{picture.job.source}: {error}") from error
-
-
-def _alpha_bands(picture: Picture, upscaler: Upscaler, skip: int) -> Iterator[Tensor]:
-    """Alpha enlarged by the network as a grey picture, for outlines as sharp as the colours'.
-
-    It stays within the range of the surrounding small pixels, so that the network puts no specks into fully
-    opaque or transparent areas; if all alpha is one value nothing is computed.
-    """
-    assert picture.image.alpha is not None
-    alpha = to_tensor(picture.image.alpha[:, :, None])
-    height, width = picture.size
-    rows_of_bands = upscaler.band_rows(alpha.shape[2], height)[skip:]
-    if float(alpha.min()) == float(alpha.max()):
-        yield from (alpha[:, :, :1, :1].expand(-1, -1, rows, width) for rows in rows_of_bands)
-        return
-    # Of each pixel and its eight neighbours.
-    highest, lowest = F.max_pool2d(alpha, 3, 1, 1), -F.max_pool2d(-alpha, 3, 1, 1)
-    columns = torch.arange(width, device="cpu") * alpha.shape[3] // width
-    bottom = height - sum(rows_of_bands)
-    for band in upscaler.bands(alpha, size=picture.size, skip=skip):
-        top, bottom = bottom, bottom + band.shape[2]
-        rows = (torch.arange(top, bottom, device="cpu") * alpha.shape[2] // height)[:, None]
-        yield band.cpu().clamp(lowest[:, :, rows, columns], highest[:, :, rows, columns])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sixteenfold.errors import SixteenfoldError, is_out_of_memory
 from sixteenfold.imaging.resample import SCALE
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import Parts, make_engine
 from sixteenfold.upscaling.ensemble import Ensemble
@@ -49,6 +50,7 @@ class Runner:
         self._parts: Parts = Ensemble(engine) if ensemble else engine
         self._in_fp32: Parts | None = None
 
+    @untraced
     def first(self, lr: Tensor, tile: Tile) -> Tensor:
         """Features of a tile's inner part, (1, F, rows, columns) on the CPU, from the picture (1, 3, H, W)."""
         window = lr[:, :, tile.window_rows.slice, tile.window_columns.slice].to(self.device)
@@ -56,6 +58,7 @@ class Runner:
         rows, columns = tile.rows.within(tile.window_rows), tile.columns.within(tile.window_columns)
         return features[:, :, rows.slice, columns.slice].cpu()
 
+    @untraced
     def second(self, features: RowStream, size: tuple[int, int], tile: Tile) -> Tensor:
         """Picture of a tile's inner part, (1, 3, 16 rows, 16 columns) on the device, not clamped.
 

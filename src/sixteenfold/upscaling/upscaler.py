@@ -4,7 +4,7 @@ import copy
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from sixteenfold import __version__
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.imaging.color import misfit, unread
 from sixteenfold.imaging.resample import SCALE
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 CPU_TILE, ACCELERATOR_TILE = 56, 120
 """Side of the second trunk's tiles, in pixels at x1: larger ones need more memory, smaller ones more margin work."""
+
+MASK_MODEL = "compact-fidelity"
+"""What enlarges masks, whichever model enlarges the colours: it draws no texture, and a mask has none."""
 
 
 class Upscaler:
@@ -94,6 +98,7 @@ class Upscaler:
         # Not by the model's name: a file may have changed since, or be missing elsewhere.
         return self._remake, (self._runner.generator,), {"_model": self._model, "_fidelity": self._fidelity}
 
+    @untraced
     def __call__(self, lr: Tensor) -> Tensor:
         """Enlarge pictures that fit in memory.
 
@@ -161,6 +166,11 @@ class Upscaler:
         if rows > full:
             raise SixteenfoldError(f"cannot reduce {full} rows to {rows}")
         return tuple(band.length for band in bands(height, rows))
+
+    @cached_property
+    def for_masks(self) -> "Upscaler":
+        """What enlarges alpha, on the same device and with the same options."""
+        return self._remake(MASK_MODEL, ensemble=False)
 
     @property
     def model(self) -> str | None:
