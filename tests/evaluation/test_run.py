@@ -80,7 +80,7 @@ def test_pytorchs_defaults_change_no_score(
     generator = tiny()
 
     def scores(out: str) -> list[dict[str, float]]:
-        for kept in (resample.taps, resample._taps_on, niqe._shapes, niqe._pristine, consistency._taps):
+        for kept in (resample.taps, resample._blocks, niqe._shapes, niqe._pristine, consistency._taps):
             kept.cache_clear()
         methods = evaluate(
             tmp_path / "hr",

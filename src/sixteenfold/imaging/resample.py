@@ -17,10 +17,11 @@ from sixteenfold.kernels.exact import true_fp32
 
 SCALE = 16
 """The factor per side by which `downscale` shrinks and the network enlarges."""
-MATRIX = 2**20
-"""Most numbers in a matrix that resizes one direction on a GPU."""
 STRIP = 16
 """Rows of a result that `downscale_in_strips` makes at once."""
+BLOCK, ACCELERATOR_BLOCK = 256, 1024
+"""Pixels of the larger side that one product of matrices makes or reads. Most of a matrix is zeros, so small ones save
+arithmetic; where starting an operation costs more than that, larger ones are faster."""
 
 
 def resize(image: Tensor, size: tuple[int, int], *, scale: float | None = None) -> Tensor:
@@ -150,27 +151,29 @@ def dense(weights: Tensor, index: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)
-def _taps_on(
+def _blocks(
     length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """`taps` where they are used: a copy to an accelerator for each use would make the host wait for it."""
+) -> tuple[tuple[int, Tensor], ...]:
+    """The same weights as matrices, each for a block of new pixels: the first old pixel it reads, and (new, old).
+
+    They are kept where they are used: a copy to an accelerator for each use would make the host wait for it.
+    """
     weights, index = taps(length, new_length, scale)
-    return weights.to(device, dtype), index.to(device)
-
-
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
-def _matrix(length: int, new_length: int, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return dense(*taps(length, new_length, scale), length).to(device, dtype)
+    step = max(1, round((BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK) * min(scale, 1.0)))
+    blocks: list[tuple[int, Tensor]] = []
+    for new in range(0, new_length, step):
+        some, places = weights[:, new : new + step], index[:, new : new + step]
+        first = int(places.min())
+        matrix = dense(some, places - first, int(places.max()) + 1 - first)
+        blocks.append((first, matrix.to(device, dtype)))
+    return tuple(blocks)
 
 
 def _along(image: Tensor, dim: int, length: int, scale: float) -> Tensor:
-    """Resize in one direction (-1 or -2)."""
-    old = image.shape[dim]
-    if image.device.type == "cuda" and old * length <= MATRIX:
-        # One product, where starting an operation costs more than the arithmetic.
-        return by_matrix(image, dim, _matrix(old, length, scale, image.device, image.dtype))
-    return _by_taps(image, dim, _taps_on(old, length, scale, image.device, image.dtype))
+    """Resize in one direction (-1 or -2), in the memory of two results."""
+    blocks = _blocks(image.shape[dim], length, scale, image.device, image.dtype)
+    parts = [by_matrix(image.narrow(dim, first, matrix.shape[1]), dim, matrix) for first, matrix in blocks]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 @true_fp32()
@@ -185,18 +188,7 @@ def by_matrix(image: Tensor, dim: int, matrix: Tensor) -> Tensor:
     Returns:
         (N, C, new, W) or (N, C, H, new), not clamped.
     """
-    return image @ matrix.T if dim == -1 else matrix @ image
-
-
-def _by_taps(image: Tensor, dim: int, taps: tuple[Tensor, Tensor]) -> Tensor:
-    """Weighted sum of shifted copies along one direction (-1 or -2), in the memory of two results.
-
-    Adding in place is no hindrance to gradients: none of them needs an earlier sum.
-    """
-    weights, indices = taps
-    if dim == -2:
-        weights = weights[..., None]
-    result = image.index_select(dim, indices[0]).mul_(weights[0])
-    for weight, index in zip(weights[1:], indices[1:], strict=True):
-        result.addcmul_(image.index_select(dim, index), weight)
-    return result
+    # A product for each channel, always: left to itself, PyTorch decides by how the image lies in memory whether all
+    # go into one, and rows of a continued picture could differ in rounding.
+    matrix = matrix.expand(*image.shape[:2], -1, -1)
+    return image @ matrix.mT if dim == -1 else matrix @ image
