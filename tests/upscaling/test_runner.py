@@ -110,8 +110,9 @@ def test_other_errors_are_not_taken_for_lack_of_memory(network: Generator, monke
             Upscaler(network, device="cpu", precision="fp32")(LR)
 
 
-def test_an_overflown_tile_is_done_again_in_fp32(network: Generator, monkeypatch: pytest.MonkeyPatch):
-    expected = Upscaler(network, device="cpu", precision="fp32", tile=16)(LR)
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_an_overflown_tile_is_done_again_in_fp32(network: Generator, monkeypatch: pytest.MonkeyPatch, ensemble: bool):
+    expected = Upscaler(network, device="cpu", precision="fp32", tile=16, ensemble=ensemble)(LR)
     run = Engine.second_trunk
 
     def overflowing(self: Engine, features: Tensor) -> Tensor:
@@ -120,7 +121,7 @@ def test_an_overflown_tile_is_done_again_in_fp32(network: Generator, monkeypatch
 
     monkeypatch.setattr(Engine, "second_trunk", overflowing)
     said: list[str] = []
-    result = Upscaler(network, device="cpu", precision="bf16", tile=16, say=said.append)(LR)
+    result = Upscaler(network, device="cpu", precision="bf16", tile=16, ensemble=ensemble, say=said.append)(LR)
     assert torch.isfinite(result).all()
     torch.testing.assert_close(result, expected, rtol=0, atol=2e-2)
     assert len(said) == 1 and "fp32" in said[0]

@@ -20,6 +20,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest, save
 from sixteenfold.upscaling import enlargement
 from sixteenfold.upscaling.consistency import project
+from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -158,6 +159,21 @@ def test_nothing_outlives_the_bands(network: Generator, monkeypatch: pytest.Monk
         assert runner() is None
     finally:
         gc.enable()
+
+
+def test_only_the_rows_in_use_are_held(network: Generator, monkeypatch: pytest.MonkeyPatch):
+    streams: list[RowStream] = []
+    init = RowStream.__init__
+
+    def noted(self: RowStream, *arguments) -> None:
+        streams.append(self)
+        init(self, *arguments)
+
+    monkeypatch.setattr(RowStream, "__init__", noted)
+    monkeypatch.setattr(enlargement, "FIRST_TILE", 16)
+    for _ in upscaler(network, tile=16).bands(picture(200, 3)):
+        held = [sum(rows.shape[2] for rows in stream._held.values()) // stream._scale for stream in streams]
+        assert len(held) == 4 and max(held) <= 48, held
 
 
 @pytest.mark.parametrize("consistency", [True, False])

@@ -25,8 +25,9 @@ from sixteenfold.upscaling.sizes import two_sides, whole
 
 logger = logging.getLogger(__name__)
 
-CPU_TILE, ACCELERATOR_TILE = 56, 120
-"""Side of the second trunk's tiles, in pixels at x1: larger ones need more memory, smaller ones more margin work."""
+CPU_TILE, ACCELERATOR_TILE = 64, 120
+"""Side of the second trunk's tiles, in pixels at x1: larger ones need more memory, smaller ones more margin work. On a
+CPU a picture of 64 x 64 pixels, the commonest small size, is a tile of its own."""
 
 MASK_MODEL = "compact-fidelity"
 """What enlarges masks, whichever model enlarges the colours: it draws no texture, and a mask has none."""
