@@ -6,6 +6,7 @@ convolution (activation, residual sums) happens where its result is written.
 
 import copy
 import math
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -153,7 +154,6 @@ class Convolver:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="winograd")
         self._kept = threading.local()
 
     def __call__(self, layer: Layer, sources: Sequence[Planes], target: Planes, added: Sequence[Planes] = ()) -> Planes:
@@ -212,7 +212,8 @@ class Convolver:
         if self._threads == 1:
             work()
         else:
-            tasks = [self._pool.submit(work) for _ in range(self._threads)]
+            pool = thread_pool(self._threads, os.getpid())
+            tasks = [pool.submit(work) for _ in range(self._threads)]
             try:
                 for task in tasks:
                     task.result()
@@ -240,6 +241,12 @@ class Convolver:
 def address_table(group: Sequence[Planes]) -> Tensor:
     """The addresses of all planes of all pictures."""
     return torch.tensor([address for planes in group for address in planes.addresses], device="cpu")
+
+
+@cache
+def thread_pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """The threads of all convolvers in a process: a forked one has none of its parent's and would wait for ever."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="winograd")
 
 
 @cache
