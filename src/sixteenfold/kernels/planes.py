@@ -65,21 +65,14 @@ class Planes:
         strip.addresses = [address + first * self.row_floats * 4 for address in self.addresses]
         return strip
 
-    def fill(self, picture: Tensor) -> "Planes":
-        """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself."""
-        lanes = self.data.shape[3]
-        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
-        for i, plane in enumerate(inner):
-            part = picture[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
-            plane[..., : part.shape[2]] = part
-            plane[..., part.shape[2] :] = 0
-        return self
+    def fill(self, picture: Tensor, around: int = 0) -> "Planes":
+        """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself.
 
-    def fill_between(self, rows: Tensor) -> "Planes":
-        """Copy in a strip (C, height + 2, width) of a larger picture: also the row above and the one below."""
+        around: Rows above and below that it has too, 0 or 1, as a strip of a larger picture: (C, H + 2 around, W).
+        """
         lanes = self.data.shape[3]
-        for i, plane in enumerate(self.data[:, : self.height + 2, 1 : self.width + 1]):
-            part = rows[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
+        for i, plane in enumerate(self.data[:, 1 - around : self.height + 1 + around, 1 : self.width + 1]):
+            part = picture[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
             plane[..., : part.shape[2]] = part
             plane[..., part.shape[2] :] = 0
         return self
@@ -93,8 +86,9 @@ class Planes:
 
     def picture(self, channels: int) -> Tensor:
         """The first channels, copied out: (1, C, H, W)."""
-        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
-        return inner.permute(0, 3, 1, 2).flatten(0, 1)[:channels].contiguous()[None]
+        picture = _new_memory(1, channels, self.height, self.width)
+        self.copy_to(picture[0])
+        return picture
 
 
 @dataclass(frozen=True)
