@@ -45,7 +45,7 @@ def run(shape: str, size: str) -> None:
     import torch
 
     from sixteenfold.imaging.read import Metadata
-    from sixteenfold.imaging.write import BandWriter
+    from sixteenfold.imaging.write import rows_to_file
     from sixteenfold.networks.generator import Generator
     from sixteenfold.upscaling.batch import upscale_files
     from sixteenfold.upscaling.upscaler import Upscaler
@@ -55,7 +55,7 @@ def run(shape: str, size: str) -> None:
     upscaler = Upscaler(Generator(*SHAPES[shape]), device="cpu", precision="fp32")
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small.png", Path(folder) / "large.png"
-        with BandWriter(small, width, height, 3, np.uint8, Metadata()) as writer:
+        with rows_to_file(small, width, height, 3, np.uint8, Metadata()) as writer:
             writer.write(np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8))
         start_mib, start = peak_mib(), time.perf_counter()
         report = upscale_files([small], large, upscaler)

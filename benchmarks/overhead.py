@@ -31,7 +31,7 @@ from memory import SHAPES
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import resize
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.engine import Engine
@@ -137,7 +137,7 @@ def parse() -> argparse.Namespace:
 def make_photo(path: Path, height: int, width: int) -> Path:
     """The example photograph stretched to a size."""
     pixels = to_pixels(resize(to_tensor(read(PHOTO).pixels), (height, width)), np.uint8)
-    with BandWriter(path, width, height, 3, pixels.dtype, Metadata()) as writer:
+    with rows_to_file(path, width, height, 3, pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
     return path
 

@@ -34,7 +34,7 @@ from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.resample import to_8_bits
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import zoo
 from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -309,7 +309,7 @@ def save(target: Path, picture: np.ndarray) -> None:
     """Write a picture, whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     height, width, channels = picture.shape
-    with BandWriter(target, width, height, channels, picture.dtype, Metadata()) as writer:
+    with rows_to_file(target, width, height, channels, picture.dtype, Metadata()) as writer:
         writer.write(np.ascontiguousarray(picture))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from memory import peak_mib
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 BAND = 256
 
@@ -29,7 +29,7 @@ def main() -> None:
     noise = np.random.default_rng(0).integers(0, 7, (BAND, width, 3), dtype=np.uint8)
     band = noise + (np.sin(np.arange(width) / 500) * 100 + 110).astype(np.uint8)[:, None]
     start_mib, start = peak_mib(), time.perf_counter()
-    with BandWriter(target, width, height, 3, np.uint8, Metadata()) as writer:
+    with rows_to_file(target, width, height, 3, np.uint8, Metadata()) as writer:
         for top in range(0, height, BAND):
             writer.write(band[: height - top])
         rows = time.perf_counter() - start

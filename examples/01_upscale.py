@@ -12,7 +12,7 @@ from pathlib import Path
 from sixteenfold import Upscaler
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 
 def main(photo: Path, result: Path, model: str | None = None) -> None:
@@ -20,7 +20,7 @@ def main(photo: Path, result: Path, model: str | None = None) -> None:
     height, width, channels = image.pixels.shape
     upscaler = Upscaler(model)
     print(upscaler.description, *image.notes, sep="\n")
-    with BandWriter(result, 16 * width, 16 * height, channels, image.pixels.dtype, image.metadata) as writer:
+    with rows_to_file(result, 16 * width, 16 * height, channels, image.pixels.dtype, image.metadata) as writer:
         for band in upscaler.bands(to_tensor(image.pixels)):
             writer.write(to_pixels(band, image.pixels.dtype))
     print(result)

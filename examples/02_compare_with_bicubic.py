@@ -17,7 +17,7 @@ from torch import Tensor
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import resize
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 SIDE = 512  # of what is shown, in pixels of the results
 GAP = 8
@@ -26,7 +26,7 @@ GAP = 8
 def main(sheet: Path, results: Path, photos: Sequence[Path]) -> None:
     rows = [row(photo, results / f"{photo.stem}_x16.png") for photo in photos]
     pixels = to_pixels(torch.cat(rows, dim=2), np.uint8)
-    with BandWriter(sheet, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
+    with rows_to_file(sheet, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
     print(f"{sheet}: each row a photograph; as it came, bicubic, sixteenfold")
 

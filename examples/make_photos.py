@@ -15,7 +15,7 @@ import skimage.data
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.resample import resize
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 # name: (top, left, height, width) of the cut, and how many of its pixels become one.
 CUTS = {
@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
         small = resize(to_tensor(original), (height // factor, width // factor))
         pixels = to_pixels(small, original.dtype)
         target = folder / f"{name}.png"
-        with BandWriter(target, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
+        with rows_to_file(target, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
             writer.write(pixels)
         print(f"{target}: {pixels.shape[1]}x{pixels.shape[0]}")
 

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_leaves
 
 from sixteenfold.cli import main
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import generator
 from sixteenfold.networks.state import save
 
@@ -107,7 +107,7 @@ def write(path: Path, height: int, width: int) -> Path:
     """A picture file, smooth enough to look like one."""
     ramp = np.linspace(0, 255, height * width * 3).reshape(height, width, 3).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with BandWriter(path, width, height, 3, np.uint8, Metadata()) as writer:
+    with rows_to_file(path, width, height, 3, np.uint8, Metadata()) as writer:
         writer.write(ramp)
     return path
 

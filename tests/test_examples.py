@@ -9,7 +9,7 @@ import skimage.data
 import torch
 
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import save
 
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def write(path: Path, pixels: np.ndarray) -> Path:
-    with BandWriter(path, pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype, Metadata()) as writer:
+    with rows_to_file(path, pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
     return path
 

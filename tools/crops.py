@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sixteenfold.imaging.color import to_pixels
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
@@ -72,7 +72,7 @@ def main() -> None:
 
 def save(picture: Tensor, target: Path) -> None:
     pixels = to_pixels(picture, np.uint8)
-    with BandWriter(target, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
+    with rows_to_file(target, pixels.shape[1], pixels.shape[0], 3, pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
 
 

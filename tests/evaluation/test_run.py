@@ -22,7 +22,7 @@ from sixteenfold.imaging import resample
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.resample import downscale, resize
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.metrics import niqe
 from sixteenfold.upscaling import consistency
 from sixteenfold.upscaling.batch import upscale_files
@@ -116,7 +116,7 @@ def test_a_model_is_measured_by_what_upscale_makes(save: Save, tmp_path: Path, k
 def test_what_is_enlarged_is_not_rounded_and_a_grey_original_stays_grey(save: Save, tmp_path: Path) -> None:
     hr, lr = save("hr/a.png", picture(0, 32, 32)[..., :1]), tmp_path / "a.png"
     deep = np.array([[[1000], [2000]], [[3000], [40001]]], np.uint16)
-    with BandWriter(lr, 2, 2, 1, deep.dtype, Metadata()) as writer:
+    with rows_to_file(lr, 2, 2, 1, deep.dtype, Metadata()) as writer:
         writer.write(deep)
     small = load(Case("a", hr, lr, {}), synthesize=False)
     assert small.seen is not None and torch.equal(small.seen, to_tensor(deep))

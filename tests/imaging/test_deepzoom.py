@@ -19,14 +19,14 @@ from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.folders import pictures_at
 from sixteenfold.imaging.jobs import plan_jobs
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[:400, :300])
 
 
 def write(target: Path, pixels: np.ndarray = PHOTO) -> None:
     height, width, channels = pixels.shape
-    with BandWriter(target, width, height, channels, pixels.dtype, Metadata()) as writer:
+    with rows_to_file(target, width, height, channels, pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
 
 
@@ -123,7 +123,7 @@ def test_killed_between_the_renames_no_picture_is_there_and_the_older_is_put_bac
         with pytest.raises(KeyboardInterrupt):
             write(target)
     assert not target.exists()  # so that no run takes it for done
-    with pytest.raises(RuntimeError), BandWriter(target, 300, 400, 3, np.uint8, Metadata()):
+    with pytest.raises(RuntimeError), rows_to_file(target, 300, 400, 3, np.uint8, Metadata()):
         raise RuntimeError
     assert names(tmp_path) == ["a.dzi", "a_files"]
     assert put_together(target).shape == (9, 7, 3)
@@ -167,8 +167,7 @@ def test_numbered_folders_of_photographs_are_no_tiles(tmp_path: Path) -> None:
 
 def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
     target = tmp_path / "a.dzi"
-    writer = BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings")
-    with writer:
+    with rows_to_file(target, 300, 400, 3, np.uint8, Metadata(), "settings") as writer:
         writer.write(PHOTO[:100])
         writer.flush()
         rows = (tmp_path / ".a.dzi.rows").read_bytes()
@@ -177,8 +176,8 @@ def test_a_stopped_run_is_gone_on_with(tmp_path: Path) -> None:
     target.unlink()
     (tmp_path / ".a.dzi.rows").write_bytes(rows)
     (tmp_path / ".a.dzi.key").write_text("settings")
-    with BandWriter(target, 300, 400, 3, np.uint8, Metadata(), "settings") as writer:
-        assert writer.rows_written == 100
+    with rows_to_file(target, 300, 400, 3, np.uint8, Metadata(), "settings") as writer:
+        assert writer.written == 100
         writer.write(PHOTO[100:])
     assert np.array_equal(put_together(target), whole)
     assert names(tmp_path) == ["a.dzi", "a_files"]

@@ -11,7 +11,7 @@ from PIL import Image as Pillow, ImageCms
 from skimage import data
 
 from sixteenfold.imaging.read import Image, Metadata, read
-from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.imaging.write import check_format, rows_to_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
@@ -211,7 +211,7 @@ def test_reading(tmp_path: Path, form: str, column: str, cell: str, capfd: pytes
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata | None = None) -> None:
     height, width, channels = pixels.shape
-    with BandWriter(path, width, height, channels, pixels.dtype, metadata or Metadata()) as writer:
+    with rows_to_file(path, width, height, channels, pixels.dtype, metadata or Metadata()) as writer:
         writer.write(pixels[:7])
         writer.write(pixels[7:])
 

@@ -4,7 +4,7 @@ import errno
 import resource
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.rows import Rows, rows_left
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 
@@ -54,15 +54,15 @@ def stopped(target: Path, rows: int, fingerprint: str | None = "settings") -> No
         some_rows(target, fingerprint, rows, KeyboardInterrupt())
 
 
-def writing(target: Path, fingerprint: str | None) -> BandWriter:
-    return BandWriter(target, 60, 40, 3, np.uint8, Metadata(), fingerprint)
+def writing(target: Path, fingerprint: str | None) -> AbstractContextManager[Rows]:
+    return rows_to_file(target, 60, 40, 3, np.uint8, Metadata(), fingerprint)
 
 
 @pytest.mark.parametrize(
     "rows", [PHOTO[:, :59], PHOTO[..., :1], PHOTO.astype(np.uint16), np.concatenate([PHOTO, PHOTO])]
 )
 def test_wrong_rows_are_a_value_error(tmp_path: Path, rows: np.ndarray) -> None:
-    with pytest.raises(ValueError), BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer:
+    with pytest.raises(ValueError), rows_to_file(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer:
         writer.write(rows)
     assert names(tmp_path) == []
 
@@ -70,7 +70,7 @@ def test_wrong_rows_are_a_value_error(tmp_path: Path, rows: np.ndarray) -> None:
 def test_missing_rows_are_a_value_error(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="only 39 rows"),
-        BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer,
+        rows_to_file(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer,
     ):
         writer.write(PHOTO[:39])
     assert names(tmp_path) == []
@@ -80,7 +80,7 @@ def test_rows_of_an_interrupted_run_are_gone_on_with(tmp_path: Path) -> None:
     target = tmp_path / "a.png"
     stopped(target, 13)
     with writing(target, "settings") as writer:
-        assert writer.rows_written == 13
+        assert writer.written == 13
         writer.write(PHOTO[13:])
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
@@ -92,7 +92,7 @@ def test_rows_of_a_killed_run_are_gone_on_with(tmp_path: Path) -> None:
     rows = tmp_path / ".a.png.rows"
     rows.write_bytes(rows.read_bytes() + b"torn")  # a row that did not get there whole
     with writing(target, "settings") as writer:
-        assert writer.rows_written == 9
+        assert writer.written == 9
         writer.keep(7)
         writer.write(PHOTO[7:])
     assert np.array_equal(read(target).pixels, PHOTO)
@@ -103,7 +103,7 @@ def test_rows_of_another_run_are_never_mixed_in(tmp_path: Path, fingerprint: str
     target = tmp_path / "a.png"
     stopped(target, 13)
     with writing(target, fingerprint) as writer:
-        assert writer.rows_written == 0
+        assert writer.written == 0
         writer.write(PHOTO[::-1])
     assert np.array_equal(read(target).pixels, PHOTO[::-1])
     assert names(tmp_path) == ["a.png"]
@@ -134,13 +134,14 @@ def test_who_comes_while_the_scratch_files_are_removed_loses_nothing(
 ) -> None:
     """A second writer tries before each removal, and after the last: it is sent away, or finishes in peace."""
     target = tmp_path / "a.png"
-    begun: list[BandWriter] = []
+    begun: list[tuple[AbstractContextManager[Rows], Rows]] = []
     unlink = Path.unlink
 
     def try_to_begin() -> None:
         if not begun:
             with suppress(SixteenfoldError):
-                begun.append(writing(target, "second").__enter__())
+                block = writing(target, "second")
+                begun.append((block, block.__enter__()))
 
     def watched(self: Path, missing_ok: bool = False) -> None:
         try_to_begin()
@@ -153,9 +154,9 @@ def test_who_comes_while_the_scratch_files_are_removed_loses_nothing(
             raise error
     monkeypatch.undo()
     try_to_begin()
-    (second,) = begun
+    ((block, second),) = begun
     second.write(PHOTO[::-1])
-    second.__exit__(None, None, None)
+    block.__exit__(None, None, None)
     assert np.array_equal(read(target).pixels, PHOTO[::-1])
     assert names(tmp_path) == ["a.png"]
 
@@ -169,7 +170,7 @@ def test_rows_stay_when_only_room_is_missing(tmp_path: Path, monkeypatch: pytest
         with pytest.raises(SixteenfoldError, match=r"make room .*; its rows are kept in \.a\.png\.rows, and the same"):
             writing(target, "settings").__enter__()
     with writing(target, "settings") as writer:
-        assert writer.rows_written == 13
+        assert writer.written == 13
         writer.write(PHOTO[13:])
 
 
@@ -193,8 +194,8 @@ def test_rows_stay_when_the_disk_fills_while_they_come(tmp_path: Path) -> None:
     ):
         fill_up()
     with writing(target, "settings") as writer:
-        assert writer.rows_written >= 13
-        writer.write(PHOTO[writer.rows_written :])
+        assert writer.written >= 13
+        writer.write(PHOTO[writer.written :])
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
 
@@ -218,7 +219,7 @@ def test_rows_stay_when_the_file_cannot_be_made_of_them(
     ):
         write_all_but_encode(target, failure, monkeypatch)
     with writing(target, "settings") as writer:
-        assert writer.rows_written == len(PHOTO)
+        assert writer.written == len(PHOTO)
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
 
@@ -235,7 +236,7 @@ def test_rows_stay_when_something_else_ends_the_run(tmp_path: Path, error: type[
     with pytest.raises(NoMemory if error is MemoryError else error):
         some_rows(tmp_path / "a.png", "settings", 13, error())
     with writing(tmp_path / "a.png", "settings") as writer:
-        assert writer.rows_written == 13
+        assert writer.written == 13
         writer.write(PHOTO[13:])
     assert names(tmp_path) == ["a.png"]
 
@@ -251,7 +252,7 @@ def test_rows_stay_when_something_else_ends_the_encoding(
     assert sorted(names(tmp_path)) == [".a.png.key", ".a.png.rows"]
     assert rows_left(target) == tmp_path / ".a.png.rows"
     with writing(target, "settings") as writer:
-        assert writer.rows_written == len(PHOTO)
+        assert writer.written == len(PHOTO)
     assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
 
@@ -272,17 +273,17 @@ def test_a_stop_before_earlier_rows_are_taken_on_keeps_them(tmp_path: Path, monk
         beginning.setattr(Rows, "keep", interrupted)
         stopped(target, 0)
     with writing(target, "settings") as writer:
-        assert writer.rows_written == 13
+        assert writer.written == 13
         writer.write(PHOTO[13:])
 
 
 def test_rows_of_a_writer_that_is_dropped_stay_and_are_not_locked(tmp_path: Path) -> None:
     """As when an interrupt comes between the rows and their encoding, and the user tries again in the same program."""
-    writer = writing(tmp_path / "a.png", "settings").__enter__()
-    writer.write(PHOTO[:13])
-    del writer
+    block = writing(tmp_path / "a.png", "settings")
+    block.__enter__().write(PHOTO[:13])
+    del block
     with writing(tmp_path / "a.png", "settings") as writer:
-        assert writer.rows_written == 13
+        assert writer.written == 13
         writer.write(PHOTO[13:])
     assert names(tmp_path) == ["a.png"]
 

@@ -12,13 +12,13 @@ from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
 from sixteenfold.imaging.shrink import shrink_file
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 
 def picture(path: Path, height: int, width: int, channels: int, dtype: type) -> np.ndarray:
     random = np.random.default_rng(0)
     pixels = random.integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
-    with BandWriter(path, width, height, channels, dtype, Metadata()) as writer:
+    with rows_to_file(path, width, height, channels, dtype, Metadata()) as writer:
         writer.write(pixels)
     return pixels
 
@@ -56,7 +56,7 @@ def test_only_strips_of_it_become_floats(tmp_path: Path, monkeypatch: pytest.Mon
 def test_colour_under_transparency_stays_out(tmp_path: Path) -> None:
     pixels = np.zeros((64, 64, 4), np.uint8)
     pixels[:, :32] = (200, 100, 50, 255)  # the right half is transparent black
-    with BandWriter(tmp_path / "a.png", 64, 64, 4, np.uint8, Metadata()) as writer:
+    with rows_to_file(tmp_path / "a.png", 64, 64, 4, np.uint8, Metadata()) as writer:
         writer.write(pixels)
     shrink_file(tmp_path / "a.png", tmp_path / "b.png")
     small = read(tmp_path / "b.png")

@@ -17,12 +17,12 @@ from PIL import Image as Pillow
 from sixteenfold.errors import NoMemory
 from sixteenfold.imaging import tiff
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata | None = None) -> Path:
     height, width, channels = pixels.shape
-    with BandWriter(path, width, height, channels, pixels.dtype, metadata or Metadata()) as writer:
+    with rows_to_file(path, width, height, channels, pixels.dtype, metadata or Metadata()) as writer:
         writer.write(pixels)
     return path
 
@@ -113,11 +113,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
-writer = BandWriter(Path(sys.argv[1]), 2000, 2000, 3, np.uint8, Metadata())
-writer.__enter__()
-writer.write(np.zeros((2000, 2000, 3), np.uint8))
-ThreadPoolExecutor(1).submit(writer.__exit__, None, None, None)
+from sixteenfold.imaging.write import rows_to_file
+block = rows_to_file(Path(sys.argv[1]), 2000, 2000, 3, np.uint8, Metadata())
+block.__enter__().write(np.zeros((2000, 2000, 3), np.uint8))
+ThreadPoolExecutor(1).submit(block.__exit__, None, None, None)
 """
 
 

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from sixteenfold.imaging import encode
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.tiffexif import exif_of
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 600, 3), np.uint8)
 NOTE = b"maker's note, offsets and all"
@@ -46,7 +46,7 @@ def contents(parsed: Pillow.Exif) -> dict[object, object]:
 
 
 def write(path: Path, exif: bytes | None, *, pyramid: bool = False) -> Path:
-    with BandWriter(path, 600, 40, 3, np.uint8, Metadata(exif=exif), pyramid=pyramid) as writer:
+    with rows_to_file(path, 600, 40, 3, np.uint8, Metadata(exif=exif), pyramid=pyramid) as writer:
         writer.write(PIXELS)
     return path
 

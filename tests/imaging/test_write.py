@@ -22,7 +22,7 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import encode, rows as rows_module, scratch, write as write_module
 from sixteenfold.imaging.formats import Format
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.imaging.write import check_format, rows_to_file
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".avif"]
@@ -36,7 +36,7 @@ def silent(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
 
 def write(target: Path, pixels: np.ndarray = PHOTO, rows: int = 13) -> None:
     height, width, channels = pixels.shape
-    with BandWriter(target, width, height, channels, pixels.dtype, Metadata()) as writer:
+    with rows_to_file(target, width, height, channels, pixels.dtype, Metadata()) as writer:
         for top in range(0, height, rows):
             writer.write(pixels[top : top + rows])
 
@@ -56,7 +56,7 @@ def refused(target: Path, words: str, pixels: np.ndarray = PHOTO) -> None:
 def test_target_appears_alone_and_replaces(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"odd [1],Q=2{suffix}"
     target.write_text("old")
-    with BandWriter(target, 60, 40, 3, np.uint8, Metadata()) as writer:
+    with rows_to_file(target, 60, 40, 3, np.uint8, Metadata()) as writer:
         writer.write(PHOTO[:10])
         assert sorted(names(tmp_path)) == sorted([target.name, f".{target.name}.rows"])
         assert target.read_text() == "old"
@@ -67,7 +67,7 @@ def test_target_appears_alone_and_replaces(tmp_path: Path, suffix: str) -> None:
 
 def test_scratch_is_plain_rows(tmp_path: Path) -> None:
     deep = PHOTO.astype(np.uint16) * 200
-    with BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint16, Metadata()) as writer:
+    with rows_to_file(tmp_path / "a.png", 60, 40, 3, np.uint16, Metadata()) as writer:
         writer.write(deep[:30])
         writer.write(deep[30:])
         writer.flush()
@@ -107,7 +107,7 @@ def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException
     target.write_text("old")
 
     def interrupted() -> None:
-        with BandWriter(target, 60, 40, 3, np.uint8, Metadata()) as writer:
+        with rows_to_file(target, 60, 40, 3, np.uint8, Metadata()) as writer:
             writer.write(PHOTO[:10])
             raise error
 
@@ -116,11 +116,8 @@ def test_a_failed_block_leaves_nothing(tmp_path: Path, error: type[BaseException
     assert names(tmp_path) == ["a.png"] and target.read_text() == "old"
 
 
-def test_rows_outside_the_block_are_a_value_error(tmp_path: Path) -> None:
-    writer = BandWriter(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata())
-    with pytest.raises(ValueError, match="inside the with block"):
-        writer.write(PHOTO)
-    with writer:
+def test_rows_after_the_block_are_a_value_error(tmp_path: Path) -> None:
+    with rows_to_file(tmp_path / "a.png", 60, 40, 3, np.uint8, Metadata()) as writer:
         writer.write(PHOTO[:39])
         writer.write(PHOTO[39:])
     with pytest.raises(ValueError):
@@ -130,8 +127,9 @@ def test_rows_outside_the_block_are_a_value_error(tmp_path: Path) -> None:
 
 def test_impossible_writers_are_value_errors(tmp_path: Path) -> None:
     for width, channels in ((0, 3), (1, 5)):
+        block = rows_to_file(tmp_path / "a.png", width, 1, channels, np.uint8, Metadata())
         with pytest.raises(ValueError, match="no picture"):
-            BandWriter(tmp_path / "a.png", width, 1, channels, np.uint8, Metadata())
+            block.__enter__()
     with pytest.raises(ValueError, match="int32"):
         check_format(tmp_path / "a.png", 1, 1, alpha=False, dtype=np.int32)
 
@@ -222,7 +220,7 @@ def test_formats_too_small_name_the_others() -> None:
 def test_too_large_is_refused_before_anything(tmp_path: Path) -> None:
     with (
         pytest.raises(SixteenfoldError, match="too large for WebP"),
-        BandWriter(tmp_path / "a.webp", 20_000, 1, 3, np.uint8, Metadata()),
+        rows_to_file(tmp_path / "a.webp", 20_000, 1, 3, np.uint8, Metadata()),
     ):
         pytest.fail("entered")
     assert names(tmp_path) == []
@@ -250,7 +248,7 @@ def test_blocks_that_a_format_does_not_keep_are_said(tmp_path: Path, name: str, 
     notes = check_format(Path(name), 60, 40, alpha=False, dtype=np.uint8, metadata=metadata)
     assert (notes == ()) == kept and (kept or "XMP not kept" in notes[0])
     if name != "a.dzi":
-        with BandWriter(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
+        with rows_to_file(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
             writer.write(PHOTO)
         assert (read(tmp_path / name).metadata.xmp == metadata.xmp) == kept
 
@@ -271,7 +269,7 @@ def test_as_much_exif_as_is_promised_is_kept(tmp_path: Path, name: str, size: in
     exif = entries.tobytes().ljust(size, b"\0")
     metadata = Metadata(exif=exif)
     assert check_format(Path(name), 60, 40, alpha=False, dtype=np.uint8, metadata=metadata) == ()
-    with BandWriter(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
+    with rows_to_file(tmp_path / name, 60, 40, 3, np.uint8, metadata) as writer:
         writer.write(PHOTO)
     found = read(tmp_path / name).metadata.exif
     assert found is not None and b"n" * (size - 100) in found
@@ -303,10 +301,10 @@ import sys
 from pathlib import Path
 import numpy as np
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 height, target = int(sys.argv[1]), Path(sys.argv[2])
 band = np.tile(np.arange(4096, dtype=np.uint8)[:, None], (64, 1, 3))
-with BandWriter(target, 4096, height, 3, np.uint8, Metadata()) as writer:
+with rows_to_file(target, 4096, height, 3, np.uint8, Metadata()) as writer:
     for _ in range(height // 64):
         writer.write(band)
 # Not getrusage, which on Linux begins with what the parent process held.

@@ -1,5 +1,8 @@
 """The Winograd code against PyTorch's convolution, for each width of vectors that this CPU can be asked for."""
 
+import os
+import signal
+import sys
 from dataclasses import replace
 
 import pytest
@@ -81,3 +84,22 @@ def test_an_error_in_a_thread_reaches_the_caller(convolver, monkeypatch):
     monkeypatch.setattr(Convolver, "_memory", fail)
     with pytest.raises(MemoryError):
         convolver(make_layer(layer, [4], lanes, Variant()), [source], Planes(4, 4, 4, lanes))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_forked_process_has_threads_of_its_own(convolver):
+    layer, lanes = conv(4, 4), convolver.machine.lanes
+    convolver._threads = 2
+    made, source, target = make_layer(layer, [4], lanes, Variant()), Planes(4, 8, 8, lanes), Planes(4, 8, 8, lanes)
+    source.fill(torch.randn(4, 8, 8))
+    expected = convolver(made, [source], target).picture(4)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        same = False
+        try:
+            same = torch.equal(convolver(made, [source], Planes(4, 8, 8, lanes)).picture(4), expected)
+        finally:  # nothing of pytest runs twice
+            os._exit(not same)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -20,7 +20,8 @@ from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.read import Metadata, read
 from sixteenfold.imaging.resample import taps
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.rows import Rows
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import batch as batch_module, enlargement, picture as picture_module, progress
 from sixteenfold.upscaling.alpha import alpha_bands
@@ -37,7 +38,7 @@ def upscaler() -> Upscaler:
 
 def write(path: Path, pixels: np.ndarray) -> Path:
     path.parent.mkdir(exist_ok=True)
-    with BandWriter(path, pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype, Metadata()) as writer:
+    with rows_to_file(path, pixels.shape[1], pixels.shape[0], pixels.shape[2], pixels.dtype, Metadata()) as writer:
         writer.write(pixels)
     return path
 
@@ -269,10 +270,10 @@ def test_a_failure_while_rows_are_written_leaves_nothing(
 ) -> None:
     photo = write(tmp_path / "a.png", noise(40, 4, 3))
 
-    def full(self: BandWriter, rows: np.ndarray) -> None:
+    def full(self: Rows, rows: np.ndarray) -> None:
         raise SixteenfoldError("the disk is full")
 
-    monkeypatch.setattr(BandWriter, "write", full)
+    monkeypatch.setattr(Rows, "write", full)
     assert upscale_files([photo], None, lambda: upscaler).failures == ("the disk is full",)
     assert list(tmp_path.iterdir()) == [photo]
 

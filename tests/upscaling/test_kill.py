@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sixteenfold.imaging.read import Metadata
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import save
 from sixteenfold.upscaling.batch import upscale_files
@@ -47,7 +47,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photo.png, model.safetensors, and what a killed process left of result.tif."""
     folder = tmp_path_factory.mktemp("killed")
     photo, target = folder / "photo.png", folder / "result.tif"
-    with BandWriter(photo, 6, 100, 4, np.uint8, Metadata()) as writer:
+    with rows_to_file(photo, 6, 100, 4, np.uint8, Metadata()) as writer:
         writer.write(np.random.default_rng(0).integers(0, 256, (100, 6, 4), np.uint8))
     words = [photo, target, make_model(folder / "model.safetensors", 0)]
     done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, words)], check=False, timeout=300)

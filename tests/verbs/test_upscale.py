@@ -12,7 +12,7 @@ import torch
 
 from sixteenfold.cli import main
 from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.write import BandWriter
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import save
@@ -66,7 +66,8 @@ def test_rows_of_a_stopped_overwrite_are_told_where_its_result_is_skipped(
         assert main([*words, *options]) == 0
         return capsys.readouterr().err.splitlines()
 
-    with suppress(RuntimeError), BandWriter(target, 48, 32, 3, np.uint8, Metadata(), "settings"):
+    with suppress(RuntimeError), rows_to_file(target, 48, 32, 3, np.uint8, Metadata(), "settings") as writer:
+        writer.write(np.zeros((1, 48, 3), np.uint8))
         assert len(said()) == 1  # a run that still writes is none that was stopped
         raise RuntimeError
     skipped, left = said()

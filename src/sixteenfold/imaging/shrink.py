@@ -10,7 +10,7 @@ from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale_in_strips
-from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.imaging.write import check_format, rows_to_file
 
 
 def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tupl
             target, width, height, alpha=image.alpha is not None, dtype=small.dtype, metadata=image.metadata
         )
         make_folder(target)
-        with BandWriter(target, width, height, channels, small.dtype, image.metadata) as writer:
+        with rows_to_file(target, width, height, channels, small.dtype, image.metadata) as writer:
             writer.write(small)
     return (*image.notes, *lost)
 

@@ -6,8 +6,6 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyvips
@@ -21,13 +19,23 @@ from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import check_format as check_format, format_of
 from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.rows import NoRoom, Rows, beside, failures_told, open_rows
-from sixteenfold.imaging.scratch import Shape
 
 
-class BandWriter:
-    """Writes a picture file from top to bottom, a band of rows at a time.
+@contextmanager
+def rows_to_file(
+    target: Path,
+    width: int,
+    height: int,
+    channels: int,
+    dtype: np.dtype | type,
+    metadata: Metadata,
+    fingerprint: str | None = None,
+    *,
+    pyramid: bool = False,
+) -> Generator[Rows]:
+    """Write a picture file from top to bottom, a band of rows at a time.
 
-        with BandWriter(target, width, height, 3, np.uint8, metadata) as writer:
+        with rows_to_file(target, width, height, 3, np.uint8, metadata) as writer:
             for band in bands:
                 writer.write(band)
 
@@ -35,89 +43,38 @@ class BandWriter:
     made from them as `.NAME.part` and renamed, so that `target` appears whole or not at all; an existing one is
     replaced. When it does not, both are removed and `target` is as it was.
 
-    With a fingerprint of all that decides the rows, they are kept if the run was interrupted or killed, ended
-    by anything but a SixteenfoldError, the disk was full, or the file could not be made of them, and the next writer
-    with the same fingerprint continues after them: `rows_written` says how many there are, and `keep` discards some of
-    them. Rows of another fingerprint are discarded.
-
     A DeepZoom picture (.dzi) is a file and a folder of tiles; of these the file appears last. Where both replace older
-    ones, a kill between their renames leaves no file; the older picture is put back when the next writer of this
+    ones, a kill between their renames leaves no file; the older picture is put back when the next block of this
     target is entered.
 
-    channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha. dtype: uint8, uint16 or float32 in
-    0..1; rows of what the format cannot hold are reduced as `check_format` says. metadata: as
-    read; the EXIF size is set to this picture's. pyramid: a TIFF gets its halvings too, for viewers.
+    Args:
+        target: A name whose suffix sets the format.
+        width: In pixels.
+        height: In pixels.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        dtype: uint8, uint16 or float32 in 0..1; what the format cannot hold is reduced as `check_format` says.
+        metadata: As read; the EXIF size is set to this picture's.
+        fingerprint: Of all that decides the rows. With one they are kept if the run was interrupted or killed, ended
+            by anything but a SixteenfoldError, the disk was full, or the file could not be made of them, and the next
+            block with the same one continues after them; rows of another are discarded.
+        pyramid: A TIFF gets its halvings too, for viewers.
 
-    Entering raises SixteenfoldError when the format or the folder cannot take the picture or the
-    disk has no room for it; writing and leaving, when the disk fails.
+    Yields:
+        What takes the rows; it says how many there are already.
+
+    Raises:
+        SixteenfoldError: On entering if the format or the folder cannot take the picture or the disk has no room for
+            it; on writing and leaving if the disk fails.
+        ValueError: If no picture has this size.
     """
-
-    def __init__(
-        self,
-        target: Path,
-        width: int,
-        height: int,
-        channels: int,
-        dtype: np.dtype | type,
-        metadata: Metadata,
-        fingerprint: str | None = None,
-        *,
-        pyramid: bool = False,
-    ) -> None:
-        if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
-            raise ValueError(f"no picture has size {width} x {height} x {channels}")
-        if metadata.exif is not None:
-            metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
-        shape = height, width, channels
-        self._block = _rows_to_file(target, shape, np.dtype(dtype), metadata, fingerprint, pyramid=pyramid)
-        self._entered: Rows | None = None
-
-    def __enter__(self) -> Self:
-        self._entered = self._block.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._block.__exit__(kind, error, trace)
-
-    @property
-    def _rows(self) -> Rows:
-        if self._entered is None:
-            raise ValueError("rows are written inside the with block")
-        return self._entered
-
-    @property
-    def rows_written(self) -> int:
-        """How many rows there are, those of a stopped run included."""
-        return self._rows.written
-
-    def keep(self, rows: int) -> None:
-        """Keep only the first `rows` rows; the next one written follows them."""
-        self._rows.keep(rows)
-
-    def write(self, rows: np.ndarray) -> None:
-        """Append `rows` (h, W, C) of the writer's type. Raises ValueError for any other."""
-        self._rows.write(rows)
-
-    def flush(self) -> None:
-        """Hand all rows written so far to the operating system, so that a killed program loses none."""
-        self._rows.flush()
-
-
-@contextmanager
-def _rows_to_file(
-    target: Path, shape: Shape, dtype: np.dtype, metadata: Metadata, fingerprint: str | None, *, pyramid: bool
-) -> Generator[Rows]:
-    """What BandWriter does around its block, from the checks to the file."""
-    height, width, channels = shape
+    if width < 1 or height < 1 or channels not in (1, 2, 3, 4):
+        raise ValueError(f"no picture has size {width} x {height} x {channels}")
+    if metadata.exif is not None:
+        metadata = replace(metadata, exif=exif.upright(metadata.exif, width, height))
     check_format(target, width, height, alpha=channels in (2, 4), dtype=dtype)
     with failures_told(target):
         _check_place(target)
-    with open_rows(target, shape, dtype, fingerprint) as rows:
+    with open_rows(target, (height, width, channels), np.dtype(dtype), fingerprint) as rows:
         _clear_away(target)  # of a run that was killed
         with failures_told(target):
             _check_room(target, height * rows.row_bytes, rows.written * rows.row_bytes, pyramid=pyramid)
@@ -129,7 +86,7 @@ def _rows_to_file(
 def save(rows: Path, target: Path, metadata: Metadata, *, pyramid: bool = False) -> None:
     """Make the picture file `target` from a finished scratch file (see scratch.py): whole, or not at all.
 
-    It is made, and flushed to the disk, as `.NAME.part`. metadata and pyramid: as of BandWriter.
+    It is made, and flushed to the disk, as `.NAME.part`. metadata and pyramid: as of `rows_to_file`.
     Raises SixteenfoldError if the file cannot be written.
     """
     form, part = format_of(target), beside(target, "part")

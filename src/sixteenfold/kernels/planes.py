@@ -6,6 +6,7 @@ convolution (activation, residual sums) happens where its result is written.
 
 import copy
 import math
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -64,21 +65,14 @@ class Planes:
         strip.addresses = [address + first * self.row_floats * 4 for address in self.addresses]
         return strip
 
-    def fill(self, picture: Tensor) -> "Planes":
-        """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself."""
-        lanes = self.data.shape[3]
-        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
-        for i, plane in enumerate(inner):
-            part = picture[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
-            plane[..., : part.shape[2]] = part
-            plane[..., part.shape[2] :] = 0
-        return self
+    def fill(self, picture: Tensor, around: int = 0) -> "Planes":
+        """Copy in a picture (C, H, W); channels that it lacks become zero. Gives itself.
 
-    def fill_between(self, rows: Tensor) -> "Planes":
-        """Copy in a strip (C, height + 2, width) of a larger picture: also the row above and the one below."""
+        around: Rows above and below that it has too, 0 or 1, as a strip of a larger picture: (C, H + 2 around, W).
+        """
         lanes = self.data.shape[3]
-        for i, plane in enumerate(self.data[:, : self.height + 2, 1 : self.width + 1]):
-            part = rows[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
+        for i, plane in enumerate(self.data[:, 1 - around : self.height + 1 + around, 1 : self.width + 1]):
+            part = picture[i * lanes : (i + 1) * lanes].permute(1, 2, 0)
             plane[..., : part.shape[2]] = part
             plane[..., part.shape[2] :] = 0
         return self
@@ -92,8 +86,9 @@ class Planes:
 
     def picture(self, channels: int) -> Tensor:
         """The first channels, copied out: (1, C, H, W)."""
-        inner = self.data[:, 1 : self.height + 1, 1 : self.width + 1]
-        return inner.permute(0, 3, 1, 2).flatten(0, 1)[:channels].contiguous()[None]
+        picture = _new_memory(1, channels, self.height, self.width)
+        self.copy_to(picture[0])
+        return picture
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,6 @@ class Convolver:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self._threads = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="winograd")
         self._kept = threading.local()
 
     def __call__(self, layer: Layer, sources: Sequence[Planes], target: Planes, added: Sequence[Planes] = ()) -> Planes:
@@ -212,7 +206,8 @@ class Convolver:
         if self._threads == 1:
             work()
         else:
-            tasks = [self._pool.submit(work) for _ in range(self._threads)]
+            pool = thread_pool(self._threads, os.getpid())
+            tasks = [pool.submit(work) for _ in range(self._threads)]
             try:
                 for task in tasks:
                     task.result()
@@ -240,6 +235,12 @@ class Convolver:
 def address_table(group: Sequence[Planes]) -> Tensor:
     """The addresses of all planes of all pictures."""
     return torch.tensor([address for planes in group for address in planes.addresses], device="cpu")
+
+
+@cache
+def thread_pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """The threads of all convolvers in a process: a forked one has none of its parent's and would wait for ever."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="winograd")
 
 
 @cache

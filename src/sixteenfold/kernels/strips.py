@@ -33,6 +33,6 @@ class StripConvolver:
         planes = self._convolver.planes("source", given, height - 2, width)
         shape = (count, channels, height - 2, width)
         result = torch.empty(shape, dtype=torch.float32, device="cpu", memory_format=torch.channels_last)
-        for i, made in enumerate(self._convolver.each(layer, (planes.fill_between(picture) for picture in rows))):
+        for i, made in enumerate(self._convolver.each(layer, (planes.fill(picture, around=1) for picture in rows))):
             made.copy_to(result[i])
         return result

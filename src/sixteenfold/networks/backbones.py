@@ -68,9 +68,9 @@ class Backbone(nn.Module):
         if machine is not None:
             from sixteenfold.kernels.strips import StripConvolver
 
-            # Made anew each time, and the weights laid out anew. Threads kept with the backbone could be neither copied
-            # nor pickled with it, and a forked process would wait for them for ever; of weights that were kept none
-            # could tell whether they still are the backbone's: a change by `.data` leaves no trace.
+            # Made anew each time, and the weights laid out anew. Each thread's memory could be neither copied nor
+            # pickled with the backbone; of weights that were kept none could tell whether they still are the
+            # backbone's: a change by `.data` leaves no trace.
             run = StripConvolver(machine)
         return [StageStream(self._streams(stage, run)) for stage in self.stages]
 

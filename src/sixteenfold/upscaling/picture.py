@@ -18,7 +18,8 @@ from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
 from sixteenfold.imaging.jobs import Job
 from sixteenfold.imaging.read import Image, read
 from sixteenfold.imaging.resample import SCALE
-from sixteenfold.imaging.write import BandWriter, check_format
+from sixteenfold.imaging.rows import Rows
+from sixteenfold.imaging.write import check_format, rows_to_file
 from sixteenfold.upscaling.alpha import alpha_bands
 from sixteenfold.upscaling.sizes import two_sides
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -137,7 +138,7 @@ def enlarge(
     target, dtype = picture.job.target, image.pixels.dtype
     with ExitStack() as stack:
         writer = stack.enter_context(
-            BandWriter(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
+            rows_to_file(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
         )
 
         # Here, as no other process can make it while this one has its rows locked.
@@ -149,10 +150,10 @@ def enlarge(
                 pixels = np.concatenate([to_pixels(part, dtype) for part in rows], axis=2)
             writer.write(pixels)
             writer.flush()
-            written(writer.rows_written, len(pixels))
+            written(writer.written, len(pixels))
 
         skip = _go_on(writer, upscaler.band_rows(image.pixels.shape[0], height))
-        written(writer.rows_written, 0)
+        written(writer.written, 0)
         last: Future[None] | None = None
         try:
             for rows in _bands(picture, upscaler, skip):
@@ -183,9 +184,9 @@ def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
     return digest.hexdigest()
 
 
-def _go_on(writer: BandWriter, band_rows: tuple[int, ...]) -> int:
+def _go_on(writer: Rows, band_rows: tuple[int, ...]) -> int:
     """Keep the whole bands that are there, and count them."""
-    ends = [end for end in accumulate(band_rows) if end <= writer.rows_written]
+    ends = [end for end in accumulate(band_rows) if end <= writer.written]
     writer.keep(ends[-1] if ends else 0)
     return len(ends)
 
