@@ -8,7 +8,8 @@ Values of the recipe are options as of `sixteenfold train`. A step of ours is th
 drawing, losses, CutMix as often as it comes to, weights averaged.
 The straightforward loop stands for the way such code is usually written: eager fp32, contiguous
 tensors, one picture decoded for each crop, the whole batch at once, gradients through every network that
-a loss touches. Both loops run by turns in one process and train the same network on the same crops.
+a loss touches, and Adam, also where ours has Muon.
+Both loops run by turns in one process and train the same network on the same crops.
 Memory is the peak of a process of its own for each. One JSON line is printed.
 """
 

@@ -118,6 +118,7 @@ def test_rounding_is_half_up_and_clamped() -> None:
     values = torch.tensor([-0.2, 0.5 / 255, 1.49 / 255, 1.0, 1.3], dtype=torch.float64)
     assert torch.allclose(round_to_8_bits(values) * 255, torch.tensor([0.0, 1, 1, 255, 255], dtype=torch.float64))
     assert to_8_bits(values).tolist() == [0, 1, 1, 255, 255]
+    assert to_8_bits(torch.ones(1, dtype=torch.bfloat16)).tolist() == [255]
 
 
 def test_empty_sizes_are_refused() -> None:

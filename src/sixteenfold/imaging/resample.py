@@ -88,7 +88,8 @@ def round_to_8_bits(image: Tensor) -> Tensor:
 
 def to_8_bits(image: Tensor) -> Tensor:
     """The same levels as uint8, 0 to 255."""
-    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
+    precise = image.to(torch.promote_types(image.dtype, torch.float32))  # bf16 has no 255.5
+    return (precise.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def cubic(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ _CIPLAB = TrainConfig(pixel=PixelPhase(), adversarial=AdversarialPhase())
 
 # Ours, for `strong`, `compact` and `medium` (docs/decisions.md): the losses see the projected picture; many small crops
 # rather than few large ones; LPIPS leads, as it is what is judged. What the shipped models' runs taught
-# (docs/training-log.md), in one piece and longer.
+# (docs/training-log.md), in one piece and longer, and by Muon, which most of them did not have.
 _OUR_PIXEL = PixelPhase(
     optimizer="muon", patch=256, loss="l1", warmup=200, gradient_clip=1.0, ema_decay=0.998, projected=True
 )

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ class Upscaler:
     """Enlarges pictures sixteen times per side with one generator on one device.
 
     The first trunk runs over the whole picture (in very large tiles if it is very large), the second in tiles with a
-    margin. Only a few bands of rows of the result are held at a time. It can be pickled,
-    with its weights and options, for other processes and machines; there "auto" chooses anew.
+    margin. Only a few bands of rows of the result are held at a time. It can be pickled, with its weights and options
+    (so `say` has to be a function of a module), for other processes and machines; there "auto" chooses anew.
 
     Args:
         model: A generator, which is copied, the name of a shipped model, or a file of weights; None is the default
@@ -76,15 +76,14 @@ class Upscaler:
         if not callable(say):
             raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
-        self._remake = partial(
-            type(self),
-            device=device,
-            precision=precision,
-            tile=tile,
-            consistency=consistency,
-            ensemble=ensemble,
-            say=say,
-        )
+        self._options: dict[str, Any] = {
+            "device": device,
+            "precision": precision,
+            "tile": tile,
+            "consistency": consistency,
+            "ensemble": ensemble,
+            "say": say,
+        }
         self._runner = Runner(generator, device, precision, ensemble, say)
         self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
@@ -96,8 +95,9 @@ class Upscaler:
         self.description = self._runner.description
 
     def __reduce__(self) -> tuple[Callable[[Generator], "Upscaler"], tuple[Generator], dict[str, object]]:
-        # Not by the model's name: a file may have changed since, or be missing elsewhere.
-        return self._remake, (self._runner.generator,), {"_model": self._model, "_fidelity": self._fidelity}
+        # Not by the model's name: a file may have changed since, or be missing elsewhere; and not on a GPU.
+        remake, generator = partial(type(self), **self._options), copy.deepcopy(self._runner.generator).cpu()
+        return remake, (generator,), {"_model": self._model, "_fidelity": self._fidelity}
 
     @untraced
     def __call__(self, lr: Tensor) -> Tensor:
@@ -170,8 +170,9 @@ class Upscaler:
 
     @cached_property
     def for_masks(self) -> "Upscaler":
-        """What enlarges alpha, on the same device and with the same options."""
-        return self._remake(MASK_MODEL, ensemble=False)
+        """What enlarges alpha, on the same device and with the same options but for the ensemble."""
+        options: dict[str, Any] = {**self._options, "ensemble": False}
+        return Upscaler(MASK_MODEL, **options)
 
     @property
     def model(self) -> str | None:
