@@ -91,7 +91,7 @@ class Muon(Optimizer):
             ways: list[Tensor] = [step.view_as(weights[0]) for step in steps]
             torch._foreach_add_(list[Tensor](weights), ways, alpha=-group["lr"] * size)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
-    def _momenta(self, weights: Sequence[nn.Parameter]) -> Sequence[Tensor]:
+    def _momenta(self, weights: Sequence[nn.Parameter]) -> list[Tensor]:
         """Nesterov's momenta of weights, with their newest gradients in them."""
         for weight in weights:
             if not self.state[weight]:
@@ -99,7 +99,7 @@ class Muon(Optimizer):
         momenta: list[Tensor] = [self.state[weight]["momentum_buffer"] for weight in weights]
         gradients = [_gradient(weight) for weight in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - MOMENTUM)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
-        return torch._foreach_lerp(gradients, momenta, MOMENTUM)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
+        return list(torch._foreach_lerp(gradients, momenta, MOMENTUM))  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
     def _move_others(self, group: dict[str, Any]) -> None:
         weights = _with_gradient(group)
