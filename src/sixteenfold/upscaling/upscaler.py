@@ -85,11 +85,9 @@ class Upscaler:
             "say": say,
         }
         self._runner = Runner(generator, device, precision, ensemble, say)
-        self._given_tile = tile
         self._tile = tile or (CPU_TILE if self._runner.device.type == "cpu" else ACCELERATOR_TILE)
         self._rounds = ROUNDS if consistency else 0
         self._fittings = fittings(say)
-        self._ensemble = ensemble
         self._fidelity = fidelity
         self._fingerprint: str | None = None
         self.description = self._runner.description
@@ -192,7 +190,7 @@ class Upscaler:
     @property
     def tile(self) -> int | None:
         """The tiles' side as it was given; None if it was chosen by the device."""
-        return self._given_tile
+        return self._options["tile"]
 
     @property
     def consistency(self) -> bool:
@@ -202,7 +200,7 @@ class Upscaler:
     @property
     def ensemble(self) -> bool:
         """Whether results are averages over the eight flips and rotations."""
-        return self._ensemble
+        return self._options["ensemble"]
 
     @property
     def fidelity(self) -> float | None:
@@ -213,7 +211,7 @@ class Upscaler:
     def fingerprint(self) -> str:
         """A hash of all that decides a result, except the picture: weights, device, precision and settings."""
         if self._fingerprint is None:
-            settings = (__version__, self.description, self._tile, self._rounds, self._ensemble, *grid())
+            settings = (__version__, self.description, self._tile, self._rounds, self.ensemble, *grid())
             decisive = (*settings, self.sha256)
             self._fingerprint = hashlib.sha256(repr(decisive).encode()).hexdigest()
         return self._fingerprint
