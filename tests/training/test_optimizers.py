@@ -76,6 +76,16 @@ def test_singular_values_are_brought_near_one(shape: tuple[int, int, int]) -> No
     assert (between - torch.diag_embed(between.diagonal(dim1=1, dim2=2))).abs().max() < 1e-6
 
 
+def test_float32_is_enough_for_singular_values_far_apart() -> None:
+    """Of one millionth of the largest, too: their squares are below float32's rounding of it."""
+    random = torch.Generator().manual_seed(2)
+    u, _, vh = torch.linalg.svd(torch.randn(2, 30, 90, generator=random, dtype=torch.float64), full_matrices=False)
+    matrices = u @ torch.diag_embed(torch.logspace(0, -6, 30, dtype=torch.float64).expand(2, 30)) @ vh
+    exact = orthogonalized(matrices)
+    result = orthogonalized(matrices.float())
+    assert torch.linalg.norm(result - exact) < 1e-3 * torch.linalg.norm(exact)
+
+
 def test_a_weight_without_gradient_stays_and_none_divides_by_zero() -> None:
     network = Generator(features=8, growth=4, blocks=(1, 1))
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
