@@ -29,7 +29,8 @@ from torch import Tensor
 
 from memory import SHAPES
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import resize
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator

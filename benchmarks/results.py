@@ -32,7 +32,7 @@ from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_
 from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import to_8_bits
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import zoo

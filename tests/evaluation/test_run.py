@@ -20,7 +20,7 @@ from sixteenfold.evaluation.protocol import Case, load
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging import resample
 from sixteenfold.imaging.color import to_tensor
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import downscale, resize
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.metrics import niqe

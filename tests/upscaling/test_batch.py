@@ -18,7 +18,8 @@ from rich.console import Console
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import taps
 from sixteenfold.imaging.rows import Rows
 from sixteenfold.imaging.write import rows_to_file

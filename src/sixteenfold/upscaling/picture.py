@@ -15,11 +15,13 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.places import file_there, make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.formats import check_format
+from sixteenfold.imaging.image import Image
 from sixteenfold.imaging.jobs import Job
-from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.rows import Rows
-from sixteenfold.imaging.write import check_format, rows_to_file
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.upscaling.alpha import alpha_bands
 from sixteenfold.upscaling.sizes import two_sides
 from sixteenfold.upscaling.upscaler import Upscaler
