@@ -15,7 +15,7 @@ from sixteenfold.evaluation.enlarger import Enlarger, UnfitFunctionError
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
-from sixteenfold.imaging.ahead import one_ahead
+from sixteenfold.files.ahead import one_ahead
 from sixteenfold.imaging.resample import to_8_bits
 
 PARALLEL_PIXELS = 4_000_000

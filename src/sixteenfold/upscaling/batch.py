@@ -11,8 +11,8 @@ from rich.console import Console
 from torch import nn
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
+from sixteenfold.files.ahead import one_ahead
 from sixteenfold.files.names import all_given, given_or_none
-from sixteenfold.imaging.ahead import one_ahead
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
 from sixteenfold.upscaling.picture import ENDINGS, AlreadyMade, Picture, Size, enlarge, open_picture, result_rows
