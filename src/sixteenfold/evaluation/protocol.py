@@ -132,7 +132,7 @@ def _key(file: Path) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
+def load_case(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
     """Decode one case and bring it to one size.
 
     With small pictures made here, the original is cropped, from its top left corner, to a multiple
