@@ -124,6 +124,7 @@ class Upscaler:
                     top += band.shape[2]
         return sr
 
+    @untraced
     def bands(self, lr: Tensor, *, size: tuple[int, int] | None = None, skip: int = 0) -> Iterator[Tensor]:
         """Enlarge one picture band by band: memory does not grow with its height.
 
