@@ -181,6 +181,8 @@ def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
         if part is not None:
             digest.update(repr((part.shape, part.dtype.str, picture.size)).encode())
             digest.update(np.ascontiguousarray(part).data)
+    if image.alpha is not None and np.ptp(image.alpha) > 0:  # else none is needed, and none is loaded
+        digest.update(upscaler.for_masks.fingerprint.encode())
     return digest.hexdigest()
 
 
