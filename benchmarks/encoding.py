@@ -31,7 +31,7 @@ from sixteenfold.imaging import scratch
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import format_of
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 
 TIFF = format_of(Path("a.tif"))
 SIDE = 128

@@ -44,7 +44,7 @@ def run(shape: str, size: str) -> None:
     import numpy as np
     import torch
 
-    from sixteenfold.imaging.read import Metadata
+    from sixteenfold.imaging.image import Metadata
     from sixteenfold.imaging.write import rows_to_file
     from sixteenfold.networks.generator import Generator
     from sixteenfold.upscaling.batch import upscale_files

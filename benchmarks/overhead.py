@@ -29,7 +29,8 @@ from torch import Tensor
 
 from memory import SHAPES
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import resize
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
@@ -50,8 +51,8 @@ class Watched:
     def first_trunk(self, lr: Tensor) -> Tensor:
         return self._timed(self._engine.first_trunk, lr)
 
-    def enlarge(self, features: Tensor) -> Tensor:
-        return self._timed(self._engine.enlarge, features)
+    def upsample(self, features: Tensor) -> Tensor:
+        return self._timed(self._engine.upsample, features)
 
     def second_trunk(self, features: Tensor) -> Tensor:
         return self._timed(self._engine.second_trunk, features)
@@ -74,7 +75,7 @@ class StandIn:
     def first_trunk(self, lr: Tensor) -> Tensor:
         return lr.new_zeros(1).expand(1, self._features[0], *lr.shape[-2:])
 
-    def enlarge(self, features: Tensor) -> Tensor:
+    def upsample(self, features: Tensor) -> Tensor:
         height, width = features.shape[-2:]
         return features.new_zeros(1).expand(1, self._features[1], 4 * height, 4 * width)
 

@@ -26,13 +26,13 @@ from torch import Tensor
 
 from sixteenfold import cli
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation.baselines import BASELINES, enlarge
+from sixteenfold.evaluation.baselines import BASELINES, interpolate
 from sixteenfold.evaluation.pictures import find_places
-from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load
+from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load_case
 from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import to_8_bits
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import zoo
@@ -205,7 +205,7 @@ def make_results(hr: Path, models: Sequence[Model], work: Path) -> Results:
     lr = originals / "lr"
     for case in find_cases(Sources(hr, None, True, {}), allow_missing=False)[0]:
         target = lr / f"{case.name}.png"
-        small = load(case, synthesize=True).lr
+        small = load_case(case, synthesize=True).lr
         assert small is not None
         save(target, pixels(small))
     sr: dict[str, Path] = {}
@@ -280,10 +280,10 @@ def gallery(results: Results, shown: Sequence[str], document: Path) -> list[str]
     ]
     cases = find_cases(Sources(results.hr, None, True, results.sr), allow_missing=False)[0]
     for case in cases:
-        pictures = load(case, synthesize=True)
+        pictures = load_case(case, synthesize=True)
         assert pictures.lr is not None
         squares = pictures.lr.repeat_interleave(16, dim=2).repeat_interleave(16, dim=3)
-        bicubic = to_8_bits(enlarge(pictures.lr.float() / 255, "bicubic"))
+        bicubic = to_8_bits(interpolate(pictures.lr.float() / 255, "bicubic"))
         row = [squares, bicubic, *(pictures.results[name] for name in shown), pictures.hr]
         file = folder / f"{re.sub(r'[^a-zA-Z0-9-]+', '-', case.name)}.jpg"
         save(file, pixels(sheet(row)))

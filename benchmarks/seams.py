@@ -24,7 +24,7 @@ from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
 from sixteenfold.networks import zoo
 from sixteenfold.upscaling.engine import Engine, make_engine
-from sixteenfold.upscaling.tiles import Tile, plan
+from sixteenfold.upscaling.tiles import Tile, plan_tiles
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,14 @@ def small_picture(photo: Path, side: int, *, as_is: bool) -> Tensor:
 
 def measure(engine: Engine, pictures: list[Tensor], options: argparse.Namespace) -> Iterator[Row]:
     features = [engine.first_trunk(lr) for lr in pictures]
-    large = [engine.enlarge(x) for x in features]
+    large = [engine.upsample(x) for x in features]
     whole = [engine.second_trunk(x).clamp(0, 1) for x in large]
     for margin in options.margins:
         tiled = [assemble(engine.second_trunk, x, 4 * options.tile, margin, 4) for x in large]
         yield compare("second", margin, whole, tiled)
     for margin in options.first_margins:
         tiled = [assemble(engine.first_trunk, lr, options.first_tile, margin, 1) for lr in pictures]
-        results = [(engine.second_trunk(engine.enlarge(x)), work) for x, work in tiled]
+        results = [(engine.second_trunk(engine.upsample(x)), work) for x, work in tiled]
         yield compare("first", margin, whole, results)
 
 
@@ -99,7 +99,7 @@ def assemble(
     height, width = image.shape[-2:]
     whole: Tensor | None = None
     seen = 0
-    for piece in (one for band in plan(height, width, (tile, tile), margin) for one in band.tiles):
+    for piece in (one for band in plan_tiles(height, width, (tile, tile), margin) for one in band.tiles):
         result = stage(image[:, :, piece.window_rows.slice, piece.window_columns.slice])
         rows = piece.rows.within(piece.window_rows).times(scale)
         columns = piece.columns.within(piece.window_columns).times(scale)

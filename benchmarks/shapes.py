@@ -40,11 +40,11 @@ SIDE = 64
 
 def multiply_adds(generator: Generator) -> dict[str, int]:
     """Multiply-adds for each pixel of the input, by part."""
-    cost = {"first trunk": 0, "enlarge": 0, "second trunk": 0, "last layers": 0}
+    cost = {"first trunk": 0, "upsample": 0, "second trunk": 0, "last layers": 0}
     # Every convolution runs at one scale: this many times per pixel of the input.
     scales = {"stem": 1, "first": 1, "up1": 4, "up2": 16, "bridge": 16, "second": 16, "up3": 64}
     parts = {"stem": "first trunk", "first": "first trunk", "second": "second trunk"}
-    parts |= dict.fromkeys(("up1", "up2", "bridge"), "enlarge")
+    parts |= dict.fromkeys(("up1", "up2", "bridge"), "upsample")
     for name, parameter in generator.named_parameters():
         if parameter.ndim == 4:
             part = name.split(".")[0]
@@ -61,7 +61,7 @@ def upscale_seconds(repeats: int) -> dict[str, float]:
     for _ in range(repeats + 1):  # the first warms up
         for name, engine in engines.items():
             start = time.perf_counter()
-            engine.second_trunk(engine.enlarge(engine.first_trunk(lr)))
+            engine.second_trunk(engine.upsample(engine.first_trunk(lr)))
             times[name].append(time.perf_counter() - start)
     return {name: min(seconds[1:]) for name, seconds in times.items()}
 

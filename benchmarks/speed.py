@@ -133,7 +133,7 @@ def prepare(name: str, generator: Generator) -> tuple[Callable[[Tensor], Tensor]
         engine = Engine(parts, torch.device("cpu"), precision, f"CPU, {precision}, PyTorch channels-last")
     else:
         engine = make_engine(generator, "cpu", name)
-    return lambda lr: engine.second_trunk(engine.enlarge(engine.first_trunk(lr))), engine.description
+    return lambda lr: engine.second_trunk(engine.upsample(engine.first_trunk(lr))), engine.description
 
 
 def compare(sr: Tensor, reference: Tensor) -> tuple[float, float]:

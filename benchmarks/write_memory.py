@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from memory import peak_mib
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 
 BAND = 256

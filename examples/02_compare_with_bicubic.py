@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import resize
 from sixteenfold.imaging.write import rows_to_file
 

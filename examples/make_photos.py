@@ -13,7 +13,7 @@ from pathlib import Path
 import skimage.data
 
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import resize
 from sixteenfold.imaging.write import rows_to_file
 

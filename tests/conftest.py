@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from sixteenfold.cli import main
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import generator
 from sixteenfold.networks.state import save

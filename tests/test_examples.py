@@ -8,7 +8,8 @@ import pytest
 import skimage.data
 import torch
 
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import save

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.imaging.color import to_pixels
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.fidelity import psnr

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sixteenfold.errors import SixteenfoldError
-from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, list_pictures, load
+from sixteenfold.evaluation.protocol import Case, Sources, crop, find_cases, list_pictures, load_case
 from sixteenfold.imaging.resample import downscale, round_to_8_bits
 
 from .conftest import Save, picture
@@ -107,7 +107,7 @@ def test_folders_that_cannot_be_read(save: Save, public: Path, as_nobody: Abstra
 def test_synthesized_pictures_are_matlabs(save: Save) -> None:
     pixels = picture(1, 70, 95)
     file = save("hr/a.png", pixels)
-    loaded = load(Case("a", file, None, {"sr": save("sr/a.png", pixels)}), synthesize=True)
+    loaded = load_case(Case("a", file, None, {"sr": save("sr/a.png", pixels)}), synthesize=True)
     cropped = pixels[:64, :80].transpose(2, 0, 1)
     assert np.array_equal(loaded.hr[0], cropped)
     assert np.array_equal(loaded.results["sr"][0], cropped)
@@ -120,7 +120,7 @@ def test_synthesized_pictures_are_matlabs(save: Save) -> None:
 def test_small_pictures_rounded_down_or_up(save: Save, small: tuple[int, int], common: tuple[int, int]) -> None:
     file, lr = save("hr/a.png", picture(1, 70, 95)), save("lr/a.png", picture(2, *small))
     sr = save("sr/a.png", picture(3, 16 * small[0], 16 * small[1]))
-    loaded = load(Case("a", file, lr, {"sr": sr}), synthesize=False)
+    loaded = load_case(Case("a", file, lr, {"sr": sr}), synthesize=False)
     assert tuple(loaded.hr.shape[2:]) == common
     assert tuple(loaded.results["sr"].shape[2:]) == (16 * small[0], 16 * small[1])
 
@@ -128,32 +128,32 @@ def test_small_pictures_rounded_down_or_up(save: Save, small: tuple[int, int], c
 def test_sizes_that_do_not_belong_together_are_both_named(save: Save) -> None:
     hr, other = save("hr/a.png", picture(1, 64, 80)), save("sr/a.png", picture(1, 64, 64))
     with pytest.raises(SixteenfoldError, match=r"sr/a\.png: 64x64 differs from the 80x64 of .*hr/a\.png"):
-        load(Case("a", hr, None, {"sr": other}), synthesize=False)
+        load_case(Case("a", hr, None, {"sr": other}), synthesize=False)
     large = save("large/a.png", picture(1, 70, 95))
     enlarged = save("sr/b.png", picture(2, 64, 80))
     with pytest.raises(SixteenfoldError, match=r"80x64 differs from the 95x70 of .*; give what it was made from too"):
-        load(Case("b", large, None, {"sr": enlarged}), synthesize=False)
+        load_case(Case("b", large, None, {"sr": enlarged}), synthesize=False)
     words = r"sr/a\.png: 64x64 differs from the 95x70 of .*large/a\.png, and from its compared part, 80x64"
     with pytest.raises(SixteenfoldError, match=words):
-        load(Case("a", large, None, {"sr": other}), synthesize=True)
+        load_case(Case("a", large, None, {"sr": other}), synthesize=True)
     with pytest.raises(SixteenfoldError, match=r"64x64 is not 1/16 of the 80x64"):
-        load(Case("a", hr, other, {}), synthesize=False)
+        load_case(Case("a", hr, other, {}), synthesize=False)
     for side in (5, 7):  # one pixel too few or too many in one direction
         tall, wide = save("lr/tall.png", picture(2, side, 6)), save("lr/wide.png", picture(2, 6, side))
         for small in (tall, wide):
             with pytest.raises(SixteenfoldError, match=r"is not 1/16 of the 96x96"):
-                load(Case("a", save("hr/c.png", picture(1, 96, 96)), small, {}), synthesize=False)
+                load_case(Case("a", save("hr/c.png", picture(1, 96, 96)), small, {}), synthesize=False)
     with pytest.raises(SixteenfoldError, match=r"12x40 is too small"):
-        load(Case("a", save("small/a.png", picture(1, 40, 12)), None, {}), synthesize=True)
+        load_case(Case("a", save("small/a.png", picture(1, 40, 12)), None, {}), synthesize=True)
 
 
 def test_grey_is_spread_and_alpha_named(save: Save) -> None:
     grey = picture(1)[..., :1]
-    loaded = load(Case("a", save("hr/a.png", grey), None, {}), synthesize=False)
+    loaded = load_case(Case("a", save("hr/a.png", grey), None, {}), synthesize=False)
     assert np.array_equal(loaded.hr[0, 2], grey[..., 0])
     with_alpha = np.concatenate((picture(1), grey), axis=-1)
     files = save("hr/b.png", with_alpha), save("sr/b.png", with_alpha)
-    loaded = load(Case("b", files[0], None, {"sr": files[1]}), synthesize=False)
+    loaded = load_case(Case("b", files[0], None, {"sr": files[1]}), synthesize=False)
     assert loaded.notes == tuple(f"{file}: transparency ignored" for file in files)
 
 

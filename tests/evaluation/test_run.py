@@ -16,11 +16,11 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.evaluation import compare, scoring
-from sixteenfold.evaluation.protocol import Case, load
+from sixteenfold.evaluation.protocol import Case, load_case
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.imaging import resample
 from sixteenfold.imaging.color import to_tensor
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import downscale, resize
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.metrics import niqe
@@ -118,9 +118,9 @@ def test_what_is_enlarged_is_not_rounded_and_a_grey_original_stays_grey(save: Sa
     deep = np.array([[[1000], [2000]], [[3000], [40001]]], np.uint16)
     with rows_to_file(lr, 2, 2, 1, deep.dtype, Metadata()) as writer:
         writer.write(deep)
-    small = load(Case("a", hr, lr, {}), synthesize=False)
+    small = load_case(Case("a", hr, lr, {}), synthesize=False)
     assert small.seen is not None and torch.equal(small.seen, to_tensor(deep))
-    made = load(Case("a", hr, None, {}), synthesize=True)
+    made = load_case(Case("a", hr, None, {}), synthesize=True)
     assert made.seen is not None and made.lr is not None
     assert made.seen.shape == (1, 1, 2, 2) and torch.equal(made.seen.expand(-1, 3, -1, -1), made.lr / 255)
 

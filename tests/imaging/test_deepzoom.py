@@ -17,8 +17,8 @@ from skimage import data
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import deepzoom
 from sixteenfold.imaging.folders import pictures_at
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.jobs import plan_jobs
-from sixteenfold.imaging.read import Metadata
 from sixteenfold.imaging.write import rows_to_file
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[:400, :300])

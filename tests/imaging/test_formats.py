@@ -10,8 +10,10 @@ import tifffile
 from PIL import Image as Pillow, ImageCms
 from skimage import data
 
-from sixteenfold.imaging.read import Image, Metadata, read
-from sixteenfold.imaging.write import check_format, rows_to_file
+from sixteenfold.imaging.formats import check_format
+from sixteenfold.imaging.image import Image, Metadata
+from sixteenfold.imaging.read import read
+from sixteenfold.imaging.write import rows_to_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60

@@ -20,7 +20,7 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import read as module
-from sixteenfold.imaging.decode import DEFAULT_RESOLUTION
+from sixteenfold.imaging.image import DEFAULT_RESOLUTION
 from sixteenfold.imaging.read import is_picture, measure, read
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60

@@ -14,7 +14,8 @@ from skimage import data
 
 from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.imaging import write as write_module
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.rows import Rows, rows_left
 from sixteenfold.imaging.write import rows_to_file
 

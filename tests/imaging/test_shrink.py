@@ -9,7 +9,8 @@ import torch
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import resample, shrink
 from sixteenfold.imaging.color import to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale, resize, round_to_8_bits
 from sixteenfold.imaging.shrink import shrink_file
 from sixteenfold.imaging.write import rows_to_file

@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 from sixteenfold.errors import NoMemory
 from sixteenfold.imaging import tiff
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 
 
@@ -112,7 +112,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 block = rows_to_file(Path(sys.argv[1]), 2000, 2000, 3, np.uint8, Metadata())
 block.__enter__().write(np.zeros((2000, 2000, 3), np.uint8))

@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image as Pillow
 
 from sixteenfold.imaging import encode
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.tiffexif import exif_of
 from sixteenfold.imaging.write import rows_to_file
 

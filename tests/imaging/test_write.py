@@ -20,9 +20,10 @@ from skimage import data
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import encode, rows as rows_module, scratch, write as write_module
-from sixteenfold.imaging.formats import Format
-from sixteenfold.imaging.read import Metadata, read
-from sixteenfold.imaging.write import check_format, rows_to_file
+from sixteenfold.imaging.formats import Format, check_format
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
+from sixteenfold.imaging.write import rows_to_file
 
 PHOTO: np.ndarray = np.ascontiguousarray(data.astronaut()[100:140, 180:240])  # 40 x 60
 SUFFIXES = [".png", ".tif", ".jpg", ".webp", ".avif"]
@@ -300,7 +301,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 height, target = int(sys.argv[1]), Path(sys.argv[2])
 band = np.tile(np.arange(4096, dtype=np.uint8)[:, None], (64, 1, 3))

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch.backends import cudnn
 
-from sixteenfold.kernels.exact import CUDNN, SETTINGS, true_fp32
+from sixteenfold.kernels.exact import CUDNN, MKLDNN, PARENTS, SETTINGS, true_fp32
+
+ALL = (*SETTINGS, *PARENTS[1:])
 
 
 def old_switch(on: bool) -> None:
@@ -19,7 +21,7 @@ def old_switch(on: bool) -> None:
 
 def whole_switch(on: bool) -> None:
     torch.backends.fp32_precision = "tf32" if on else "ieee"  # pyright: ignore[reportAttributeAccessIssue]
-    for setting in SETTINGS:
+    for setting in ALL:
         setting.fp32_precision = "none"  # as of a setting that nobody made
 
 
@@ -35,21 +37,24 @@ def products_switch(on: bool) -> None:
     SETTINGS[-1].fp32_precision = "tf32" if on else "ieee"
 
 
-SWITCHES = [old_switch, whole_switch, convolutions_switch, old_products_switch, products_switch]
+def cpu_switch(on: bool) -> None:
+    MKLDNN.conv.fp32_precision = MKLDNN.matmul.fp32_precision = "bf16" if on else "ieee"
+
+
+SWITCHES = [old_switch, whole_switch, convolutions_switch, old_products_switch, products_switch, cpu_switch]
 
 
 def precisions() -> list[str]:
-    return [setting.fp32_precision for setting in SETTINGS]
+    return [setting.fp32_precision for setting in ALL]
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    settings = (*SETTINGS, torch.backends.mkldnn.matmul)  # pyright: ignore[reportAttributeAccessIssue]
-    before = [setting.fp32_precision for setting in settings]
+    before = precisions()
     yield
     torch.backends.fp32_precision = CUDNN.fp32_precision = "none"  # pyright: ignore[reportAttributeAccessIssue]
     torch.set_float32_matmul_precision("highest")
-    for setting, precision in zip(settings, before, strict=True):
+    for setting, precision in zip(ALL, before, strict=True):
         setting.fp32_precision = precision
 
 
@@ -71,7 +76,7 @@ def test_uses_may_overlap_in_threads(switch: Callable[[bool], None], on: bool) -
     other = threading.Thread(target=use, args=(True,))
     other.start()
     use(first=False)
-    assert seen == [["ieee", "ieee", "ieee"]]
+    assert seen == [["ieee"] * len(ALL)]
     assert precisions() == before
 
 
@@ -79,41 +84,41 @@ def test_uses_may_overlap_in_threads(switch: Callable[[bool], None], on: bool) -
 def test_a_later_change_of_the_whole_still_reaches_what_inherits(before: str) -> None:
     whole: Any = torch.backends
     whole.fp32_precision = before
-    for setting in SETTINGS:
+    for setting in ALL:
         setting.fp32_precision = "none"
     with true_fp32():
         pass
     for precision in ("ieee", "tf32"):
         whole.fp32_precision = precision
-        assert precisions() == [precision] * 3
+        assert precisions() == [precision] * len(ALL)
 
 
 def test_what_was_set_apart_from_the_whole_stays_so() -> None:
     whole: Any = torch.backends
     whole.fp32_precision = "ieee"
-    for setting in SETTINGS:
+    for setting in ALL:
         setting.fp32_precision = "tf32"
     with true_fp32():
         pass
     whole.fp32_precision = "none"
-    assert precisions() == ["tf32"] * 3
+    assert precisions() == ["tf32"] * len(ALL)
 
 
 PROGRAM = """
 import sys
 import torch
-from sixteenfold.kernels.exact import SETTINGS, true_fp32
+from sixteenfold.kernels.exact import PARENTS, SETTINGS, true_fp32
 
 def precisions():
-    return [setting.fp32_precision for setting in SETTINGS]
+    return [setting.fp32_precision for setting in (*SETTINGS, *PARENTS[1:])]
 
 if sys.argv[1] == "used":
     fresh = precisions()
     with true_fp32():
-        assert precisions() == ["ieee"] * 3
+        assert precisions() == ["ieee"] * 5
     assert precisions() == fresh and torch.backends.cudnn.allow_tf32
     with torch.backends.flags(fp32_precision="tf32"), true_fp32():
-        assert precisions() == ["ieee"] * 3
+        assert precisions() == ["ieee"] * 5
     assert precisions() == fresh and torch.backends.cudnn.allow_tf32
 for whole in ("ieee", "tf32"):
     torch.backends.fp32_precision = whole
@@ -129,7 +134,15 @@ def test_what_nobody_has_set_yet_stays_so() -> None:
         subprocess.run([*words, how], check=True, timeout=300, capture_output=True, text=True).stdout
         for how in ("used", "unused")
     )
-    assert used == unused and used.splitlines()[1] == "tf32 tf32 tf32"
+    assert used == unused and used.splitlines()[1] == "tf32 " * 4 + "tf32"
+
+
+def test_products_are_as_if_nothing_was_asked_for() -> None:
+    first, second = torch.rand(2, 512, 512)
+    expected = first @ second
+    torch.set_float32_matmul_precision("medium")
+    with true_fp32():
+        assert torch.equal(first @ second, expected)
 
 
 def test_an_error_puts_it_back() -> None:

@@ -65,6 +65,11 @@ def test_every_channel_learns_within_a_few_steps(small: Generator) -> None:
         assert still.dim() == 1 or not any(read.all() for read in still.transpose(0, 1)), name
 
 
+def test_keeps_the_type_of_the_small_one(small: Generator) -> None:
+    large = grow(small.half(), shape_of(small))
+    assert {weight.dtype for weight in large.parameters()} == {torch.float16}
+
+
 def test_nothing_shrinks(small: Generator) -> None:
     with pytest.raises(SixteenfoldError, match=r"features 6\+5\+4.* cannot grow to features 6\+5\+3"):
         grow(small, GeneratorShape((6, 5, 3), (3, 4), (2, 1)))

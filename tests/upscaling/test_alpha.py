@@ -52,6 +52,13 @@ def test_a_hard_mask_is_solid_inside_and_empty_outside(upscaler: Upscaler, alpha
     assert off < 0.95 * bicubic_off
 
 
+def test_a_callers_autocast_does_not_round_it(upscaler: Upscaler) -> None:
+    alpha = torch.rand(1, 1, 6, 7, generator=torch.Generator().manual_seed(0))
+    expected = enlarged(alpha, upscaler)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(enlarged(alpha, upscaler), expected)
+
+
 def test_whatever_enlarges_the_colours_the_same_network_enlarges_alpha(upscaler: Upscaler) -> None:
     alpha = disc(8, 1, 0)
     expected = enlarged(alpha, upscaler)

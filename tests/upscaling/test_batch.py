@@ -18,7 +18,9 @@ from rich.console import Console
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import write as write_module
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.jobs import Job
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import taps
 from sixteenfold.imaging.rows import Rows
 from sixteenfold.imaging.write import rows_to_file
@@ -263,6 +265,14 @@ def test_stale_rows_are_never_mixed_in(tmp_path: Path, upscaler: Upscaler, chang
     seen = to_tensor(255 - pixels if changed == "picture" else pixels)
     expected = torch.cat(list(upscaler.bands(seen, size=(1000, 64) if size else None)), dim=2)
     assert np.array_equal(read(target).pixels, to_pixels(expected, np.uint8))
+
+
+def test_rows_with_alpha_by_another_network_are_stale(tmp_path: Path, upscaler: Upscaler) -> None:
+    photo = write(tmp_path / "a.png", noise(2, 3, 4))
+    picture = picture_module.open_picture(Job(photo, tmp_path / "b.png"), picture_module.Size(), allow_huge=False)
+    first, second = Stopping(upscaler), Stopping(upscaler)
+    second.for_masks = Stopping(upscaler, settings="others")
+    assert picture_module.fingerprint(picture, first) != picture_module.fingerprint(picture, second)
 
 
 def test_a_failure_while_rows_are_written_leaves_nothing(

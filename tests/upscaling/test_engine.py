@@ -28,7 +28,7 @@ def noise(*shape: int) -> Tensor:
 
 
 def upscale(engine: Engine, lr: Tensor) -> Tensor:
-    return engine.second_trunk(engine.enlarge(engine.first_trunk(lr)))
+    return engine.second_trunk(engine.upsample(engine.first_trunk(lr)))
 
 
 def relative_error(result: Tensor, expected: Tensor) -> float:
@@ -50,7 +50,7 @@ def test_fp32_on_a_cpu_is_the_plain_network(features, growth, blocks):
     with torch.inference_mode():
         for part, x in (
             ("first_trunk", noise(1, 3, 9, 6)),
-            ("enlarge", noise(1, network.features[0], 9, 6)),
+            ("upsample", noise(1, network.features[0], 9, 6)),
             ("second_trunk", noise(1, network.features[1], 9, 6)),
         ):
             expected = getattr(network, part)(x)

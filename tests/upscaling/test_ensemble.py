@@ -15,10 +15,10 @@ def test_it_is_the_mean_over_turned_and_mirrored_pictures(network: Generator):
     for mirrored in (False, True):
         for turns in range(4):
             seen = torch.rot90(lr.flip(-1) if mirrored else lr, turns, (-2, -1))
-            sr = engine.second_trunk(engine.enlarge(engine.first_trunk(seen)))
+            sr = engine.second_trunk(engine.upsample(engine.first_trunk(seen)))
             sr = torch.rot90(sr, -turns, (-2, -1))
             expected += (sr.flip(-1) if mirrored else sr) / 8
-    result = ensemble.second_trunk(ensemble.enlarge(ensemble.first_trunk(lr)))
+    result = ensemble.second_trunk(ensemble.upsample(ensemble.first_trunk(lr)))
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-6)
-    alone = engine.second_trunk(engine.enlarge(engine.first_trunk(lr)))
+    alone = engine.second_trunk(engine.upsample(engine.first_trunk(lr)))
     assert (result - alone).abs().max() > 1e-4

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import save

@@ -11,7 +11,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling import engine, enlargement, runner
 from sixteenfold.upscaling.engine import Engine
 from sixteenfold.upscaling.runner import Fitting
-from sixteenfold.upscaling.tiles import Tile, plan
+from sixteenfold.upscaling.tiles import Tile, plan_tiles
 from sixteenfold.upscaling.upscaler import Upscaler
 
 LR = torch.rand(1, 3, 32, 20, generator=torch.Generator().manual_seed(1))
@@ -57,7 +57,7 @@ def test_a_size_that_did_not_fit_is_not_tried_again():
         return torch.zeros(())
 
     fitting = Fitting(margin=2, say=said.append)
-    for band in plan(40, 20, (20, 20), 2):
+    for band in plan_tiles(40, 20, (20, 20), 2):
         kept = [piece for tile in band.tiles for piece, _ in fitting.run(tile, (40, 20), work)]
         assert sum(piece.rows.length * piece.columns.length for piece in kept) == 20 * 20
     assert tried == [20] + [10] * 8

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from sixteenfold.upscaling.tiles import Band, Span, plan, smaller, split
+from sixteenfold.upscaling.tiles import Band, Span, plan_tiles, smaller, split
 
 # A busy machine may pause any test for longer than hypothesis's own limit.
 settings.register_profile("patient", deadline=None)
@@ -29,7 +29,7 @@ def covered(bands: tuple[Band, ...], height: int, width: int) -> np.ndarray:
 def test_each_pixel_is_kept_once_and_the_border_never(
     height: int, width: int, rows: int, columns: int, margin: int, border: int
 ):
-    bands = plan(height, width, (rows, columns), margin, border)
+    bands = plan_tiles(height, width, (rows, columns), margin, border)
     expected = np.pad(np.ones((height, width), int), border)
     assert (covered(bands, *expected.shape) == expected).all()
 
@@ -38,7 +38,7 @@ def test_each_pixel_is_kept_once_and_the_border_never(
 def test_windows_hold_the_margin_where_the_picture_goes_on(
     height: int, width: int, tile: int, margin: int, border: int
 ):
-    for band in plan(height, width, (tile, tile), margin, border):
+    for band in plan_tiles(height, width, (tile, tile), margin, border):
         for piece in band.tiles:
             for inner, window, limit in (
                 (piece.rows, piece.window_rows, height + 2 * border),
@@ -50,7 +50,7 @@ def test_windows_hold_the_margin_where_the_picture_goes_on(
 
 @given(sides, sides, sides, margins, borders)
 def test_all_windows_of_a_plan_have_one_shape(height: int, width: int, tile: int, margin: int, border: int):
-    tiles = [piece for band in plan(height, width, (tile, tile), margin, border) for piece in band.tiles]
+    tiles = [piece for band in plan_tiles(height, width, (tile, tile), margin, border) for piece in band.tiles]
     assert len({(piece.window_rows.length, piece.window_columns.length) for piece in tiles}) == 1
 
 
@@ -64,7 +64,7 @@ def test_spans_are_few_and_nearly_equal(length: int, largest: int):
 
 @given(sides, sides, st.integers(1, 60), margins, st.data())
 def test_smaller_tiles_cover_the_tile_once(height: int, width: int, largest: int, margin: int, data: st.DataObject):
-    bands = plan(height, width, (100, 100), margin)
+    bands = plan_tiles(height, width, (100, 100), margin)
     tile = data.draw(st.sampled_from([piece for band in bands for piece in band.tiles]))
     count = np.zeros((height, width), int)
     for piece in smaller(tile, largest, margin, height, width):
@@ -88,4 +88,4 @@ def test_span_arithmetic():
 @pytest.mark.parametrize(("height", "width", "tile", "margin"), [(0, 5, 4, 1), (5, 5, 0, 1), (5, 5, 4, -1)])
 def test_impossible_plans_are_refused(height: int, width: int, tile: int, margin: int):
     with pytest.raises(ValueError):
-        plan(height, width, (tile, tile), margin)
+        plan_tiles(height, width, (tile, tile), margin)

@@ -11,7 +11,8 @@ import tifffile
 import torch
 
 from sixteenfold.cli import main
-from sixteenfold.imaging.read import Metadata, read
+from sixteenfold.imaging.image import Metadata
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator

@@ -9,7 +9,7 @@ from sixteenfold.imaging.resample import SCALE, by_matrix, dense, mirrored, resi
 BASELINES = ("bicubic", "lanczos")
 
 
-def enlarge(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
+def interpolate(lr: Tensor, method: str, factor: int = SCALE) -> Tensor:
     """(N, C, H, W) -> (N, C, factor*H, factor*W), not clamped.
 
     "bicubic" is MATLAB's imresize; "lanczos" the windowed sinc of three lobes, its weights made to

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from sixteenfold.errors import NoMemory, SixteenfoldError, out_of_memory_told
-from sixteenfold.evaluation.baselines import enlarge
+from sixteenfold.evaluation.baselines import interpolate
 from sixteenfold.evaluation.enlarger import Enlarger, UnfitFunctionError
 from sixteenfold.evaluation.pictures import Exhibit, exhibit
 from sixteenfold.evaluation.protocol import Case, Pictures, Protocol, crop
 from sixteenfold.evaluation.scoring import Scorer
-from sixteenfold.imaging.ahead import one_ahead
+from sixteenfold.files.ahead import one_ahead
 from sixteenfold.imaging.resample import to_8_bits
 
 PARALLEL_PIXELS = 4_000_000
@@ -59,7 +59,7 @@ class Comparer:
             if self.enlarger and name == self.enlarger.name:
                 made = self.enlarger.upscale(pictures.seen)
             else:
-                made = enlarge(pictures.seen, name)
+                made = interpolate(pictures.seen, name)
             results[name] = to_8_bits(made).expand(-1, 3, -1, -1)
         return results
 

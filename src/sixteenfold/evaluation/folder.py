@@ -9,7 +9,7 @@ from tempfile import TemporaryFile
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.places import there
-from sixteenfold.files.whole import whole
+from sixteenfold.files.whole import writing_whole
 
 OURS = {"scores.json", "scores.csv", "report.md", "report.html"}
 LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, sorted(OURS)))})(\.\d+)?\.part")
@@ -40,7 +40,7 @@ def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
 
 def write_parts(target: Path, parts: Iterable[str]) -> None:
     """Write part by part, as `files.whole` does it. OSError passes through, and leaves nothing behind."""
-    with whole(target) as file:
+    with writing_whole(target) as file:
         # The bytes of a file's name need not be text: those that are not appear as escapes.
         file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)
 

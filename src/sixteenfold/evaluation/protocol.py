@@ -18,7 +18,8 @@ from sixteenfold.errors import SixteenfoldError
 from sixteenfold.files.places import there
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.folders import all_pictures_at, passed_over
-from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.image import Image
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE, downscale_in_strips, round_to_8_bits, to_8_bits
 from sixteenfold.upscaling.picture import colours
 
@@ -131,7 +132,7 @@ def _key(file: Path) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def load(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
+def load_case(case: Case, *, synthesize: bool, allow_huge: bool = False) -> Pictures:
     """Decode one case and bring it to one size.
 
     With small pictures made here, the original is cropped, from its top left corner, to a multiple

@@ -18,7 +18,7 @@ from sixteenfold.evaluation.conventions import conventions
 from sixteenfold.evaluation.enlarger import Upscale, check_what_enlarges, of_function, of_model, own_name, usual_name
 from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
-from sixteenfold.evaluation.protocol import SMALL, Protocol, Sources, compared_with_themselves, find_cases, load
+from sixteenfold.evaluation.protocol import SMALL, Protocol, Sources, compared_with_themselves, find_cases, load_case
 from sixteenfold.evaluation.report import write_tables
 from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
@@ -104,7 +104,7 @@ def evaluate(
             enlarger = of_model(name, model, device, precision) if upscale is None else of_function(name, upscale)
         scorer = Scorer(chosen, _scoring_device(model.device if isinstance(model, Upscaler) else device))
         # The scores.
-        pictures_of = partial(load, synthesize=synthesize, allow_huge=allow_huge)
+        pictures_of = partial(load_case, synthesize=synthesize, allow_huge=allow_huge)
         with _progress(console, len(cases)) as advance:
             outcomes = compare_all(cases, pictures_of, Comparer(protocol, methods, enlarger, scorer))
             rows, failures = _collected(outcomes, gallery, advance)

@@ -10,7 +10,7 @@ from sixteenfold.files.places import open_itself
 
 
 @contextmanager
-def whole(target: Path) -> Generator[BinaryIO]:
+def writing_whole(target: Path) -> Generator[BinaryIO]:
     """Open a file beside the target, renamed at the block's end: it is never seen half written, even after a crash.
 
     A process that is killed meanwhile leaves a `.NAME.PID.part`, which nothing reads.
@@ -37,5 +37,5 @@ def whole(target: Path) -> Generator[BinaryIO]:
 
 def write_whole(target: Path, content: bytes | memoryview) -> None:
     """Write all of a file, as `whole` does it."""
-    with whole(target) as file:
+    with writing_whole(target) as file:
         file.write(content)

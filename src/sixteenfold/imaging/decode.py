@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,41 +9,9 @@ import pyvips
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging import exif as exif_entries
+from sixteenfold.imaging.image import DEFAULT_RESOLUTION, Image, Metadata, profile_channels
 
-DEFAULT_RESOLUTION = 72 / 25.4
-"""Pixels per millimetre where a file says nothing: 72 an inch, as most programs assume."""
-
-_MEANT_FOR = {b"GRAY": 1, b"RGB ": 3}  # an ICC profile's colour space, and its number of channels
 _CONVERTED = {"lab", "labs", "lch", "xyz", "yxy", "hsv", "cmc"}
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """A picture file's data besides its pixels."""
-
-    icc: bytes | None = None
-    """ICC profile of the pixels; None means sRGB, or grey with sRGB's curve."""
-    exif: bytes | None = None
-    """EXIF block, orientation 1, size that of the pixels."""
-    xmp: bytes | None = None
-    """XMP packet, orientation 1."""
-    xres: float = DEFAULT_RESOLUTION
-    """Horizontal pixels per millimetre."""
-    yres: float = DEFAULT_RESOLUTION
-    """Vertical pixels per millimetre."""
-
-
-@dataclass(frozen=True)
-class Image:
-    """A picture, upright."""
-
-    pixels: np.ndarray
-    """(H, W, C), C = 1 (grey) or 3 (RGB); uint8, uint16, or float32 in 0..1."""
-    alpha: np.ndarray | None
-    """(H, W), same type; 0 is transparent, the type's maximum (float: 1) opaque."""
-    metadata: Metadata
-    notes: tuple[str, ...]
-    """What was lost or converted, one phrase each."""
 
 
 def decode(path: Path, image: pyvips.Image, exif: bytes | None, notes: tuple[str, ...]) -> Image:
@@ -174,11 +141,6 @@ def _metadata(
     if xres == 1 and yres == 1:  # what libvips says when the container does not
         xres, yres = said or (DEFAULT_RESOLUTION, DEFAULT_RESOLUTION)
     return Metadata(icc, exif, xmp, *((yres, xres) if sideways else (xres, yres))), notes
-
-
-def profile_channels(icc: bytes) -> int | None:
-    """How many channels an ICC profile is for: 1 (grey), 3 (RGB); None for others."""
-    return _MEANT_FOR.get(icc[16:20])
 
 
 def _blob(image: pyvips.Image, field: str) -> bytes | None:

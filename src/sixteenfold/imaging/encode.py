@@ -8,7 +8,7 @@ import pyvips
 
 from sixteenfold.imaging import tiff
 from sixteenfold.imaging.formats import Format
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.samples import full_scale, sample_bits
 from sixteenfold.imaging.tiffexif import add_exif
 

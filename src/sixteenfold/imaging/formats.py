@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from sixteenfold.errors import SixteenfoldError, did_you_mean
-from sixteenfold.imaging.decode import profile_channels
-from sixteenfold.imaging.read import Metadata, is_picture
+from sixteenfold.imaging.image import Metadata, profile_channels
+from sixteenfold.imaging.read import is_picture
 from sixteenfold.imaging.samples import sample_bits
 
 

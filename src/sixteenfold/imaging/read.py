@@ -12,7 +12,8 @@ import pyvips
 from sixteenfold.errors import NoMemory, SixteenfoldError
 from sixteenfold.files.ordinary import check_ordinary, unreadable
 from sixteenfold.imaging._vips import reason
-from sixteenfold.imaging.decode import Image as Image, Metadata as Metadata, decode
+from sixteenfold.imaging.decode import decode
+from sixteenfold.imaging.image import Image
 from sixteenfold.imaging.tiffexif import PALETTE, WHITE_IS_ZERO, YCBCR, exif_of, photometric_of
 
 MAX_PIXELS = 178_956_970

@@ -8,9 +8,10 @@ import torch
 from sixteenfold.errors import out_of_memory_told
 from sixteenfold.files.places import make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels
+from sixteenfold.imaging.formats import check_format
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import downscale_in_strips
-from sixteenfold.imaging.write import check_format, rows_to_file
+from sixteenfold.imaging.write import rows_to_file
 
 
 def shrink_file(source: Path, target: Path, *, allow_huge: bool = False) -> tuple[str, ...]:

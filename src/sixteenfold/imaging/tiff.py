@@ -22,7 +22,7 @@ import numpy as np
 import pyvips
 from tifffile import TiffWriter
 
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.scratch import HEADER_BYTES, Shape
 
 TILE = 256

@@ -16,8 +16,8 @@ from sixteenfold.files.places import open_itself
 from sixteenfold.imaging import deepzoom, exif
 from sixteenfold.imaging._vips import reason
 from sixteenfold.imaging.encode import encode, picture
-from sixteenfold.imaging.formats import check_format as check_format, format_of
-from sixteenfold.imaging.read import Metadata
+from sixteenfold.imaging.formats import check_format, format_of
+from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.rows import NoRoom, Rows, beside, failures_told, open_rows
 
 

@@ -6,13 +6,17 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch.backends import cuda, cudnn
+from torch.backends import cuda, cudnn, mkldnn
 
 WHOLE: Any = torch.backends
-"""`Any`, as PyTorch's types lack its `fp32_precision`, and that of `cudnn` by kind of network."""
+"""`Any`, as PyTorch's types lack its `fp32_precision`, and that of `cudnn` and `mkldnn` by kind of network."""
 CUDNN: Any = cudnn
-"""PyTorch's settings are a tree: torch.backends > cudnn > conv, rnn; torch.backends > cuda.matmul. "none" inherits."""
+MKLDNN: Any = mkldnn
+PARENTS: tuple[Any, ...] = (CUDNN, MKLDNN.conv, MKLDNN.matmul)
+"""PyTorch's settings are a tree: torch.backends > cudnn > conv, rnn, cuda.matmul; torch.backends > mkldnn's. "none"
+inherits. These are right below the root, which `mkldnn.fp32_precision` is too, in 2.13 if not in others."""
 SETTINGS: tuple[Any, ...] = (CUDNN.conv, CUDNN.rnn, cuda.matmul)
+"""Those below the first."""
 DEVICES = ("cpu", "cuda", "mps")
 """Where we compute; autocast is set for each kind of device."""
 
@@ -27,15 +31,16 @@ class _Switch:
 
 
 def _turn_off() -> tuple[tuple[Any, str], ...]:
-    """Turn TF32 off, and return the values to restore.
+    """Turn all other precisions off, and return the values to restore.
 
-    Reading a setting gives the effective value; an inherited one, written back, would no longer inherit. So the parent
-    is set first: a child that still reads something else has a value of its own, which is saved. A parent that reads
+    Reading a setting gives the effective value; an inherited one, written back, would no longer inherit. So parents
+    are set first: a child that still reads something else has a value of its own, which is saved. A parent that reads
     as torch.backends does is restored as "none".
     """
-    parent: str = CUDNN.fp32_precision
-    before = [(CUDNN, "none" if parent == WHOLE.fp32_precision else parent)]
-    CUDNN.fp32_precision = "ieee"
+    read = [(parent, parent.fp32_precision) for parent in PARENTS]
+    before = [(parent, "none" if precision == WHOLE.fp32_precision else precision) for parent, precision in read]
+    for parent in PARENTS:
+        parent.fp32_precision = "ieee"
     for setting in SETTINGS:
         if setting.fp32_precision != "ieee":
             before.append((setting, setting.fp32_precision))
@@ -45,12 +50,12 @@ def _turn_off() -> tuple[tuple[Any, str], ...]:
 
 @contextmanager
 def true_fp32() -> Generator[None]:
-    """Compute float32 convolutions and matrix products without TF32 or autocast; a context manager or a decorator.
+    """Compute float32 convolutions and matrix products in float32, not TF32 or bf16; a context manager or a decorator.
 
     TF32 rounds inputs to 10 bits of mantissa. From Ampere on cuDNN's convolutions use it by default; matrix products
-    use it if a program asks for it, as by `torch.set_float32_matmul_precision("high")`. If threads overlap, the first
-    turns TF32 off and the last restores it; autocast is each thread's own. A backward pass after the context uses the
-    program's own setting.
+    use it if a program asks for it, as by `torch.set_float32_matmul_precision("high")`; "medium" lets CPUs with AMX
+    round to bf16. Autocast is off too. If threads overlap, the first changes the settings and the last restores them;
+    autocast is each thread's own. A backward pass after the context uses the program's own setting.
     """
     with _Switch.lock:
         if _Switch.users == 0:

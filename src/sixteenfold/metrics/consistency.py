@@ -7,10 +7,12 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import unit_range
 from sixteenfold.imaging.resample import SCALE, downscale_in_strips
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import check_pictures, check_scale
 from sixteenfold.metrics.fidelity import psnr
 
 
+@untraced
 def lr_psnr(sr: Tensor, lr: Tensor, factor: int = SCALE) -> Tensor:
     """PSNR between the result shrunk by the MATLAB bicubic kernel and its input, unrounded.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sixteenfold.imaging.color import luma, unit_range
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import ANY, RGB, check_pictures, check_scale
 
 STRIP = 64
@@ -20,6 +21,7 @@ SSIM_RADIUS = 5
 SSIM_SIGMA = 1.5
 
 
+@untraced
 def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Peak signal-to-noise ratio: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) decibels, float64, on the CPU.
 
@@ -36,6 +38,7 @@ def psnr(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     return -10 * torch.log10(total * (sr.shape[1] if on_luma else 1) / sr[0].numel())
 
 
+@untraced
 def ssim(sr: Tensor, hr: Tensor, *, on_luma: bool = False) -> Tensor:
     """Structural similarity: (N, C, H, W) twice, uint8 or float in [0, 1] -> (N,) in [-1, 1], float64, on the CPU.
 

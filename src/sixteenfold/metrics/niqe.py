@@ -18,6 +18,7 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.imaging.color import luma, unit_range
 from sixteenfold.imaging.resample import resize
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import check_pictures, check_scale
 from sixteenfold.metrics.fidelity import gaussian_mean
 
@@ -29,6 +30,7 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 @torch.no_grad()
+@untraced
 def niqe(picture: Tensor) -> float:
     """(1, 3, H, W) in [0, 1], or uint8 in 0..255 -> distance from natural statistics; lower is better.
 

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sixteenfold.kernels.untraced import untraced
 from sixteenfold.metrics.checks import RGB, check_pictures
 from sixteenfold.metrics.dists import DISTS, DISTSSums
 from sixteenfold.metrics.lpips import LPIPS, LPIPSSums
@@ -35,6 +36,7 @@ class Together:
         self.sources = tuple(network.source for network in networks if network is not None)
         """Where the weights of LPIPS were found."""
 
+    @untraced
     @torch.no_grad()
     def __call__(self, hr: Tensor, results: Tensor) -> dict[Name, Tensor]:
         """(1, 3, H, W) and (N, 3, H, W), uint8 or float in [0, 1] -> for each metric (N,) float64.

@@ -116,7 +116,7 @@ class Generator(nn.Module):
         """(N, 3, H, W) RGB in [0, 1] -> features (N, f1, H, W)."""
         return self.first(self.stem(lr))
 
-    def enlarge(self, features: Tensor) -> Tensor:
+    def upsample(self, features: Tensor) -> Tensor:
         """First-trunk features (N, f1, H, W) -> second-trunk input (N, f2, 4H, 4W)."""
         x = leaky_relu(self.up1(double(features)))
         x = leaky_relu(self.up2(double(x)))
@@ -132,7 +132,7 @@ class Generator(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, 3, 16H, 16W) RGB, near [0, 1] but not clamped."""
-        return self.second_trunk(self.enlarge(self.first_trunk(lr)))
+        return self.second_trunk(self.upsample(self.first_trunk(lr)))
 
 
 def double(x: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def grow(small: Generator, shape: GeneratorShape) -> Generator:
     """
     if not fits_into(shape_of(small), shape):
         raise SixteenfoldError(f"a generator of {shape_of(small)} cannot grow to {shape}: no size may shrink")
-    large = shape.build()
+    large = shape.build().to(small.stem.weight)  # in its type, on its device, whatever PyTorch's defaults
     implant(small, large)
     return large
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sixteenfold.imaging.resample import by_matrix
 from sixteenfold.upscaling.tiles import Span
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -49,5 +50,5 @@ def _interpolated(image: Tensor, rows: Span, size: tuple[int, int]) -> Tensor:
     centres = (torch.arange(rows.start, rows.stop, dtype=torch.float64, device="cpu")[:, None] + 0.5) * step - 0.5
     away = (centres - torch.arange(height, device="cpu")).abs()
     weights = (1 - away / max(1, step)).clamp_min(0)
-    seen = (weights / weights.sum(dim=1, keepdim=True)).to(image.dtype) @ image
+    seen = by_matrix(image, -2, (weights / weights.sum(dim=1, keepdim=True)).to(image.dtype))
     return F.interpolate(seen, (rows.length, size[1]), mode="bilinear", antialias=True)

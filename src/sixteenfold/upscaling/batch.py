@@ -11,11 +11,11 @@ from rich.console import Console
 from torch import nn
 
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
+from sixteenfold.files.ahead import one_ahead
 from sixteenfold.files.names import all_given, given_or_none
-from sixteenfold.imaging.ahead import one_ahead
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.jobs import Job, Plan, plan_jobs
-from sixteenfold.upscaling.picture import ENDINGS, AlreadyMade, Picture, Size, enlarge, open_picture
+from sixteenfold.upscaling.picture import ENDINGS, AlreadyMade, Picture, Size, enlarge, open_picture, result_rows
 from sixteenfold.upscaling.progress import Advanced, Event, Failed, Planned, Skipped, Started, Watch, Written, shown_on
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -154,7 +154,7 @@ class _Batch:
                 try:
                     with out_of_memory_told(job.source):
                         picture = opened.result()
-                        finish = self._enlarge(picture, upscaler, writing)
+                        result = self._enlarged(picture, upscaler, writing)
                 except AlreadyMade:
                     self.skipped.append(job.target)
                     self.tell(Skipped(job.source, job.target))
@@ -163,21 +163,24 @@ class _Batch:
                     self._failed(job, error)
                     continue
                 # At once, as it lets go of the result's lock in any case, even if the wait for the last is interrupted.
-                latest = picture, encoding.submit(finish)
+                latest = picture, encoding.submit(result.close)
                 # One picture waits to be encoded at most: its rows take room on the disk.
                 self._settle(before)
                 before = latest
             self._settle(before)
 
-    def _enlarge(self, picture: Picture, upscaler: Upscaler, writing: ThreadPoolExecutor) -> Callable[[], None]:
-        height, width = picture.size
-        job = picture.job
+    def _enlarged(self, picture: Picture, upscaler: Upscaler, writing: ThreadPoolExecutor) -> ExitStack:
+        """All rows of a picture's result: to be closed, once, in any thread, which makes its file of them."""
+        job, (height, width) = picture.job, picture.size
         self.tell(Started(job.source, job.target, width, height))
 
         def written(rows: int, new: int) -> None:
             self.tell(Advanced(job.source, rows, height, new * width / 1e6))
 
-        return enlarge(picture, upscaler, writing, written)
+        with ExitStack() as result:
+            rows = result.enter_context(result_rows(picture, upscaler))
+            enlarge(picture, upscaler, rows, writing, written)
+            return result.pop_all()
 
     def _settle(self, encoded: tuple[Picture, Future[None]] | None) -> None:
         """Wait for a picture's file, and tell what became of it."""

@@ -23,7 +23,7 @@ class Parts(Protocol):
     """The generator's three parts, float32 in and out: what an Engine is made of, and what it and an Ensemble offer."""
 
     def first_trunk(self, lr: Tensor) -> Tensor: ...
-    def enlarge(self, features: Tensor) -> Tensor: ...
+    def upsample(self, features: Tensor) -> Tensor: ...
     def second_trunk(self, features: Tensor) -> Tensor: ...
 
 
@@ -49,9 +49,9 @@ class TorchParts:
         """As `Engine.first_trunk`."""
         return self._network.first_trunk(self._placed(lr)).float()
 
-    def enlarge(self, features: Tensor) -> Tensor:
-        """As `Engine.enlarge`."""
-        return self._network.enlarge(self._placed(features)).float()
+    def upsample(self, features: Tensor) -> Tensor:
+        """As `Engine.upsample`."""
+        return self._network.upsample(self._placed(features)).float()
 
     def second_trunk(self, features: Tensor) -> Tensor:
         """As `Engine.second_trunk`."""
@@ -86,9 +86,9 @@ class Engine:
 
     @true_fp32()
     @torch.inference_mode()
-    def enlarge(self, features: Tensor) -> Tensor:
+    def upsample(self, features: Tensor) -> Tensor:
         """First-trunk features (N, f1, H, W) -> second-trunk input (N, f2, 4H, 4W)."""
-        return self._parts.enlarge(features)
+        return self._parts.upsample(features)
 
     @true_fp32()
     @torch.inference_mode()

@@ -10,8 +10,8 @@ from sixteenfold.imaging.resample import SCALE, downscale, extended, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
-from sixteenfold.upscaling.runner import ENLARGE_REACH, Fitting, Runner, Say
-from sixteenfold.upscaling.tiles import Band, Span, Tile, plan
+from sixteenfold.upscaling.runner import UPSAMPLE_REACH, Fitting, Runner, Say
+from sixteenfold.upscaling.tiles import Band, Span, Tile, plan_tiles
 
 BORDER = 2
 """Pixels at x1 that the network sees around a picture, mirrored. Beyond them it sees zeros, which it takes for
@@ -76,8 +76,8 @@ class Enlargement:
         self._seen = extended(extended(lr, -2, BORDER), -1, BORDER)
         self._seen_size = height + 2 * BORDER, width + 2 * BORDER
         first = max(self._seen_size) if height * width <= FIRST_TILE**2 else FIRST_TILE
-        strips = plan(*self._seen_size, (first, first), FIRST_MARGIN)
-        tiled = plan(height, width, _tile_shape(tile, width, lr.shape[1]), SECOND_MARGIN, BORDER)
+        strips = plan_tiles(*self._seen_size, (first, first), FIRST_MARGIN)
+        tiled = plan_tiles(height, width, _tile_shape(tile, width, lr.shape[1]), SECOND_MARGIN, BORDER)
         self._strips = {strip.rows: strip for strip in strips}
         self._bands = {band.rows.moved(-BORDER): band for band in tiled}
 
@@ -120,7 +120,7 @@ class Enlargement:
             return sr if self._lr.shape[1] == 3 else sr.mean(dim=1, keepdim=True)
 
         raw = self._assemble(band, work, self._fittings[1], SCALE)
-        features.forget(band.tiles[0].window_rows.start - ENLARGE_REACH)
+        features.forget(band.tiles[0].window_rows.start - UPSAMPLE_REACH)
         return raw.clamp_(0, 1)
 
     def _make_residual(self, raw: RowStream, rows: Span) -> Tensor:

@@ -26,9 +26,9 @@ class Ensemble:
         """(1, 3, H, W) RGB in [0, 1] -> eight sets of features (1, 8F, H, W)."""
         return torch.cat(_in_turn(self._network.first_trunk, [lr] * 8), dim=1)
 
-    def enlarge(self, features: Tensor) -> Tensor:
+    def upsample(self, features: Tensor) -> Tensor:
         """(1, 8F, H, W) -> (1, 8G, 4H, 4W)."""
-        return torch.cat(_in_turn(self._network.enlarge, features.chunk(8, dim=1)), dim=1)
+        return torch.cat(_in_turn(self._network.upsample, features.chunk(8, dim=1)), dim=1)
 
     def second_trunk(self, features: Tensor) -> Tensor:
         """(1, 8G, h, w) -> the mean picture (1, 3, 4h, 4w)."""

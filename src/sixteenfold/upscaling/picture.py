@@ -3,8 +3,8 @@
 import hashlib
 import re
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future, wait
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Executor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from numbers import Real
@@ -15,11 +15,13 @@ from torch import Tensor
 from sixteenfold.errors import SixteenfoldError, out_of_memory_told
 from sixteenfold.files.places import file_there, make_folder
 from sixteenfold.imaging.color import fill_transparent, to_pixels, to_tensor
+from sixteenfold.imaging.formats import check_format
+from sixteenfold.imaging.image import Image
 from sixteenfold.imaging.jobs import Job
-from sixteenfold.imaging.read import Image, read
+from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.imaging.rows import Rows
-from sixteenfold.imaging.write import check_format, rows_to_file
+from sixteenfold.imaging.write import rows_to_file
 from sixteenfold.upscaling.alpha import alpha_bands
 from sixteenfold.upscaling.sizes import two_sides
 from sixteenfold.upscaling.upscaler import Upscaler
@@ -113,59 +115,57 @@ def open_picture(job: Job, size: Size, *, pyramid: bool = False, allow_huge: boo
     return Picture(job, image, (height, width), (*image.notes, *lost), pyramid, overwrite)
 
 
+@contextmanager
+def result_rows(picture: Picture, upscaler: Upscaler) -> Generator[Rows]:
+    """Rows for a picture's result, those that a stopped run left included; as the block ends its file is made of them.
+
+    Raises:
+        AlreadyMade: If the result exists and is not to be replaced.
+        SixteenfoldError: If the target cannot be written, on entering or leaving.
+    """
+    image, target, (height, width) = picture.image, picture.job.target, picture.size
+    make_folder(target)
+    channels, dtype = image.pixels.shape[2] + (image.alpha is not None), image.pixels.dtype
+    key = fingerprint(picture, upscaler)
+    with rows_to_file(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid) as rows:
+        # Here, as no other process can make it while this one has its rows locked.
+        if not picture.overwrite and file_there(target):
+            raise AlreadyMade(f"{target}: exists already")
+        yield rows
+
+
 def enlarge(
-    picture: Picture, upscaler: Upscaler, writing: Executor, written: Callable[[int, int], None]
-) -> Callable[[], None]:
-    """Write all rows of a picture's result to disk; those left by a stopped run are not made again.
+    picture: Picture, upscaler: Upscaler, rows: Rows, writing: Executor, written: Callable[[int, int], None]
+) -> None:
+    """Add the rows of a picture's result that are not there yet.
 
     Args:
         picture: What to enlarge.
         upscaler: What enlarges.
-        writing: A thread that converts and writes the rows of one band while the next is made.
+        rows: As `result_rows` gives them.
+        writing: A thread that converts and writes one band while the next is made.
         written: Called in that thread with (rows there are, rows that are new).
 
-    Returns:
-        A function that makes the file from the rows: to be called once, in any thread.
-
     Raises:
-        AlreadyMade: If the result exists and is not to be replaced.
-        SixteenfoldError: If the target cannot be written; calling the returned function may raise it too.
+        SixteenfoldError: If the rows cannot be made or written.
     """
-    image, (height, width) = picture.image, picture.size
-    make_folder(picture.job.target)
-    channels = image.pixels.shape[2] + (image.alpha is not None)
-    key = fingerprint(picture, upscaler)
-    target, dtype = picture.job.target, image.pixels.dtype
-    with ExitStack() as stack:
-        writer = stack.enter_context(
-            rows_to_file(target, width, height, channels, dtype, image.metadata, key, pyramid=picture.pyramid)
-        )
 
-        # Here, as no other process can make it while this one has its rows locked.
-        if not picture.overwrite and file_there(target):
-            raise AlreadyMade(f"{target}: exists already")
+    def write(band: list[Tensor]) -> None:
+        with _told_of(picture):
+            pixels = np.concatenate([to_pixels(part, picture.image.pixels.dtype) for part in band], axis=2)
+        rows.write(pixels)
+        rows.flush()
+        written(rows.written, len(pixels))
 
-        def write(rows: list[Tensor]) -> None:
-            with _told_of(picture):
-                pixels = np.concatenate([to_pixels(part, dtype) for part in rows], axis=2)
-            writer.write(pixels)
-            writer.flush()
-            written(writer.written, len(pixels))
-
-        skip = _go_on(writer, upscaler.band_rows(image.pixels.shape[0], height))
-        written(writer.written, 0)
-        last: Future[None] | None = None
-        try:
-            for rows in _bands(picture, upscaler, skip):
-                if last is not None:
-                    last.result()
-                last = writing.submit(write, rows)
-        finally:
-            if last is not None:
-                wait([last])  # the writer is still its own
-        if last is not None:
+    skip = _whole_bands(rows, upscaler.band_rows(picture.image.pixels.shape[0], picture.size[0]))
+    last = writing.submit(written, rows.written, 0)
+    try:
+        for band in _bands(picture, upscaler, skip):
             last.result()
-        return stack.pop_all().close
+            last = writing.submit(write, band)
+    finally:
+        wait([last])  # before who has the rows closes them
+    last.result()
 
 
 def colours(image: Image) -> Tensor:
@@ -181,13 +181,15 @@ def fingerprint(picture: Picture, upscaler: Upscaler) -> str:
         if part is not None:
             digest.update(repr((part.shape, part.dtype.str, picture.size)).encode())
             digest.update(np.ascontiguousarray(part).data)
+    if image.alpha is not None and np.ptp(image.alpha) > 0:  # else none is needed, and none is loaded
+        digest.update(upscaler.for_masks.fingerprint.encode())
     return digest.hexdigest()
 
 
-def _go_on(writer: Rows, band_rows: tuple[int, ...]) -> int:
+def _whole_bands(rows: Rows, band_rows: tuple[int, ...]) -> int:
     """Keep the whole bands that are there, and count them."""
-    ends = [end for end in accumulate(band_rows) if end <= writer.written]
-    writer.keep(ends[-1] if ends else 0)
+    ends = [end for end in accumulate(band_rows) if end <= rows.written]
+    rows.keep(ends[-1] if ends else 0)
     return len(ends)
 
 

@@ -94,7 +94,7 @@ class PlanesGenerator:
         """(N, 3, H, W) RGB in [0, 1] -> features (N, f1, H, W)."""
         return torch.cat([self._first(self._same(self._stem, self._planes(x))).picture(self._features[0]) for x in lr])
 
-    def enlarge(self, features: Tensor) -> Tensor:
+    def upsample(self, features: Tensor) -> Tensor:
         """First-trunk features (N, f1, H, W) -> second-trunk input (N, f2, 4H, 4W)."""
         pictures: list[Tensor] = []
         for x in features:

@@ -16,8 +16,8 @@ from sixteenfold.upscaling.ensemble import Ensemble
 from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.tiles import Tile, smaller
 
-ENLARGE_REACH = 1
-"""Pixels of the small picture that `enlarge` looks beyond those that it enlarges."""
+UPSAMPLE_REACH = 1
+"""Pixels of the small picture that `upsample` looks beyond those that it enlarges."""
 SMALLEST_TILE = 4
 """Inner side, in pixels of the small picture, under which less memory would not help."""
 
@@ -67,11 +67,11 @@ class Runner:
             size: The small picture's (height, width).
             tile: What to make; the second trunk sees exactly its window.
         """
-        seen_rows = tile.window_rows.grown(ENLARGE_REACH, size[0])
-        seen_columns = tile.window_columns.grown(ENLARGE_REACH, size[1])
+        seen_rows = tile.window_rows.grown(UPSAMPLE_REACH, size[0])
+        seen_columns = tile.window_columns.grown(UPSAMPLE_REACH, size[1])
         seen = features.rows(seen_rows)[..., seen_columns.slice].to(self.device)
         top, left = tile.window_rows.within(seen_rows).times(4), tile.window_columns.within(seen_columns).times(4)
-        sr = self._finite(lambda parts: parts.second_trunk(parts.enlarge(seen)[..., top.slice, left.slice]))
+        sr = self._finite(lambda parts: parts.second_trunk(parts.upsample(seen)[..., top.slice, left.slice]))
         rows, columns = tile.rows.within(tile.window_rows), tile.columns.within(tile.window_columns)
         return sr[..., rows.times(SCALE).slice, columns.times(SCALE).slice]
 

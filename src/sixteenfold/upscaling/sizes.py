@@ -7,7 +7,7 @@ from typing import cast
 from sixteenfold.errors import SixteenfoldError
 
 
-def whole(number: object, what: str, least: int) -> int:
+def whole_number(number: object, what: str, least: int) -> int:
     """A whole number, at least `least`. Raises SixteenfoldError if it is none; `what` names it."""
     if not _is_whole(number) or cast(int, number) < least:
         raise SixteenfoldError(f"{what} {number!r}: must be a whole number, at least {least}")

@@ -90,7 +90,7 @@ def windows(spans: tuple[Span, ...], margin: int, limit: int) -> tuple[Span, ...
     return tuple(Span(start, start + length) for start in starts)
 
 
-def plan(height: int, width: int, tile: tuple[int, int], margin: int, border: int = 0) -> tuple[Band, ...]:
+def plan_tiles(height: int, width: int, tile: tuple[int, int], margin: int, border: int = 0) -> tuple[Band, ...]:
     """Cut a picture into bands of tiles that cover each pixel once.
 
     Places are counted on the picture with its border.

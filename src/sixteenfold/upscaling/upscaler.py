@@ -21,7 +21,7 @@ from sixteenfold.networks.state import digest
 from sixteenfold.upscaling.consistency import ROUNDS
 from sixteenfold.upscaling.enlargement import Enlargement, bands, fittings, grid
 from sixteenfold.upscaling.runner import Runner, Say
-from sixteenfold.upscaling.sizes import two_sides, whole
+from sixteenfold.upscaling.sizes import two_sides, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Upscaler:
         fidelity: float | None = None,
         say: Say = logger.warning,
     ) -> None:
-        tile = None if tile is None else whole(tile, "tile", 1)
+        tile = None if tile is None else whole_number(tile, "tile", 1)
         if not callable(say):
             raise SixteenfoldError(f"say: {say!r} is not a function; leave it out, or give one that takes a line")
         generator, self._model = _found(model, fidelity)
@@ -124,6 +124,7 @@ class Upscaler:
                     top += band.shape[2]
         return sr
 
+    @untraced
     def bands(self, lr: Tensor, *, size: tuple[int, int] | None = None, skip: int = 0) -> Iterator[Tensor]:
         """Enlarge one picture band by band: memory does not grow with its height.
 
@@ -146,7 +147,7 @@ class Upscaler:
         if found := misfit(lr):
             raise SixteenfoldError(f"expected floats in [0, 1], not {found}")
         size = full if size is None else two_sides(size, "(height, width)")
-        skip = whole(skip, "skip", 0)
+        skip = whole_number(skip, "skip", 0)
         if min(size) < 1 or size[0] > full[0] or size[1] > full[1]:
             raise SixteenfoldError(f"cannot reduce {full[1]}x{full[0]} to {size[1]}x{size[0]}")
         with out_of_memory_told():
@@ -160,8 +161,8 @@ class Upscaler:
         Raises:
             SixteenfoldError: If height is not a whole number from 1 on, or new_height not one up to 16 height.
         """
-        full = SCALE * whole(height, "height", 1)
-        rows = full if new_height is None else whole(new_height, "new_height", 1)
+        full = SCALE * whole_number(height, "height", 1)
+        rows = full if new_height is None else whole_number(new_height, "new_height", 1)
         if rows > full:
             raise SixteenfoldError(f"cannot reduce {full} rows to {rows}")
         return tuple(band.length for band in bands(height, rows))

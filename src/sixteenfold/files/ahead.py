@@ -1,4 +1,4 @@
-"""Reading the next picture while one is worked on."""
+"""Reading the next file while one is worked on."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
