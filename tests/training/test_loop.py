@@ -119,6 +119,35 @@ def test_the_pixel_phase_makes_room(photographs: Path, tmp_path: Path, monkeypat
     assert alive == [False] * (2 * ADVERSARIAL.steps)
 
 
+def test_each_network_has_a_learning_rate_of_its_own(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both follow the phase's course, the discriminator's from another height."""
+    seen: list[list[float]] = []
+
+    def looking(fabric: object, generator: steps.Learner, discriminator: steps.Learner, *others: Any) -> steps.Losses:
+        seen.append([learner.optimizer.param_groups[0]["lr"] for learner in (generator, discriminator)])
+        return steps.adversarial_step(fabric, generator, discriminator, *others)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(course, "adversarial_step", looking)
+    adversarial = dataclasses.replace(ADVERSARIAL, learning_rate=4e-3, discriminator_learning_rate=1e-3, head_start=0)
+    config = dataclasses.replace(CONFIG, pixel=None, adversarial=adversarial)
+    train(config, hr=[photographs], out=tmp_path / "run", device="cpu")
+    assert len({rate for rate, _ in seen}) > 1
+    assert [rate / 4 for rate, _ in seen] == pytest.approx([rate for _, rate in seen])
+
+
+def test_memory_that_runs_out_is_told_in_a_line(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: Any) -> steps.Losses:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(course, "pixel_step", full)
+    with pytest.raises(SixteenfoldError, match="out of memory: give a smaller batch"):
+        train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
+
+
 def test_perceptual_networks_come_to_the_device_with_the_adversarial_phase() -> None:
     """Before, they would fill its memory for nothing; "meta" stands for a GPU."""
     fabric: Any = SimpleNamespace(device=torch.device("meta"), setup=lambda *words: words)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from sixteenfold.errors import Interrupted, SixteenfoldError
+from sixteenfold.errors import Interrupted, SixteenfoldError, out_of_memory_told
 from sixteenfold.files.names import all_given, given, given_or_none
 from sixteenfold.training import checkpoint, folder
 from sixteenfold.training.config import TrainConfig
@@ -42,6 +42,8 @@ from sixteenfold.training.start import (
 from sixteenfold.training.state import Training
 from sixteenfold.training.validation import validate
 from sixteenfold.upscaling.progress import print_line
+
+LESS_MEMORY = "give a smaller batch or patch, or more accumulation, which takes the same batch in parts"
 
 
 @training_settings()
@@ -109,6 +111,7 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
+        stack.enter_context(out_of_memory_told(advice=LESS_MEMORY))
         if fabric.is_global_zero:
             start = partial(first_state, config, init, init_discriminator, fabric.device, say) if begins else None
             stack.enter_context(run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
