@@ -83,6 +83,21 @@ def test_parts_give_the_step_of_the_whole(fabric: Fabric, perceptual: Perceptual
         assert torch.allclose(whole, parted, atol=1e-6)
 
 
+def test_parts_give_the_step_of_the_whole_in_the_simpler_steps_too(fabric: Fabric) -> None:
+    moved: list[tuple[torch.Tensor, torch.Tensor]] = []
+    seen: list[dict[str, float]] = []
+    for parts in ([batch()], halves(batch())):
+        generator, discriminator = learners(fabric)
+        losses = head_start_step(fabric, generator, discriminator, parts, PHASE)
+        losses |= pixel_step(fabric, generator, parts, PixelPhase(batch=2, patch=64))
+        moved.append((weights(generator), weights(discriminator)))
+        seen.append({name: value.item() for name, value in losses.items()})
+    assert set(seen[0]) == {"pixel", "discriminator", "generator_gradient", "discriminator_gradient"}
+    assert seen[0] == pytest.approx(seen[1], rel=1e-4)
+    for whole, parted in zip(*moved, strict=True):
+        assert torch.allclose(whole, parted, atol=1e-6)
+
+
 def test_each_network_learns_from_its_own_losses_alone(fabric: Fabric, perceptual: PerceptualNetworks) -> None:
     """Each one's move is that of its own weighted sum, worked out here."""
     generator, discriminator = learners(fabric)
