@@ -5,7 +5,7 @@ import gc
 import weakref
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
 from sixteenfold.networks.state import GeneratorShape, save
-from sixteenfold.training import checkpoint, course, steps
+from sixteenfold.training import checkpoint, course, loop, steps
 from sixteenfold.training.config import DataConfig
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
@@ -137,13 +137,16 @@ def test_each_network_has_a_learning_rate_of_its_own(
     assert [rate / 4 for rate, _ in seen] == pytest.approx([rate for _, rate in seen])
 
 
+@pytest.mark.parametrize(("room", "name"), [(course, "pixel_step"), (loop, "judges")])
 def test_memory_that_runs_out_is_told_in_a_line(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: ModuleType, name: str
 ) -> None:
+    """In a step, and before the run begins."""
+
     def full(*words: Any) -> steps.Losses:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(course, "pixel_step", full)
+    monkeypatch.setattr(room, name, full)
     with pytest.raises(SixteenfoldError, match="out of memory: give a smaller batch"):
         train(CONFIG, hr=[photographs], out=tmp_path / "run", device="cpu")
 

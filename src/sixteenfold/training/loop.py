@@ -47,6 +47,7 @@ LESS_MEMORY = "give a smaller batch or patch, or more accumulation, which takes 
 
 
 @training_settings()
+@out_of_memory_told(advice=LESS_MEMORY)
 def train(
     config: TrainConfig,
     *,
@@ -111,7 +112,6 @@ def train(
     with ExitStack() as stack:
         stack.enter_context(lost_process(fabric))
         stack.enter_context(folder.file_trouble(out))
-        stack.enter_context(out_of_memory_told(advice=LESS_MEMORY))
         if fabric.is_global_zero:
             start = partial(first_state, config, init, init_discriminator, fabric.device, say) if begins else None
             stack.enter_context(run_folder(config, folders, out, start, say, resume=resume, validated=val is not None))
