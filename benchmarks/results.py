@@ -119,16 +119,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     options = parser.parse_args()
     try:
+        if options.out == DOCUMENT and not (options.held_out and options.hr):
+            raise SixteenfoldError(f"{DOCUMENT} would lose a table; give both --held-out and --hr, or --out elsewhere")
         if not options.models:
             raise SixteenfoldError("no model is shipped; give a weights file with --models")
         models = [find_model(source) for source in options.models.split(",")]
         if len({model.name for model in models}) < len(models):
             raise SixteenfoldError("--models: two models have the same name; rename a file")
         shown = options.shown.split(",") if options.shown else default_shown(models)
-        if not (options.held_out or options.hr or options.out != DOCUMENT):
-            raise SixteenfoldError(
-                f"without --held-out and --hr, {DOCUMENT} would lose its tables; give them, or --out"
-            )
         if unknown := set(shown) - {model.name for model in models}:
             raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
         metrics = options.metrics.split(",")
