@@ -39,7 +39,7 @@ def report_folder(out: Path, *, overwrite: bool) -> Generator[None]:
 
 
 def write_parts(target: Path, parts: Iterable[str]) -> None:
-    """Write part by part, as `files.whole` does it. OSError passes through, and leaves nothing behind."""
+    """Write part by part, as `writing_whole` does it. OSError passes through, and leaves nothing behind."""
     with writing_whole(target) as file:
         # The bytes of a file's name need not be text: those that are not appear as escapes.
         file.writelines(part.encode("utf-8", "backslashreplace") for part in parts)

@@ -36,6 +36,6 @@ def writing_whole(target: Path) -> Generator[BinaryIO]:
 
 
 def write_whole(target: Path, content: bytes | memoryview) -> None:
-    """Write all of a file, as `whole` does it."""
+    """Write all of a file, as `writing_whole` does it."""
     with writing_whole(target) as file:
         file.write(content)

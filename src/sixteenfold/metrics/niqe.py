@@ -29,8 +29,8 @@ SIGMA = 7 / 6
 SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
-@torch.no_grad()
 @untraced
+@torch.no_grad()
 def niqe(picture: Tensor) -> float:
     """(1, 3, H, W) in [0, 1], or uint8 in 0..255 -> distance from natural statistics; lower is better.
 

@@ -88,14 +88,14 @@ class Muon(Optimizer):
         for weight in _with_gradient(group):
             alike[weight.shape].append(weight)
         for weights in alike.values():
-            momenta = torch.stack([momentum.permute(0, 2, 3, 1) for momentum in self._momenta(weights)])
+            momenta = torch.stack([momentum.permute(0, 2, 3, 1) for momentum in self._advance_momenta(weights)])
             steps = orthogonalized(momenta.flatten(2))
             size = RMS * max(steps.shape[1:]) ** 0.5
             ways = list[Tensor](steps.view_as(momenta).permute(0, 1, 4, 2, 3))
             torch._foreach_add_(list[Tensor](weights), ways, alpha=-group["lr"] * size)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
 
-    def _momenta(self, weights: Sequence[nn.Parameter]) -> list[Tensor]:
-        """Nesterov's momenta of weights, with their newest gradients in them."""
+    def _advance_momenta(self, weights: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Take the newest gradients into the weights' momenta; Nesterov's, which have them once more."""
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
