@@ -18,6 +18,7 @@ from sixteenfold.training import course, state
 from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
+from sixteenfold.training.steps import Learner
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, rows, same, weights
 
@@ -168,6 +169,24 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=encoder)
     with pytest.raises(SixteenfoldError, match="with no decoder; choose"):
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=given, device="cpu")
+
+
+def test_a_given_discriminator_waits_for_its_phase(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pixel phase, which has none, the adversarial one begins with it."""
+    begun_with: list[dict[str, torch.Tensor]] = []
+
+    def first(fabric: object, generator: Learner, discriminator: Learner, *others: object) -> None:
+        begun_with.append(discriminator.module.state_dict())
+        raise Killed
+
+    monkeypatch.setattr(course, "adversarial_step", first)
+    config = dataclasses.replace(BOTH, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0))
+    given = whole / "discriminator.safetensors"
+    with pytest.raises(Killed):
+        train(config, hr=photographs, out=tmp_path / "run", init_discriminator=given, device="cpu")
+    assert same(begun_with[0], load_file(given))
 
 
 def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_path: Path) -> None:
