@@ -36,6 +36,19 @@ def test_the_discriminator_may_have_betas_of_its_own() -> None:
         assert training.optimizer.param_groups[0]["betas"] == smoke.adversarial.betas
 
 
+def test_the_average_forgets_fast_at_first() -> None:
+    """Its decay rises by 2/11, 3/12, 4/13 to what the recipe gives; the first weights are taken as they are."""
+    network = CONFIG.generator.build()
+    average, expected = state.MovingAverage(network, decay=0.3), 0.0
+    for value, decay in ((5.0, 0.0), (1.0, 2 / 11), (7.0, 3 / 12), (2.0, 0.3), (4.0, 0.3)):
+        for parameter in network.parameters():
+            torch.nn.init.constant_(parameter, value)
+        average.update_parameters(network)
+        expected = decay * expected + (1 - decay) * value
+        for parameter in average.module.parameters():
+            torch.testing.assert_close(parameter, torch.full_like(parameter, expected), rtol=1e-5, atol=0)
+
+
 def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
     before, after = (state.begin(CONFIG, None, None, torch.device("cpu")) for _ in range(2))
     for group in before.optimizer.param_groups:
