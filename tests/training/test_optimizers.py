@@ -76,6 +76,31 @@ def test_singular_values_are_brought_near_one(shape: tuple[int, int, int]) -> No
     assert (between - torch.diag_embed(between.diagonal(dim1=1, dim2=2))).abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-6])
+@pytest.mark.parametrize("shape", [(20, 90), (90, 20), (20, 20)])
+def test_all_but_the_least_singular_values_end_between_0_7_and_1_2(shape: tuple[int, int], size: float) -> None:
+    """Of matrices of any size; one of zeros beside them stays so."""
+    random = torch.Generator().manual_seed(3)
+    u, _, vh = torch.linalg.svd(torch.randn(shape, generator=random), full_matrices=False)
+    matrix = size * u @ torch.diag(torch.logspace(0, -2.3, 20)) @ vh
+    result = orthogonalized(torch.stack((matrix, torch.zeros(shape))))
+    values = torch.linalg.svdvals(result[0])
+    assert values.min() > 0.68 and values.max() < 1.21
+    assert not result[1].any()
+
+
+def test_a_convolution_s_step_is_that_of_the_matrix_of_its_patches() -> None:
+    """Its singular values, too, are 0.7 to 1.2 times the size that Muon gives them."""
+    for conv in (nn.Conv2d(8, 40, 3), nn.Conv2d(5, 60, 1)):
+        optimizer = make_optimizer("muon", conv, RATE, BETAS)
+        before = conv.weight.detach().clone()
+        gradients(conv, 0)
+        optimizer.step()
+        step = (conv.weight.detach() - before).flatten(1)
+        values = torch.linalg.svdvals(step) / (RATE * 0.2 * max(step.shape) ** 0.5)
+        assert values.min() > 0.68 and values.max() < 1.21
+
+
 def test_float32_is_enough_for_singular_values_far_apart() -> None:
     """Of one millionth of the largest, too: their squares are below float32's rounding of it."""
     random = torch.Generator().manual_seed(2)

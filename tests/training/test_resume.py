@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from safetensors.torch import load_file
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks import zoo
-from sixteenfold.training import checkpoint, folder
-from sixteenfold.training.config import from_json, to_json
+from sixteenfold.training import checkpoint, course, folder
+from sixteenfold.training.config import DataConfig, from_json, to_json
 from sixteenfold.training.loop import train
+from sixteenfold.training.photographs import Window
 
-from .conftest import BOTH, CONFIG, CONSOLE, PIXEL, Killed, cut_after, rows, same, weights
+from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, cut_after, rows, same, weights
 
 
 # At a checkpoint; between two; before the first; at the end of the pixel phase (the boundary); after it; near the end.
@@ -66,6 +68,43 @@ def test_a_resumed_run_has_not_forgotten_what_it_began_with(
         for name in ("model", "pixel", "discriminator"):
             one, other = (load_file(at / f"{name}.safetensors") for at in (tmp_path / "never stopped", run))
             assert same(one, other), (cut, name)
+
+
+# In the pixel phase; in the adversarial, whose batch is another.
+@pytest.mark.parametrize("cut", [5, 11])
+def test_a_resumed_run_goes_on_where_its_window_was(
+    cut: int, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a set larger than memory, by the crops that were cut before each step, of both phases."""
+    seen: list[tuple[int, list[float]]] = []
+    at = Window.at
+
+    def looking(window: Window, crops: int) -> Sequence[torch.Tensor]:
+        pictures = at(window, crops)
+        seen.append((crops, [picture.float().mean().item() for picture in pictures]))
+        return pictures
+
+    monkeypatch.setattr(Window, "at", looking)
+    for step in ("pixel_step", "adversarial_step"):
+        monkeypatch.setattr(course, step, lambda *words: {})
+    config = dataclasses.replace(
+        BOTH,
+        adversarial=dataclasses.replace(ADVERSARIAL, batch=3),
+        data=DataConfig(memory=1e-9, crops=4),
+    )
+    with monkeypatch.context() as patch:
+        cut_after(cut, patch)
+        with pytest.raises(Killed):
+            train(config, hr=photographs, out=tmp_path / "run", device="cpu")
+    before = dict(seen)
+    seen.clear()
+    train(config, hr=photographs, out=tmp_path / "run", resume=True, device="cpu")
+    # From the last checkpoint on, one of every third step.
+    expected = [2 * step for step in range(8)] + [16 + 3 * step for step in range(6)]
+    assert [crops for crops, _ in seen] == expected[cut // 3 * 3 :]
+    again = dict(seen)
+    assert all(before[crops] == again[crops] for crops in before.keys() & again.keys())
+    assert len({tuple(greys) for greys in again.values()}) > 1
 
 
 def test_another_configuration_is_not_resumed(photographs: Path, tmp_path: Path) -> None:

@@ -3,18 +3,25 @@
 import copy
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from lightning.fabric import Fabric
+from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
 
 from sixteenfold.errors import SixteenfoldError
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import RRDB, Generator
+from sixteenfold.training import course
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig
 from sixteenfold.training.data import Batch
+from sixteenfold.training.loop import train
 from sixteenfold.training.speedup import check_graph, compiled
 from sixteenfold.training.steps import Learner, PerceptualNetworks, adversarial_step, head_start_step
+
+from .conftest import CONFIG
 
 # What dynamo looks at in tracing, PyTorch warns of; with warnings as errors dynamo would stop.
 pytestmark = [
@@ -73,6 +80,51 @@ def test_compiled_networks_go_backward_in_another_thread(monkeypatch: pytest.Mon
         for shown in (None, mask):
             seen.append(adversarial_step(fabric, first, second, PerceptualNetworks(), [batch], PHASE, shown))
     assert all(value.isfinite() for losses in seen for value in losses.values())
+
+
+class Failing:
+    """Stands for the compiler that torch.compile calls."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.__name__ = "failing"
+
+    def __call__(self, graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> torch.fx.GraphModule:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            InvalidCxxCompiler(),
+            r"compile: torch\.compile has failed \(InvalidCxxCompiler: No working C\+\+ compiler .*\); .*",
+        ),
+        (
+            CppCompileError(["c++", "a.cpp"], "a.cpp:1:10: fatal error: Python.h: No such file\ncompilation ended."),
+            r"compile: torch\.compile has failed \(a\.cpp:1:10: fatal error: Python\.h: No such file\); .*",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory: .*"),
+    ],
+    ids=["no compiler", "half a compiler", "memory"],
+)
+def test_a_compiler_that_fails_is_told_in_a_line(
+    error: Exception, said: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = partial(train, CONFIG, hr=photographs, out=tmp_path / "run", device="cpu")
+    monkeypatch.setattr(course, "compiled", partial(compiled, backend=Failing(error)))
+    with pytest.raises(SixteenfoldError, match=f"^{said}$"):
+        begun(compiled=True)
+
+
+def test_what_is_wrong_with_a_network_is_not_laid_at_the_compiler_s_door() -> None:
+    generator = Generator((4, 4, 4), (4, 4), (1, 1))
+    with (
+        pytest.raises(RuntimeError, match="channels") as raised,
+        compiled(generator, None, backend="eager"),
+    ):
+        next(block for block in generator.modules() if isinstance(block, RRDB))(torch.rand(1, 5, 4, 4))
+    assert not isinstance(raised.value, SixteenfoldError)
 
 
 def test_no_graph_without_a_gpu() -> None:

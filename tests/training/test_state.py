@@ -18,6 +18,7 @@ from sixteenfold.training import course, state
 from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.loop import train
 from sixteenfold.training.presets import PRESETS
+from sixteenfold.training.steps import Learner
 
 from .conftest import ADVERSARIAL, BOTH, CONFIG, CONSOLE, PIXEL, Killed, rows, same, weights
 
@@ -33,6 +34,19 @@ def test_the_discriminator_may_have_betas_of_its_own() -> None:
         assert training.discriminator_optimizer is not None
         assert training.discriminator_optimizer.param_groups[0]["betas"] == expected
         assert training.optimizer.param_groups[0]["betas"] == smoke.adversarial.betas
+
+
+def test_the_average_forgets_fast_at_first() -> None:
+    """Its decay rises by 2/11, 3/12, 4/13 to what the recipe gives; the first weights are taken as they are."""
+    network = CONFIG.generator.build()
+    average, expected = state.MovingAverage(network, decay=0.3), 0.0
+    for value, decay in ((5.0, 0.0), (1.0, 2 / 11), (7.0, 3 / 12), (2.0, 0.3), (4.0, 0.3)):
+        for parameter in network.parameters():
+            torch.nn.init.constant_(parameter, value)
+        average.update_parameters(network)
+        expected = decay * expected + (1 - decay) * value
+        for parameter in average.module.parameters():
+            torch.testing.assert_close(parameter, torch.full_like(parameter, expected), rtol=1e-5, atol=0)
 
 
 def test_how_adam_computes_is_the_device_s_not_the_checkpoint_s() -> None:
@@ -168,6 +182,24 @@ def test_a_discriminator_goes_on(photographs: Path, whole: Path, tmp_path: Path)
     config = dataclasses.replace(CONFIG, pixel=None, adversarial=encoder)
     with pytest.raises(SixteenfoldError, match="with no decoder; choose"):
         train(config, hr=[photographs], out=tmp_path / "other", init_discriminator=given, device="cpu")
+
+
+def test_a_given_discriminator_waits_for_its_phase(
+    photographs: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pixel phase, which has none, the adversarial one begins with it."""
+    begun_with: list[dict[str, torch.Tensor]] = []
+
+    def first(fabric: object, generator: Learner, discriminator: Learner, *others: object) -> None:
+        begun_with.append(discriminator.module.state_dict())
+        raise Killed
+
+    monkeypatch.setattr(course, "adversarial_step", first)
+    config = dataclasses.replace(BOTH, pixel=dataclasses.replace(PIXEL, steps=1, warmup=0))
+    given = whole / "discriminator.safetensors"
+    with pytest.raises(Killed):
+        train(config, hr=photographs, out=tmp_path / "run", init_discriminator=given, device="cpu")
+    assert same(begun_with[0], load_file(given))
 
 
 def test_a_shipped_models_discriminator_goes_by_its_name(photographs: Path, tmp_path: Path) -> None:

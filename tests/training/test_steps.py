@@ -217,19 +217,20 @@ def test_a_result_may_be_judged_by_the_discriminator_alone(fabric: Fabric) -> No
     assert not torch.equal(weights(generator), before)
 
 
+@pytest.mark.parametrize("projected", [False, True])
 def test_in_its_head_start_the_discriminator_moves_alone_and_as_it_does_later(
-    fabric: Fabric, perceptual: PerceptualNetworks
+    projected: bool, fabric: Fabric, perceptual: PerceptualNetworks
 ) -> None:
     """Over the same results, so before the generator has moved, both kinds of step move it the same way."""
-    data, moved = batch(), []
+    data, moved, phase = batch(), [], dataclasses.replace(PHASE, projected=projected)
     for alone in (True, False):
         generator, discriminator = learners(fabric)
         before = weights(generator)
         if alone:
-            losses = head_start_step(fabric, generator, discriminator, [data], PHASE)
+            losses = head_start_step(fabric, generator, discriminator, [data], phase)
             assert set(losses) == {"discriminator", "discriminator_gradient"}
         else:
-            adversarial_step(fabric, generator, discriminator, perceptual, [data], PHASE, None)
+            adversarial_step(fabric, generator, discriminator, perceptual, [data], phase, None)
         assert torch.equal(weights(generator), before) == alone
         moved.append(weights(discriminator))
     assert torch.allclose(*moved, atol=1e-7)

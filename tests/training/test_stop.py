@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from lightning.fabric import Fabric
+from safetensors.torch import load_file
 
 from sixteenfold.errors import Interrupted
 from sixteenfold.training import checkpoint, course, loop
 from sixteenfold.training.config import TrainConfig, to_json
 from sixteenfold.training.steps import Losses, pixel_step
 
-from .conftest import CONFIG, PIXEL
+from .conftest import ADVERSARIAL, BOTH, CONFIG, PIXEL, rows, same, weights
 
 CHECKPOINT_OF_A_STEP = "run/checkpoints/checkpoint-*[!0]-*.pt"
 """One whose step ends in another digit than 0, as that of the start does."""
@@ -77,6 +78,50 @@ def test_a_stop_is_saved_before_anything_may_end_the_run(
     with pytest.raises(Interrupted, match="stopped after step 1"):
         loop.train(config, hr=photographs, val=photographs, out=tmp_path / "run", device="cpu")
     assert done[-3:] == ["validate", "save", "barrier"]
+
+
+def stopped_in_step(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Ctrl-C come in that step of the pixel phase."""
+    done: list[int] = []
+
+    def stopping(*words: Any) -> Losses:
+        done.append(1)
+        if len(done) == number:
+            signal.raise_signal(signal.SIGINT)
+        return pixel_step(*words)
+
+    monkeypatch.setattr(course, "pixel_step", stopping)
+
+
+def test_a_stop_in_the_last_step_of_all_ends_a_whole_run(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to go on with: no word of --resume, and the same files as without it."""
+    config = dataclasses.replace(CONFIG, pixel=dataclasses.replace(PIXEL, steps=2))
+    with monkeypatch.context() as patch:
+        stopped_in_step(2, patch)
+        model = loop.train(config, hr=photographs, out=tmp_path / "run", device="cpu")
+    assert capfd.readouterr().err == "stopping soon; a second Ctrl-C ends it at once, unsaved\n"
+    loop.train(config, hr=photographs, out=tmp_path / "undisturbed", device="cpu")
+    assert same(load_file(model), weights(tmp_path / "undisturbed"))
+    assert [row["step"] for row in rows(tmp_path / "run")] == [2]
+    state, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")
+    assert state is not None and state["step"] == 2
+
+
+def test_a_stop_in_the_last_step_of_the_first_phase_is_heeded(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = dataclasses.replace(PIXEL, steps=2)
+    config = dataclasses.replace(BOTH, pixel=short, adversarial=dataclasses.replace(ADVERSARIAL, steps=1, warmup=0))
+    with monkeypatch.context() as patch:
+        stopped_in_step(2, patch)
+        with pytest.raises(Interrupted, match="stopped after step 2; the same command with --resume goes on"):
+            loop.train(config, hr=photographs, out=tmp_path / "run", device="cpu")
+    first = weights(tmp_path / "run")
+    loop.train(config, hr=photographs, out=tmp_path / "run", resume=True, device="cpu")
+    assert same(first, load_file(tmp_path / "run" / "pixel.safetensors"))
+    assert [(row["step"], row["group"]) for row in rows(tmp_path / "run")] == [(2, "pixel"), (3, "adversarial")]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")

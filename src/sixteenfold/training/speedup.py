@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, is_out_of_memory
 from sixteenfold.imaging.resample import SCALE
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.networks.generator import RRDB, Generator
@@ -46,7 +46,13 @@ def compiled(
         generator: Its second to last blocks reuse what was compiled for the first.
         discriminator: None where there is none.
         backend: As of torch.compile.
+
+    Raises:
+        SixteenfoldError: If what torch.compile translates them with fails, as where there is no C++ compiler. That is
+            known when they are first called, within the context.
     """
+    from torch._dynamo.exc import ShortenTraceback  # here, as the import takes seconds
+
     modules: list[nn.Module] = [module for module in generator.modules() if isinstance(module, RRDB)]
     modules += [] if discriminator is None else [discriminator]
     with (
@@ -60,9 +66,24 @@ def compiled(
             module.compile(backend=backend, dynamic=False)
         try:
             yield
+        # The compiler's own failures alone: what is wrong with a network is raised while it is traced, by other names.
+        except ShortenTraceback as error:
+            if is_out_of_memory(error):
+                raise
+            raise SixteenfoldError(
+                f"compile: torch.compile has failed ({_reason(error)}); "
+                "install what is missing, or go on with --resume and without compile"
+            ) from error
         finally:
             for module in modules:
                 module._compiled_call_impl = None  # pyright: ignore[reportPrivateUsage]
+
+
+def _reason(error: Exception) -> str:
+    """The line of a compiler's failure that names the cause: of what it printed the last that speaks of an error."""
+    cause = getattr(error, "inner_exception", error)
+    lines = f"{type(cause).__name__}: {cause}".splitlines()
+    return next((line.strip() for line in reversed(lines) if "error" in line.lower()), lines[0])
 
 
 class Graphed(nn.Module):
