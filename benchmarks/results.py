@@ -267,7 +267,7 @@ def to_bicubic(scores: Scores) -> list[str]:
     metric = next((metric for metric in scores.metrics if metric.key == "lpips"), None)
     if metric is None:
         return []
-    means = {method.name: method.mean("lpips") for method in scores.methods}
+    means = {method.name: scores.mean(method, "lpips") for method in scores.methods}
     parts = [f"{in_markdown(name)} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
     return ["", f"LPIPS divided by bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 

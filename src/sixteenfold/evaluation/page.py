@@ -93,7 +93,7 @@ def _tables(scores: Scores) -> Iterator[str]:
 
 
 def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
-    text = number(method.mean(metric.key), metric)
+    text = number(scores.mean(method, metric.key), metric)
     best = ' class="best"' if text == best_of(scores, metric) and len(scores.methods) > 1 else ""
     return f"<td{best}>{text}</td>"
 
