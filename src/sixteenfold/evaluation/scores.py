@@ -96,7 +96,7 @@ def counted(methods: Sequence[MethodScores], key: str) -> np.ndarray:
     that is infinite on every picture, such as the originals themselves, leaves out none for the others.
     """
     infinite = np.array([np.isinf(method.values(key)) for method in methods])
-    return ~infinite[~infinite.all(axis=1)].any(axis=0)
+    return np.logical_not(infinite[~infinite.all(axis=1)].any(axis=0))
 
 
 def left_out_of_means(methods: Sequence[MethodScores], metrics: Sequence[Metric]) -> list[str]:
