@@ -16,6 +16,7 @@ from sixteenfold.networks import zoo
 from sixteenfold.networks.state import save, shape_of
 
 
+@mistakes_told()
 def main() -> None:
     options = parse()
     if options.out.exists() and not options.overwrite:
@@ -61,5 +62,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    with mistakes_told():
-        main()
+    main()

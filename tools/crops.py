@@ -43,6 +43,7 @@ class Row:
     dists: float
 
 
+@mistakes_told()
 @torch.inference_mode()
 def main() -> None:
     options = parse()
@@ -107,5 +108,4 @@ def numbers(word: str) -> list[int]:
 
 
 if __name__ == "__main__":
-    with mistakes_told():
-        main()
+    main()

@@ -22,6 +22,7 @@ from sixteenfold.networks import zoo
 from sixteenfold.networks.state import digest, save, shape_of
 
 
+@mistakes_told()
 def main() -> None:
     options = parse()
     name: str = options.name
@@ -92,5 +93,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    with mistakes_told():
-        main()
+    main()
