@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from sixteenfold import Upscaler
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.imaging.color import to_8_bit_rgb
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.upscaling import enlargement
+from words import count, count_or_none
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class Row:
     """How far a white picture's darkest pixel is from white, in 1/255."""
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--side", type=int, default=32, help="of the small pictures")
-    parser.add_argument("--borders", type=int, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--side", type=count, default=32, help="of the small pictures")
+    parser.add_argument("--borders", type=count_or_none, nargs="+", default=[0, 1, 2, 3])
     options = parser.parse_args()
     upscaler, lpips = Upscaler(options.model), LPIPS()
     originals = [square(photo, SCALE * options.side) for photo in options.photos]
@@ -65,6 +68,8 @@ def square(photo: Path, most: int) -> Tensor:
     """The top left of a photograph, (1, 3, H, W) in [0, 1], sides of at most `most` and multiples of 16."""
     image = to_8_bit_rgb(read(photo).pixels)[None].float() / 255
     height, width = (min(side // SCALE * SCALE, most) for side in image.shape[-2:])
+    if not (height and width):
+        raise SixteenfoldError(f"{photo}: is too small to be shrunk {SCALE} times; give a larger photograph")
     return image[:, :, :height, :width]
 
 

@@ -15,9 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sixteenfold.errors import mistakes_told
 from sixteenfold.kernels import winograd_machine
 from sixteenfold.kernels.planes import Convolver, Planes, make_layer
 from sixteenfold.kernels.strips import RELU
+from words import count
 
 # in channels, out channels, rows, columns
 SHAPES = ((64, 64, 36, 512), (64, 128, 36, 256), (128, 128, 36, 256), (256, 256, 20, 128), (512, 512, 12, 64))
@@ -55,9 +57,10 @@ def measure(convolver: Convolver, shape: tuple[int, int, int, int], repeats: int
     }
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--repeats", type=count, default=4)
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
     machine = winograd_machine()

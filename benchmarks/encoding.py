@@ -27,11 +27,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from memory import SHAPES
 from sixteenfold import Generator, Upscaler
+from sixteenfold.errors import mistakes_told
 from sixteenfold.imaging import scratch
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.encode import encode, picture
 from sixteenfold.imaging.formats import format_of
 from sixteenfold.imaging.image import Metadata
+from words import count
 
 TIFF = format_of(Path("a.tif"))
 SIDE = 128
@@ -57,9 +59,10 @@ def libvips(rows: BinaryIO, target: BinaryIO) -> None:
     )
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=count)
     options = parser.parse_args()
     if options.threads:  # before libvips counts the cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])

@@ -31,14 +31,16 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
 from torchmetrics.functional.image import dists as reference_dists, lpips as reference_lpips
 
+from sixteenfold.errors import mistakes_told
 from sixteenfold.evaluation.run import evaluate
-from sixteenfold.evaluation.scoring import BUILT_IN
+from sixteenfold.evaluation.scoring import BUILT_IN, find_metrics
 from sixteenfold.imaging.color import luma
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.niqe import niqe
 from sixteenfold.metrics.weights import Net, find_weights
 from sixteenfold.networks.backbones import VGG16, AlexNet
+from words import count, two_sides
 
 Measure = Callable[[np.ndarray, np.ndarray], float]
 TOLERANCE = {"psnr": 1e-6, "ssim": 1e-6, "psnr_y": 1e-5, "ssim_y": 1e-5, "lr_psnr": 1e-3, "niqe": 1e-6}
@@ -201,19 +203,23 @@ def peak_memory(folder: Path, width: int, height: int, metrics: str) -> dict[str
     }
 
 
+@mistakes_told()
 def main() -> None:
     """Measure and print, the last line as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=4)
-    parser.add_argument("--side", type=int, default=992, help="a multiple of 16, so that nothing is cropped")
-    parser.add_argument("--memory", metavar="WxH", default=None)
+    parser.add_argument("--pairs", type=count, default=4)
+    parser.add_argument("--side", type=count, default=992, help="a multiple of 16, so that nothing is cropped")
+    parser.add_argument("--memory", metavar="WxH", type=two_sides, default=None)
     parser.add_argument("--metrics", default=",".join(metric.key for metric in BUILT_IN), help="for --memory")
     options = parser.parse_args()
+    if options.side % SCALE:
+        parser.error(f"argument --side: {options.side} is not a multiple of {SCALE}")
+    find_metrics(options.metrics.split(","), has_lr=True)  # or says that there is none of this name
     with tempfile.TemporaryDirectory() as name:
         if options.memory is None:
             result = compare(Path(name), options.pairs, options.side)
         else:
-            width, height = (int(side) for side in options.memory.split("x"))
+            width, height = options.memory
             result = peak_memory(Path(name), width, height, options.metrics)
     machine = {"threads": torch.get_num_threads(), "torch": torch.__version__, "machine": platform.machine()}
     print(json.dumps({"benchmark": "evaluation", **result, **machine}))

@@ -9,6 +9,7 @@ or installed, and a picture of other bytes than those measured here is refused. 
 again.
 """
 
+import argparse
 import csv
 import hashlib
 import http.client
@@ -26,7 +27,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import unquote, urljoin
 
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.files.whole import write_whole
 
 LIST = Path(__file__).with_name("held-out.csv")
@@ -106,9 +107,9 @@ def unpacked(archive: str, content: bytes) -> Callable[[str], bytes]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not sys.argv[1] or sys.argv[1].startswith("-"):
-        sys.exit("usage: python benchmarks/held_out.py OUT")
-    try:
-        main(Path(sys.argv[1]))
-    except SixteenfoldError as error:
-        sys.exit(f"held_out: {error}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", metavar="OUT", help="folder for the photographs")
+    if not (folder := parser.parse_args().out):
+        parser.error("OUT is empty; is a shell variable not set?")
+    with mistakes_told():
+        main(Path(folder))

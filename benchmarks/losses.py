@@ -25,7 +25,8 @@ from rich.console import Console
 from torch import Tensor
 
 from results import find_model, gallery, make_photos, make_results, measured
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, mistakes_told
+from sixteenfold.evaluation.protocol import Sources, find_cases
 from sixteenfold.files.whole import write_whole
 from sixteenfold.metrics.dists import DISTS
 from sixteenfold.metrics.lpips import LPIPS
@@ -39,6 +40,7 @@ from sixteenfold.training.phases import AdversarialPhase, DataConfig
 from sixteenfold.training.photographs import decode
 from sixteenfold.training.presets import PRESETS
 from sixteenfold.upscaling.consistency import project
+from words import count
 
 START = "compact-fidelity"
 METRICS = ("psnr", "ssim", "lpips", "dists", "niqe", "lr_psnr")
@@ -88,29 +90,28 @@ SMALLEST = smallest_side(LPIPS_UNET.patch)
 """Least side of a photograph that counts. "matching-large" trains on those alone that hold its larger crops."""
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hr", type=Path, nargs="+", required=True, help="folders of photographs to train on")
     parser.add_argument("--val", type=Path, help="photographs to score on")
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=count, default=800)
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--norms", action="store_true", help="only measure the gradients of the terms")
     parser.add_argument("--work", type=Path, default=Path("build/losses"), help="for the runs; a stopped one goes on")
     parser.add_argument("--out", type=Path, default=Path("docs/losses.md"))
     options = parser.parse_args()
-    try:
-        if options.norms:
-            return norms(options.hr)
-        if options.val is None:
-            raise SixteenfoldError("name photographs to score on by --val")
-        names = options.arms.split(",")
-        if unknown := [name for name in names if name not in ARMS]:
-            raise SixteenfoldError(f"no arm is named {unknown[0]!r}; choose among {', '.join(ARMS)}")
-        runs = options.work / digest_of(options.hr)[:16]
-        files = [run(name, options.steps, options.hr, runs / name) for name in names]
-        write(files, options.val, options.work, options.out, " ".join(sys.argv[1:]))
-    except SixteenfoldError as error:
-        sys.exit(f"losses: {error}")
+    if options.norms:
+        return norms(options.hr)
+    if options.val is None:
+        raise SixteenfoldError("name photographs to score on by --val")
+    find_cases(Sources(options.val, None, True, {}), allow_missing=False)  # or says now, not after the training
+    names = options.arms.split(",")
+    if unknown := [name for name in names if name not in ARMS]:
+        raise SixteenfoldError(f"no arm is named {unknown[0]!r}; choose among {', '.join(ARMS)}")
+    runs = options.work / digest_of(options.hr)[:16]
+    files = [run(name, options.steps, options.hr, runs / name) for name in names]
+    return write(files, options.val, options.work, options.out, " ".join(sys.argv[1:]))
 
 
 def digest_of(hr: Sequence[Path]) -> str:

@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from words import two_sides
+
 SHAPES: dict[str, tuple[int | tuple[int, int, int], int | tuple[int, int], tuple[int, int]]] = {
     "full": (64, 32, (23, 23)),
     "wide": (64, 32, (1, 1)),
@@ -31,15 +33,25 @@ def main() -> None:
     parser.add_argument("cases", nargs="+", metavar="SHAPE HEIGHTxWIDTH", help=f"SHAPE: {', '.join(SHAPES)}")
     parser.add_argument("--here", action="store_true", help="run the one case in this process")
     options = parser.parse_args()
-    cases = list(zip(options.cases[::2], options.cases[1::2], strict=True))
+    shapes, sizes = options.cases[::2], options.cases[1::2]
+    if unknown := [shape for shape in shapes if shape not in SHAPES]:
+        parser.error(f"{unknown[0]!r} is not a shape; choose among {', '.join(SHAPES)}")
+    if len(shapes) > len(sizes):
+        parser.error(f"{shapes[-1]} has no size; give one after each shape, such as 312x480")
+    try:
+        cases = [(shape, size, *two_sides(size)) for shape, size in zip(shapes, sizes, strict=True)]
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
     if options.here:
         run(*cases[0])
         return
-    for case in cases:
-        subprocess.run([sys.executable, __file__, "--here", *case], check=True)
+    for shape, size, *_ in cases:
+        done = subprocess.run([sys.executable, __file__, "--here", shape, size], check=False)
+        if done.returncode:  # it has said why
+            sys.exit(f"memory: {shape} {size} failed (status {done.returncode})")
 
 
-def run(shape: str, size: str) -> None:
+def run(shape: str, size: str, height: int, width: int) -> None:
     # Imported here, so that other programs can take what they need of this one without all that.
     import numpy as np
     import torch
@@ -50,7 +62,6 @@ def run(shape: str, size: str) -> None:
     from sixteenfold.upscaling.batch import upscale_files
     from sixteenfold.upscaling.upscaler import Upscaler
 
-    height, width = map(int, size.split("x"))
     torch.manual_seed(0)
     upscaler = Upscaler(Generator(*SHAPES[shape]), device="cpu", precision="fp32")
     with tempfile.TemporaryDirectory() as folder:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from memory import SHAPES
+from sixteenfold.errors import mistakes_told
 from sixteenfold.imaging.color import to_pixels, to_tensor
 from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.read import read
@@ -37,6 +38,7 @@ from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.batch import upscale_files
 from sixteenfold.upscaling.engine import Engine
 from sixteenfold.upscaling.upscaler import Upscaler
+from words import two_sides
 
 PHOTO = Path(__file__).parents[1] / "examples" / "photos" / "astronaut.png"
 
@@ -88,9 +90,10 @@ class StandIn:
         return self._picture[..., :height, :width].clone()
 
 
+@mistakes_told()
 def main() -> None:
     options = parse()
-    height, width = map(int, options.size.split("x"))
+    height, width = options.size
     torch.manual_seed(0)
     generator = Generator(*SHAPES[options.shape])
     upscaler = Upscaler(generator, device="cpu", precision=options.precision)
@@ -122,15 +125,15 @@ def main() -> None:
     }
     for key, value in result.items():
         print(f"{key:16} {value}")
-    case = {"benchmark": "overhead", "shape": options.shape, "lr": options.size, "format": options.format}
+    case = {"benchmark": "overhead", "shape": options.shape, "lr": f"{height}x{width}", "format": options.format}
     print(json.dumps(case | result))
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shape", choices=SHAPES)
-    parser.add_argument("size", metavar="HEIGHTxWIDTH", help="of the small picture")
-    parser.add_argument("--format", default="png")
+    parser.add_argument("size", type=two_sides, metavar="HEIGHTxWIDTH", help="of the small picture")
+    parser.add_argument("--format", default="png", choices=("png", "jpg", "webp", "tif", "avif", "dzi"))
     parser.add_argument("--precision", default="auto")
     return parser.parse_args()
 

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +24,14 @@ import torch
 from torch import Tensor
 
 from sixteenfold import cli
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.evaluation.baselines import BASELINES, interpolate
 from sixteenfold.evaluation.pictures import find_places
 from sixteenfold.evaluation.protocol import Protocol, Sources, find_cases, list_pictures, load_case
 from sixteenfold.evaluation.report import in_markdown, number, table, tables
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
+from sixteenfold.evaluation.scoring import find_metrics
 from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.resample import to_8_bits
 from sixteenfold.imaging.write import rows_to_file
@@ -104,6 +104,7 @@ class Results:
     """Where they lie: a folder for these originals alone."""
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -118,37 +119,39 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/results"), help="folder for intermediate files")
     parser.add_argument("--out", type=Path, default=DOCUMENT)
     options = parser.parse_args()
-    try:
-        if options.out == DOCUMENT and not (options.held_out and options.hr):
-            raise SixteenfoldError(f"{DOCUMENT} would lose a table; give both --held-out and --hr, or --out elsewhere")
-        if not options.models:
-            raise SixteenfoldError("no model is shipped; give a weights file with --models")
-        models = [find_model(source) for source in options.models.split(",")]
-        if len({model.name for model in models}) < len(models):
-            raise SixteenfoldError("--models: two models have the same name; rename a file")
-        shown = options.shown.split(",") if options.shown else default_shown(models)
-        if unknown := set(shown) - {model.name for model in models}:
-            raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
-        metrics = options.metrics.split(",")
-        parts = [*head(models, held_out=options.held_out is not None)]
-        if options.held_out is not None:
-            results = make_results(options.held_out, models, options.work)
-            parts += ["", "## Held-out photographs", "", HELD_OUT, *measured(results, metrics)]
-        for i, hr in enumerate(options.hr):
-            results = make_results(hr, models, options.work)
-            about = options.about[i] if i < len(options.about) else "Photographs that no model was trained on."
-            parts += ["", "## Validation photographs", "", about, *measured(results, metrics)]
-        photos = options.photos or make_photos(options.work / "photos")
-        results = make_results(photos, models, options.work)
-        parts += ["", "## Photographs with pictures", ""]
-        if options.photos is None:
-            parts += [
-                "Small ones of scikit-image ([credits](../examples/photos/CREDITS.md)): inputs of a few dozen pixels."
-            ]
-        parts += measured(results, metrics)
-        parts += gallery(results, shown, options.out)
-    except (SixteenfoldError, OSError) as error:
-        sys.exit(f"results: {error}")
+    if options.out == DOCUMENT and not (options.held_out and options.hr):
+        raise SixteenfoldError(f"{DOCUMENT} would lose a table; give both --held-out and --hr, or --out elsewhere")
+    if not options.models:
+        raise SixteenfoldError("no model is shipped; give a weights file with --models")
+    models = [find_model(source) for source in options.models.split(",")]
+    if len({model.name for model in models}) < len(models):
+        raise SixteenfoldError("--models: two models have the same name; rename a file")
+    shown = options.shown.split(",") if options.shown else default_shown(models)
+    if unknown := set(shown) - {model.name for model in models}:
+        raise SixteenfoldError(f"--shown {min(unknown)}: is not one of the models")
+    metrics = options.metrics.split(",")
+    # What is wrong is said before anything is enlarged.
+    find_metrics(metrics, has_lr=True)
+    for folder in (options.held_out, *options.hr, options.photos):
+        if folder is not None:
+            find_cases(Sources(folder, None, True, {}), allow_missing=False)
+    parts = [*head(models, held_out=options.held_out is not None)]
+    if options.held_out is not None:
+        results = make_results(options.held_out, models, options.work)
+        parts += ["", "## Held-out photographs", "", HELD_OUT, *measured(results, metrics)]
+    for i, hr in enumerate(options.hr):
+        results = make_results(hr, models, options.work)
+        about = options.about[i] if i < len(options.about) else "Photographs that no model was trained on."
+        parts += ["", "## Validation photographs", "", about, *measured(results, metrics)]
+    photos = options.photos or make_photos(options.work / "photos")
+    results = make_results(photos, models, options.work)
+    parts += ["", "## Photographs with pictures", ""]
+    if options.photos is None:
+        parts += [
+            "Small ones of scikit-image ([credits](../examples/photos/CREDITS.md)): inputs of a few dozen pixels."
+        ]
+    parts += measured(results, metrics)
+    parts += gallery(results, shown, options.out)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join([*parts, "", PUBLISHED]), encoding="utf-8")
     print(options.out)
@@ -267,7 +270,7 @@ def to_bicubic(scores: Scores) -> list[str]:
     metric = next((metric for metric in scores.metrics if metric.key == "lpips"), None)
     if metric is None:
         return []
-    means = {method.name: method.mean("lpips") for method in scores.methods}
+    means = {method.name: scores.mean(method, "lpips") for method in scores.methods}
     parts = [f"{in_markdown(name)} {means[name] / means['bicubic']:.3f}" for name in means if name != "bicubic"]
     return ["", f"LPIPS divided by bicubic's {number(means['bicubic'], metric)}: {', '.join(parts)}."]
 

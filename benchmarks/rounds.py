@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.metrics.consistency import lr_psnr
 from sixteenfold.metrics.fidelity import psnr
 from sixteenfold.metrics.lpips import LPIPS
@@ -25,6 +26,7 @@ from sixteenfold.upscaling.upscaler import Upscaler
 ROUNDS = (0, 1, 2, 4, 8)
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
@@ -45,6 +47,8 @@ def main() -> None:
 def measure(photo: Path, upscaler: Upscaler, lpips: LPIPS) -> Tensor:
     """(rounds, 3): LR-PSNR and PSNR in decibels, and LPIPS."""
     hr = to_tensor(read(photo).pixels)
+    if min(hr.shape[-2:]) < SCALE:
+        raise SixteenfoldError(f"{photo}: is too small to be shrunk {SCALE} times; give a larger photograph")
     hr = hr[..., : hr.shape[-2] // 16 * 16, : hr.shape[-1] // 16 * 16].expand(-1, 3, -1, -1)
     lr = round_to_8_bits(downscale(hr))
     sr = upscaler(lr)

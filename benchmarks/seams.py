@@ -19,12 +19,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.imaging.color import to_tensor
 from sixteenfold.imaging.read import read
-from sixteenfold.imaging.resample import downscale, round_to_8_bits
+from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.networks import zoo
 from sixteenfold.upscaling.engine import Engine, make_engine
 from sixteenfold.upscaling.tiles import Tile, plan_tiles
+from words import count, count_or_none
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Row:
     """Times the work of tiles without margin."""
 
 
+@mistakes_told()
 def main() -> None:
     options = parse()
     engine = make_engine(zoo.load(options.model), options.device, "fp32")
@@ -60,12 +63,12 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--side", type=int, default=120)
+    parser.add_argument("--side", type=count, default=120)
     parser.add_argument("--as-is", action="store_true", help="the photographs are small already")
-    parser.add_argument("--tile", type=int, default=48, help="of the second trunk, in pixels at x1")
-    parser.add_argument("--first-tile", type=int, default=48, help="of the first trunk, in pixels at x1")
-    parser.add_argument("--margins", type=int, nargs="+", default=[0, 8, 16, 24, 32, 48])
-    parser.add_argument("--first-margins", type=int, nargs="+", default=[0, 8, 16, 24, 32])
+    parser.add_argument("--tile", type=count, default=48, help="of the second trunk, in pixels at x1")
+    parser.add_argument("--first-tile", type=count, default=48, help="of the first trunk, in pixels at x1")
+    parser.add_argument("--margins", type=count_or_none, nargs="+", default=[0, 8, 16, 24, 32, 48])
+    parser.add_argument("--first-margins", type=count_or_none, nargs="+", default=[0, 8, 16, 24, 32])
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
@@ -73,9 +76,12 @@ def parse() -> argparse.Namespace:
 def small_picture(photo: Path, side: int, *, as_is: bool) -> Tensor:
     """A photograph's middle or the x1/16 of it, on the 8-bit grid, (1, 3, side, side)."""
     image = to_tensor(read(photo).pixels)
-    height, width = (min(side if as_is else 16 * side, length) for length in image.shape[-2:])
-    top, left = (image.shape[-2] - height) // 2, (image.shape[-1] - width) // 2
-    middle = image[:, :, top : top + height, left : left + width]
+    height, width = image.shape[-2:]
+    cut = side if as_is else SCALE * side
+    if min(height, width) < cut:
+        raise SixteenfoldError(f"{photo}: {width}x{height} holds no {cut}x{cut}; give a larger one, or less as --side")
+    top, left = (height - cut) // 2, (width - cut) // 2
+    middle = image[:, :, top : top + cut, left : left + cut]
     return middle if as_is else round_to_8_bits(downscale(middle))
 
 

@@ -14,11 +14,13 @@ import time
 
 import torch
 
+from sixteenfold.errors import mistakes_told
 from sixteenfold.networks.generator import Generator, parameter_count
 from sixteenfold.training.config import GeneratorShape
 from sixteenfold.training.presets import PRESETS
 from sixteenfold.upscaling.engine import make_engine
 from sixteenfold.upscaling.enlargement import BORDER
+from words import count
 
 with torch.device("meta"):
     FULL = Generator()
@@ -82,9 +84,10 @@ def step_seconds(generator: Generator, repeats: int) -> float:
     return statistics.median(times[1:])
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="how often each is timed")
+    parser.add_argument("--repeats", type=count, default=3, help="how often each is timed")
     repeats = parser.parse_args().repeats
     full = sum(multiply_adds(FULL).values())
     upscaling = upscale_seconds(repeats)

@@ -23,9 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from memory import peak_mib
+from sixteenfold.errors import mistakes_told
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
 from sixteenfold.upscaling.engine import Engine, TorchParts, make_engine
+from words import count
 
 # Engines by name: `auto`, `fp32` and `bf16` are what make_engine gives for that precision; `torch-...`
 # is PyTorch channels-last even where make_engine would choose otherwise.
@@ -55,6 +57,7 @@ class Cpu:
     flags: list[str]
 
 
+@mistakes_told()
 def main() -> None:
     options = parse()
     if options.memory_of:
@@ -90,10 +93,10 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64, help="side of the small picture")
+    parser.add_argument("--size", type=count, default=64, help="side of the small picture")
     parser.add_argument("--model", default="full", help="full (random weights), a shipped model's name, or a file")
     parser.add_argument("--engines", nargs="+", choices=NAMES, default=["auto", "torch-fp32"])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=count, default=3)
     parser.add_argument("--memory-of", choices=NAMES, help="only run this engine once and print its peak memory in MiB")
     return parser.parse_args()
 
@@ -145,7 +148,7 @@ def compare(sr: Tensor, reference: Tensor) -> tuple[float, float]:
 
 def memory_of(name: str, model: str, size: int) -> int:
     command = [sys.executable, __file__, "--memory-of", name, "--model", model, "--size", str(size)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
 def cpu() -> Cpu:

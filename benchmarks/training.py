@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from memory import peak_mib
-from sixteenfold.errors import SixteenfoldError
+from sixteenfold.errors import SixteenfoldError, mistakes_told
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.networks.discriminator import UNetDiscriminator
 from sixteenfold.training.config import AdversarialPhase, PixelPhase, TrainConfig, from_json
@@ -52,6 +52,7 @@ from sixteenfold.training.speedup import check_graph, compiled
 from sixteenfold.training.state import PhaseName, enter
 from sixteenfold.training.steps import PerceptualNetworks
 from sixteenfold.words import changed, without_parts
+from words import count
 
 Work = Callable[[int], object]
 """What is timed; takes the number of the step."""
@@ -59,19 +60,17 @@ COMPILED = ExitStack()
 """Holds what was compiled for the rest of the process."""
 
 
+@mistakes_told()
 @training_settings()
 def main() -> None:
     options = parse()
-    try:
-        config = recipe(options)
-        if options.peak_of:
-            print(json.dumps(peak_of_step(config, options)))
-        elif options.memory:
-            print(json.dumps(memory(options)))
-        else:
-            print(json.dumps(speed(config, options)))
-    except SixteenfoldError as error:
-        sys.exit(f"training: {error}")
+    config = recipe(options)
+    if options.peak_of:
+        print(json.dumps(peak_of_step(config, options)))
+    elif options.memory:
+        print(json.dumps(memory(options)))
+    else:
+        print(json.dumps(speed(config, options)))
 
 
 def parse() -> argparse.Namespace:
@@ -83,11 +82,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--phase", default="pixel", choices=("pixel", "adversarial"))
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--batch", type=int, help="another batch than the recipe's")
-    parser.add_argument("--rounds", type=int, default=3, help="turns that each loop has")
-    parser.add_argument("--steps", type=int, default=1, help="steps a turn")
+    parser.add_argument("--batch", type=count, help="another batch than the recipe's")
+    parser.add_argument("--rounds", type=count, default=3, help="turns that each loop has")
+    parser.add_argument("--steps", type=count, default=1, help="steps a turn")
     parser.add_argument(
-        "--accumulation", type=int, default=2, help="pieces of our step when memory is measured; they divide the batch"
+        "--accumulation",
+        type=count,
+        default=2,
+        help="pieces of our step for --memory; they divide the batch",
     )
     parser.add_argument("--compile", action="store_true", help="our networks compiled")
     parser.add_argument("--graph", action="store_true", help="our generator as CUDA graphs")
@@ -104,6 +106,8 @@ def recipe(options: argparse.Namespace) -> TrainConfig:
     """The recipe, with its phase as all but the first steps have it."""
     config = from_json(options.config) if options.config else PRESETS[options.preset]
     config = changed(*without_parts(config, options.words), "sixteenfold train PRESET")
+    if getattr(config, options.phase) is None:
+        raise SixteenfoldError(f"--phase {options.phase}: the recipe has no such phase; choose the other")
     if options.phase == "pixel":
         assert config.pixel is not None
         return replace(config, minutes=None, pixel=replace(config.pixel, batch=options.batch or config.pixel.batch))

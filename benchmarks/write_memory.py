@@ -12,17 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from memory import peak_mib
+from sixteenfold.errors import mistakes_told
 from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.write import rows_to_file
+from words import count
 
 BAND = 256
 
 
+@mistakes_told()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", type=Path)
-    parser.add_argument("width", type=int)
-    parser.add_argument("height", type=int)
+    parser.add_argument("width", type=count)
+    parser.add_argument("height", type=count)
     arguments = parser.parse_args()
     target, width, height = arguments.target, arguments.width, arguments.height
 

@@ -1,5 +1,6 @@
 """The README and docs/: each command that they show is one that the command line takes."""
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -35,3 +36,17 @@ def test_commands_are_taken(command: str, monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_commands_are_found() -> None:
     assert len(COMMANDS) >= 20
+
+
+def test_each_photograph_trained_on_can_be_told() -> None:
+    """And the document counts those that are as their source has them."""
+    with (ROOT / "docs" / "photographs.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len([row for row in rows if row["use"] == "training"]) == 218
+    assert len({row["sha256"] for row in rows}) == len(rows) == 230
+    assert all(re.fullmatch("[0-9a-f]{64}", row["sha256"]) and row["processing"] for row in rows)
+    # The command beside it takes the hash for the line's end.
+    assert list(rows[0])[-1] == "sha256"
+    unchanged = [row for row in rows if re.fullmatch(r"original JPEG bytes( \(q~\d+\))?", row["processing"])]
+    said = (ROOT / "docs" / "training-data.md").read_text(encoding="utf-8")
+    assert f"{len(unchanged)} with `original JPEG bytes`" in said

@@ -2,9 +2,11 @@
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,64 @@ def test_pieces_make_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(made) > 10 and max(path.stat().st_size for path in made) == 100
     pieces.main(["join", str(tmp_path / "out"), str(tmp_path / "model.safetensors")])
     assert all(torch.equal(load_file(tmp_path / "model.safetensors")[name], weights[name].half()) for name in weights)
-    made[3].unlink()
-    with pytest.raises(SystemExit, match="do not make one whole file"):
-        pieces.main(["join", str(tmp_path / "out"), str(tmp_path / "model.safetensors")])
+
+
+@pytest.fixture
+def pieces(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs pieces.py; gives what it says as it refuses, empty where it does not."""
+
+    def run(*words: Path | str) -> str:
+        monkeypatch.setattr("sys.argv", ["pieces.py", *map(str, words)])
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            return str(end.code)
+        return ""
+
+    return run
+
+
+def test_pieces_that_are_not_whole_are_named(pieces: Callable[..., str], tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(30 * 2**18)}, tmp_path / "model.safetensors")
+    assert pieces("cut", tmp_path / "model.safetensors", tmp_path / "out") == ""
+    cut = sorted((tmp_path / "out").iterdir())
+    assert len(cut) == 3
+    words = ("join", tmp_path / "out", tmp_path / "model.safetensors")
+    name = cut[0].stem
+    (tmp_path / "out" / "model.safetensors-notes.txt").touch()  # not one of them
+    middle, last = cut[1].read_bytes(), cut[2].read_bytes()
+    cut[1].unlink()
+    assert pieces(*words) == f"pieces: {tmp_path / 'out'}: {name} lacks .1; fetch them again"
+    cut[1].write_bytes(middle)
+    cut[2].unlink()
+    assert f"{name} is not whole: pieces after .1 are missing" in pieces(*words)
+    cut[2].write_bytes(last)
+    assert pieces(*words) == ""
+    stranger = cut[0].with_name("model.safetensors-0123456789abcdef.0")
+    stranger.touch()
+    said = pieces(*words)
+    assert "holds pieces of several files" in said and name in said and stranger.stem in said
+    assert "holds no piece of last.safetensors" in pieces("join", tmp_path / "out", "last.safetensors")
+    assert "none" in pieces("join", tmp_path / "none", "last.safetensors")
+    assert "none" in pieces("cut", tmp_path / "none", tmp_path / "out")
+    assert pieces("cut", stranger, tmp_path / "out", "--half").startswith("pieces: ")
+
+
+def refused(name: str, *words: Path | str) -> str:
+    done = subprocess.run(
+        ["sh", SCRIPT.with_name(name), *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    return done.stderr
+
+
+def test_wrong_words_are_answered(tmp_path: Path) -> None:
+    (tmp_path / "run.log").touch()
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert "540s is not a whole number of seconds; watch.sh RUN" in refused("watch.sh", run, "540s", out)
+    assert "weights is nothing to bring; watch.sh RUN" in refused("watch.sh", run, "5", out, "weights")
+    assert f"there is no {tmp_path / 'other'}.log" in refused("watch.sh", tmp_path / "other", "5", out)
+    assert "nothing to train; begin.sh RUN" in refused("begin.sh", tmp_path / "new")
+    assert not out.exists() and not (tmp_path / "new.log").exists()
+    run.mkdir()
+    assert f"{run} exists" in refused("begin.sh", run, "smoke")

@@ -1,5 +1,6 @@
 """The one error that a user can cause, and running out of memory told as that."""
 
+import sys
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -49,6 +50,22 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return "".join(
         f"; did you mean {near!r}?" for near in get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)
     )
+
+
+@contextmanager
+def mistakes_told() -> Generator[None]:
+    """For the programs in benchmarks/ and tools/: end with one line, instead of a traceback, on a user's mistake.
+
+    A process that they start and that fails has said why; its command would only hide that.
+    """
+    from subprocess import CalledProcessError  # here alone: not at every start of the command line
+
+    try:
+        yield
+    except (SixteenfoldError, OSError) as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: {one_line(str(error))}")
+    except CalledProcessError as error:
+        sys.exit(f"{Path(sys.argv[0]).stem}: a process that it started failed (status {error.returncode})")
 
 
 @contextmanager

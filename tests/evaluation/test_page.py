@@ -43,6 +43,7 @@ def test_needs_nothing_beside_itself(tmp_path: Path) -> None:
     assert "http://" not in text and "https://" not in text
     assert "<h3>&lt;p1&gt;</h3>" in text and "<p1>" not in text
     assert text.index("&lt;p1&gt;</h3>") < text.index("&lt;p0&gt;</h3>")
+    assert "Crops are the compared pixels without loss" in text
     assert "a note" in text and "rounding: 8 bits" in text
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 

@@ -25,7 +25,7 @@ def test_places_do_not_overlap_and_a_small_picture_has_one() -> None:
     assert find_places([picture[:, :, :50, :70] for picture in pictures], 50)[0][1] == 0
 
 
-def test_noise_keeps_within_the_budget_and_crops_show_their_place() -> None:
+def test_overviews_of_noise_keep_within_the_budget_and_crops_are_exact() -> None:
     random = np.random.default_rng(0)
     names = ("original", "ours", "bicubic", "lanczos", "other")
     smooth = np.add.outer(np.arange(500), np.arange(900))[..., None] % 256 + np.zeros(3)
@@ -37,13 +37,12 @@ def test_noise_keeps_within_the_budget_and_crops_show_their_place() -> None:
     }
     shown = exhibit("a", pictures)
     assert list(shown.overviews) == list(names)
-    images = [*shown.overviews.values(), *(image for crop in shown.crops for image in crop.images.values())]
-    assert sum(map(len, images)) <= BUDGET
+    assert sum(map(len, shown.overviews.values())) <= BUDGET
     overview = pyvips.Image.new_from_buffer(shown.overviews["original"], "")
     assert max(overview.width, overview.height) == OVERVIEW
-    crop = shown.crops[0]
-    decoded = pyvips.Image.new_from_buffer(crop.images["ours"], "").numpy().astype(float)
-    assert decoded.shape == (CROP, CROP, 3)
-    there = pictures["ours"][0, :, crop.top : crop.top + CROP, crop.left : crop.left + CROP].permute(1, 2, 0).numpy()
-    elsewhere = pictures["ours"][0, :, :CROP, -CROP:].permute(1, 2, 0).numpy()
-    assert np.abs(decoded - there).mean() < np.abs(decoded - elsewhere).mean() / 2
+    assert len(shown.crops) == 2
+    for crop in shown.crops:
+        for name, image in crop.images.items():
+            decoded = pyvips.Image.new_from_buffer(image, "").numpy()
+            there = pictures[name][0, :, crop.top : crop.top + CROP, crop.left : crop.left + CROP]
+            assert np.array_equal(decoded, there.permute(1, 2, 0).numpy())

@@ -54,7 +54,7 @@ def test_finished_results(save: Save, tmp_path: Path) -> None:
     assert len(rows) == 6
     assert float(rows[0]["psnr"]) == scores.methods[0].images[0].values["psnr"]
     markdown = (tmp_path / "out/report.md").read_text()
-    assert f"| sr | **{scores.methods[0].mean('psnr'):.2f}** |" in markdown
+    assert f"| sr | **{scores.mean(scores.methods[0], 'psnr'):.2f}** |" in markdown
 
 
 def test_words_stand_for_paths_and_one_name_for_several(
@@ -135,7 +135,7 @@ def test_a_function_gets_three_channels_and_may_change_them(save: Save, tmp_path
     scores = evaluate(
         tmp_path / "hr", synthesize=True, upscale=upscale, baselines="bicubic", metrics="psnr", out=tmp_path / "out"
     )
-    half, bicubic = (method.mean("psnr") for method in scores.methods)
+    half, bicubic = (scores.mean(method, "psnr") for method in scores.methods)
     assert half < 15 < bicubic
 
 
@@ -157,7 +157,7 @@ def test_synthesized_with_baselines(save: Save, tmp_path: Path) -> None:
         out=tmp_path / "out",
     )
     assert seen == [(1, 3, 4, 5)] * 2
-    ours, bicubic, lanczos = (method.mean("psnr") for method in scores.methods)
+    ours, bicubic, lanczos = (scores.mean(method, "psnr") for method in scores.methods)
     assert ours == bicubic != lanczos
     # What it downscales to, by hand.
     image = torch.from_numpy(picture(0, 70, 85)[:64, :80].transpose(2, 0, 1).copy())[None] / 255
@@ -248,10 +248,18 @@ def test_the_originals_themselves(save: Save, tmp_path: Path) -> None:
         "hr: 3 of 3 pictures are the originals themselves; PSNR is infinite",
         "linked: 3 of 3 pictures are the originals themselves; PSNR is infinite",
         "other: 1 of 3 pictures is the original itself; PSNR is infinite",
+        "PSNR: means and differences are over 2 of 3 pictures, without those infinite for a method: "
+        "1 (hr, linked, other)",
     )
     assert all(warning in (tmp_path / "out/report.html").read_text() for warning in scores.warnings)
-    assert json.loads((tmp_path / "out/scores.json").read_text())["mean"]["psnr"] is None
-    assert "∞" in (tmp_path / "out/report.md").read_text()
+    tree = json.loads((tmp_path / "out/scores.json").read_text())
+    assert tree["mean"]["psnr"] is tree["methods"]["linked"]["mean"]["psnr"] is None
+    for name in ("other", "sr"):
+        of_picture = {image["name"]: image["psnr"] for image in tree["methods"][name]["images"]}
+        assert tree["methods"][name]["mean"]["psnr"] == pytest.approx((of_picture["0"] + of_picture["2"]) / 2)
+    markdown = (tmp_path / "out/report.md").read_text()
+    assert "| hr | **∞** |" in markdown
+    assert f"| sr | {tree['methods']['sr']['mean']['psnr']:.2f} |" in markdown
 
 
 def test_goes_on_past_a_bad_picture(save: Save, tmp_path: Path) -> None:

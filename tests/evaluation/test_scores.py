@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores, bootstrap, worst_first
+from sixteenfold.evaluation.report import tables
+from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores, bootstrap, left_out_of_means, worst_first
 from sixteenfold.evaluation.scoring import find_metrics
 
 
@@ -31,6 +32,43 @@ def test_interval_of_a_sure_difference() -> None:
 def test_no_interval_without_enough_finite_pairs() -> None:
     assert bootstrap(np.array([1.0])) is None
     assert bootstrap(np.array([1.0, math.inf])) is None
+
+
+def scored(**psnr: list[float]) -> Scores:
+    """Methods by name, with PSNR and as LPIPS the same."""
+    methods = tuple(
+        MethodScores(name, tuple(ImageScores(f"p{i}", {"psnr": x, "lpips": 0.5}) for i, x in enumerate(values)))
+        for name, values in psnr.items()
+    )
+    metrics = find_metrics(["psnr", "lpips"], has_lr=False)
+    return Scores("full", metrics, methods, {}, (), (), tuple(left_out_of_means(methods, metrics)))
+
+
+def test_pictures_reproduced_exactly_are_left_out_of_every_mean_and_named() -> None:
+    scores = scored(ours=[20, math.inf, 30, 40], other=[10, 90, 20, math.inf], third=[11, 70, 23, 50])
+    assert [scores.mean(method, "psnr") for method in scores.methods] == [25, 15, 17]
+    assert scores.mean(scores.methods[0], "lpips") == 0.5
+    interval = scores.difference(scores.methods[2], "psnr")
+    assert interval is not None and interval.mean == 25 - 17
+    assert scores.warnings == (
+        "PSNR: means and differences are over 2 of 4 pictures, without those infinite for a method: "
+        "p1 (ours); p3 (other)",
+    )
+
+
+def test_a_method_infinite_on_every_picture_leaves_the_others_theirs() -> None:
+    scores = scored(originals=[math.inf, math.inf], ours=[20, 30])
+    assert [scores.mean(method, "psnr") for method in scores.methods] == [math.inf, 25]
+    assert scores.difference(scores.methods[1], "psnr") is None
+    assert scores.warnings == ()
+
+
+def test_where_no_picture_is_left_there_is_no_mean() -> None:
+    scores = scored(ours=[math.inf, 20], other=[30, math.inf])
+    assert math.isnan(scores.mean(scores.methods[0], "psnr"))
+    assert scores.difference(scores.methods[1], "psnr") is None
+    assert tables(scores)[2] == "| ours | n/a | **0.5000** |"
+    assert "are over 0 of 2 pictures" in scores.warnings[0]
 
 
 def test_worst_comes_first() -> None:

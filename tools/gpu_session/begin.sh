@@ -2,11 +2,16 @@
 # Start a training that goes on after this command: begin.sh RUN WORDS..., WORDS as for `sixteenfold train`.
 # In a process session of its own, since a lent machine may end what a command leaves running.
 set -eu
-run=${1:?begin.sh RUN WORDS...}
+usage='begin.sh RUN WORDS...: the words as for sixteenfold train, without --out'
+run=${1:?$usage}
 shift
+[ $# -gt 0 ] || {
+    echo "begin.sh: nothing to train; $usage" >&2
+    exit 2
+}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 if [ -e "$run" ] || { [ -e "$run.pid" ] && kill -0 "$(cat "$run.pid")" 2>/dev/null; }; then
-    echo "begin.sh: $run exists; its log would be lost: choose another" >&2
+    echo "begin.sh: $run exists, or its training still goes on; its log would be lost: choose another RUN" >&2
     exit 2
 fi
 mkdir -p "$(dirname "$run")"

@@ -4,16 +4,23 @@
 # of the newest checkpoint, averaged, be they better or not), or curve and pictures
 set -eu
 usage='watch.sh RUN SECONDS OUT [model|discriminator|last|curve]'
-run=${1:?$usage} end=$(($(date +%s) + ${2:?$usage})) out=${3:?$usage} what=${4:-model}
+run=${1:?$usage} seconds=${2:?$usage} out=${3:?$usage} what=${4:-model}
+case $seconds in
+*[!0-9]*)
+    echo "watch.sh: $seconds is not a whole number of seconds; $usage" >&2
+    exit 2
+    ;;
+esac
+end=$(($(date +%s) + seconds))
 case $what in
 model | discriminator | last | curve) ;;
 *)
-    echo "$usage, not $what" >&2
+    echo "watch.sh: $what is nothing to bring; $usage" >&2
     exit 2
     ;;
 esac
 [ -e "$run.log" ] || {
-    echo "watch.sh: no training was begun as $run" >&2
+    echo "watch.sh: no training was begun as $run, as there is no $run.log; check RUN" >&2
     exit 2
 }
 here=$(cd "$(dirname "$0")" && pwd)

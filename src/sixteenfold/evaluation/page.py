@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 
 from sixteenfold.evaluation import plots
 from sixteenfold.evaluation.folder import write_parts
-from sixteenfold.evaluation.pictures import Exhibit
+from sixteenfold.evaluation.pictures import OVERVIEW, Exhibit
 from sixteenfold.evaluation.report import best_of, difference_text, in_html, number
 from sixteenfold.evaluation.scores import MethodScores, Scores, worst_first
 from sixteenfold.evaluation.scoring import Metric
@@ -65,7 +65,9 @@ def _page(scores: Scores, gallery: Gallery) -> Iterator[str]:
             yield f"<div>{plots.scatter(scores, metric)}{plots.differences(scores, metric)}</div>"
     yield "</div><h2>Pictures, worst first</h2>"
     yield "<p class=faint>Drag the slider, or use its arrow keys. Press a crop to"
-    yield " magnify its whole row, then move the view with the pointer or the arrow keys.</p>"
+    yield " magnify its whole row, then move the view with the pointer or the arrow keys."
+    yield " Crops are the compared pixels without loss; the pictures under the slider are compressed with loss,"
+    yield f" and shrunk to {OVERVIEW} pixels: judge by the crops.</p>"
     tables = _picture_scores(scores)
     for name in worst_first(scores):
         yield f'<section class="picture"><h3>{in_html(name)}</h3>{tables[name]}'
@@ -91,7 +93,7 @@ def _tables(scores: Scores) -> Iterator[str]:
 
 
 def _mean_cell(scores: Scores, method: MethodScores, metric: Metric) -> str:
-    text = number(method.mean(metric.key), metric)
+    text = number(scores.mean(method, metric.key), metric)
     best = ' class="best"' if text == best_of(scores, metric) and len(scores.methods) > 1 else ""
     return f"<td{best}>{text}</td>"
 

@@ -15,7 +15,7 @@ CROP = 160
 PLACES = 2
 """Crops a picture."""
 BUDGET = 105_000
-"""Bytes that one picture may take of the page, before base64 adds its third."""
+"""Bytes that one picture's overviews may take of the page, before base64 adds its third."""
 QUALITIES = (82, 70, 55, 40, 25, 10)
 
 
@@ -26,7 +26,7 @@ class Crop:
     left: int
     top: int
     images: Mapping[str, bytes]
-    """WebP, by method."""
+    """Lossless WebP, by method: results are judged by these."""
 
 
 @dataclass(frozen=True)
@@ -37,35 +37,29 @@ class Exhibit:
     width: int
     height: int
     overviews: Mapping[str, bytes]
-    """WebP, by method; the original comes first."""
+    """Lossy WebP, by method; the original comes first."""
     crops: tuple[Crop, ...]
 
 
 def exhibit(name: str, pictures: Mapping[str, Tensor]) -> Exhibit:
-    """Choose and encode, at the best quality that keeps within BUDGET.
+    """Choose and encode: crops exactly, overviews at the best quality that keeps within BUDGET.
 
     pictures: (1, 3, H, W) uint8 by method, all of one size, the original first.
     """
     height, width = next(iter(pictures.values())).shape[2:]
     side = min(CROP, height, width)
-    places = find_places(list(pictures.values()), side)
     images = {method: _image(picture) for method, picture in pictures.items()}
+    crops = tuple(
+        Crop(x, y, {method: _lossless(image.crop(x, y, side, side)) for method, image in images.items()})
+        for x, y in find_places(list(pictures.values()), side)
+    )
     shrunk = {method: _shrink(image) for method, image in images.items()}
-    found = Exhibit(name, width, height, {}, ())
+    overviews: dict[str, bytes] = {}
     for quality in QUALITIES:
-        found = Exhibit(
-            name,
-            width,
-            height,
-            {method: _webp(image, quality) for method, image in shrunk.items()},
-            tuple(
-                Crop(x, y, {method: _webp(image.crop(x, y, side, side), quality) for method, image in images.items()})
-                for x, y in places
-            ),
-        )
-        if _size(found) <= BUDGET:
+        overviews = {method: _lossy(image, quality) for method, image in shrunk.items()}
+        if sum(map(len, overviews.values())) <= BUDGET:
             break
-    return found
+    return Exhibit(name, width, height, overviews, crops)
 
 
 def find_places(pictures: list[Tensor], side: int) -> list[tuple[int, int]]:
@@ -100,10 +94,9 @@ def _shrink(image: pyvips.Image) -> pyvips.Image:
     return image.resize(OVERVIEW / longest) if longest > OVERVIEW else image
 
 
-def _webp(image: pyvips.Image, quality: int) -> bytes:
+def _lossy(image: pyvips.Image, quality: int) -> bytes:
     return bytes(image.webpsave_buffer(Q=quality, effort=4))
 
 
-def _size(found: Exhibit) -> int:
-    images = [*found.overviews.values(), *(image for crop in found.crops for image in crop.images.values())]
-    return sum(len(image) for image in images)
+def _lossless(image: pyvips.Image) -> bytes:
+    return bytes(image.webpsave_buffer(lossless=True, effort=4))

@@ -27,7 +27,7 @@ def write_tables(scores: Scores, out: Path) -> None:
 
 
 def to_json(scores: Scores) -> str:
-    """The evaluated method at the top level, all methods under "methods"; null stands for infinity."""
+    """The evaluated method at the top level, all methods under "methods"; null stands for infinity and NaN."""
     tree = {
         "protocol": scores.protocol,
         **_method(scores, scores.methods[0]),
@@ -47,7 +47,7 @@ def to_json(scores: Scores) -> str:
 
 def _method(scores: Scores, method: MethodScores) -> dict[str, object]:
     return {
-        "mean": {metric.key: finite(method.mean(metric.key)) for metric in scores.metrics},
+        "mean": {metric.key: finite(scores.mean(method, metric.key)) for metric in scores.metrics},
         "images": [
             {"name": image.name, **{metric.key: finite(image.values[metric.key]) for metric in scores.metrics}}
             for image in method.images
@@ -105,16 +105,18 @@ def tables(scores: Scores) -> list[str]:
 def _mean_row(scores: Scores, method: MethodScores) -> list[str]:
     cells = [in_markdown(method.name)]
     for metric in scores.metrics:
-        text = number(method.mean(metric.key), metric)
+        text = number(scores.mean(method, metric.key), metric)
         best = best_of(scores, metric) == text and len(scores.methods) > 1
         cells.append(f"**{text}**" if best else text)
     return cells
 
 
 def best_of(scores: Scores, metric: Metric) -> str:
-    """The best mean of all methods, as it is printed."""
+    """The best mean of all methods, as it is printed; empty where there is none."""
     choose = max if metric.higher_is_better else min
-    return number(choose(method.mean(metric.key) for method in scores.methods), metric)
+    means = [scores.mean(method, metric.key) for method in scores.methods]
+    means = [mean for mean in means if not math.isnan(mean)]
+    return number(choose(means), metric) if means else ""
 
 
 def number(value: float, metric: Metric) -> str:

@@ -20,7 +20,7 @@ from sixteenfold.evaluation.folder import report_folder
 from sixteenfold.evaluation.page import Gallery, write_page
 from sixteenfold.evaluation.protocol import SMALL, Protocol, Sources, compared_with_themselves, find_cases, load_case
 from sixteenfold.evaluation.report import write_tables
-from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores
+from sixteenfold.evaluation.scores import ImageScores, MethodScores, Scores, left_out_of_means
 from sixteenfold.evaluation.scoring import Scorer, find_metrics
 from sixteenfold.files.names import given, given_or_none
 from sixteenfold.networks.generator import Generator
@@ -108,14 +108,15 @@ def evaluate(
         with _progress(console, len(cases)) as advance:
             outcomes = compare_all(cases, pictures_of, Comparer(protocol, methods, enlarger, scorer))
             rows, failures = _collected(outcomes, gallery, advance)
+        found = tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in methods)
         scores = Scores(
             protocol,
             chosen,
-            tuple(MethodScores(key, tuple(ImageScores(r.name, r.values[key]) for r in rows)) for key in methods),
+            found,
             conventions(protocol, sources, enlarger.facts if enlarger else {}, scorer.sources),
             notes=tuple(note for row in rows for note in row.notes),
             failures=tuple(failures),
-            warnings=(*missing, *compared_with_themselves(cases)),
+            warnings=(*missing, *compared_with_themselves(cases), *left_out_of_means(found, chosen)),
         )
         # The report.
         _write(scores, gallery, out)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sixteenfold.errors import first_few
 from sixteenfold.evaluation.scoring import Metric
 
 RESAMPLES = 10_000
@@ -45,10 +46,6 @@ class MethodScores:
         """(pictures,) float64 of one metric."""
         return np.array([image.values[key] for image in self.images])
 
-    def mean(self, key: str) -> float:
-        """Over the pictures; infinite when one of them is."""
-        return float(self.values(key).mean())
-
 
 @dataclass(frozen=True)
 class Scores:
@@ -64,16 +61,63 @@ class Scores:
     failures: tuple[str, ...]
     """Pictures left out because they could not be compared, one line each."""
     warnings: tuple[str, ...] = ()
-    """Doubts about the whole: missing or skipped pictures, originals compared with themselves."""
+    """Doubts about the whole: missing or skipped pictures, originals compared with themselves, pictures not in the
+    means."""
+
+    def mean(self, method: MethodScores, key: str) -> float:
+        """A method's mean over the pictures that are `counted`.
+
+        Infinite where the method is so on every picture, NaN where one of its scores is or no picture is left.
+        """
+        values = method.values(key)
+        if np.isinf(values).all():
+            return float(values[0])
+        values = values[counted(self.methods, key)]
+        return float(values.mean()) if len(values) else math.nan
 
     def difference(self, other: MethodScores, key: str) -> Interval | None:
-        """How much the evaluated method is above `other`; None with fewer than two pairs, or one that is not finite."""
-        return bootstrap(self.differences(other, key))
+        """How much the evaluated method's mean is above that of `other`.
+
+        None with fewer than two pictures `counted`, or one whose difference is not finite.
+        """
+        return bootstrap(self.differences(other, key)[counted(self.methods, key)])
 
     def differences(self, other: MethodScores, key: str) -> np.ndarray:
         """The same picture by picture: (pictures,); NaN where both are infinite."""
         with np.errstate(invalid="ignore"):
             return self.methods[0].values(key) - other.values(key)
+
+
+def counted(methods: Sequence[MethodScores], key: str) -> np.ndarray:
+    """Which pictures the means and differences of a metric are over, those of all methods alike: (pictures,) bool.
+
+    All but those on which a method is infinite, as PSNR is where a picture is reproduced exactly: it would hide
+    every other picture, and left out of one mean alone it would make the means those of different sets. A method
+    that is infinite on every picture, such as the originals themselves, leaves out none for the others.
+    """
+    infinite = np.array([np.isinf(method.values(key)) for method in methods])
+    return np.logical_not(infinite[~infinite.all(axis=1)].any(axis=0))
+
+
+def left_out_of_means(methods: Sequence[MethodScores], metrics: Sequence[Metric]) -> list[str]:
+    """A warning per metric whose means are not over all pictures, naming those left out and the methods."""
+    warnings: list[str] = []
+    for metric in metrics:
+        lacking = ~counted(methods, metric.key)
+        if not lacking.any():
+            continue
+        infinite = {method.name: np.isinf(method.values(metric.key)) for method in methods}
+        named = [
+            f"{image.name} ({', '.join(name for name, values in infinite.items() if values[i])})"
+            for i, image in enumerate(methods[0].images)
+            if lacking[i]
+        ]
+        over = f"{len(lacking) - len(named)} of {len(lacking)} pictures"
+        warnings.append(
+            f"{metric.label}: means and differences are over {over}, without those infinite for a method: "
+            f"{first_few(named)}"
+        )
+    return warnings
 
 
 def bootstrap(differences: np.ndarray, seed: int = 0) -> Interval | None:

@@ -97,7 +97,7 @@ class Evaluate:
         for warning in scores.warnings:
             say(one_line(f"warning: {warning}"))
         for method in scores.methods:
-            means = (f"{metric.label} {number(method.mean(metric.key), metric)}" for metric in scores.metrics)
+            means = (f"{metric.label} {number(scores.mean(method, metric.key), metric)}" for metric in scores.metrics)
             print(one_line(f"{method.name}: {', '.join(means)}"))
         print(one_line(str(self.out / "report.html")))
         return status(scores.failures)
