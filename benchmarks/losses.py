@@ -53,6 +53,7 @@ assert ADVERSARIAL is not None
 LPIPS_UNET = replace(
     ADVERSARIAL,
     patch=128,
+    optimizer="adam",  # whose rate the next line is
     learning_rate=1e-4,
     discriminator_learning_rate=1e-4,
     warmup=20,
