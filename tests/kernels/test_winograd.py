@@ -3,6 +3,10 @@
 import os
 import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sixteenfold.kernels import assembly
+from sixteenfold.kernels import assembly, planes
 from sixteenfold.kernels.planes import Convolver, Planes, make_layer
 from sixteenfold.kernels.winograd import DOUBLING, SAME_SIZE, Variant
 
@@ -84,6 +88,69 @@ def test_an_error_in_a_thread_reaches_the_caller(convolver, monkeypatch):
     monkeypatch.setattr(Convolver, "_memory", fail)
     with pytest.raises(MemoryError):
         convolver(make_layer(layer, [4], lanes, Variant()), [source], Planes(4, 4, 4, lanes))
+
+
+class Slow:
+    """Stands for the machine code, which no interrupt reaches."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.begun = threading.Event()
+
+    def __call__(self, arguments: list[int]) -> None:
+        self.running += 1
+        self.begun.set()
+        time.sleep(0.3)
+        self.running -= 1
+
+
+@pytest.fixture
+def slow(monkeypatch) -> Slow:
+    code = Slow()
+    monkeypatch.setattr(planes, "convolution_code", lambda machine, variant: code)
+    return code
+
+
+def slow_call(convolver: Convolver) -> None:
+    lanes = convolver.machine.lanes
+    convolver._threads = 2
+    made = make_layer(conv(4, 4), [4], lanes, Variant())
+    convolver(made, [Planes(4, 64, 64, lanes)], Planes(4, 64, 64, lanes))
+
+
+def test_an_interrupt_while_work_is_given_out_leaves_no_thread_behind(convolver, slow, monkeypatch):
+    """They would write into memory that is free or in use again."""
+    submit = ThreadPoolExecutor.submit
+
+    def interrupted(pool: ThreadPoolExecutor, work: Callable[[], None]) -> object:
+        if slow.begun.is_set():
+            raise KeyboardInterrupt
+        task = submit(pool, work)
+        assert slow.begun.wait(10)
+        return task
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        slow_call(convolver)
+    assert slow.running == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signals")
+def test_interrupts_while_threads_end_leave_none_behind(convolver, slow):
+    here = threading.get_ident()
+
+    def twice() -> None:
+        assert slow.begun.wait(10)
+        for _ in range(2):
+            time.sleep(0.1)
+            signal.pthread_kill(here, signal.SIGINT)
+
+    interrupting = threading.Thread(target=twice)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        slow_call(convolver)
+    assert slow.running == 0
+    interrupting.join()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no fork")

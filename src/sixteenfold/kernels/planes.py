@@ -8,8 +8,9 @@ import copy
 import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -197,22 +198,27 @@ class Convolver:
         ]
         step = min(BLOCK, -(-down * across // self._threads))
         starts = iter(range(0, down * across, step))
+        busy: set[int] = set()
 
-        def work() -> None:
-            scratch = self._memory("scratch", scratch_floats(layer.in_channels, layer.out_channels))
-            for first in starts:  # one iterator for all: whoever is done takes the next piece
-                function([*arguments, scratch.data_ptr(), first, min(first + step, down * across)])
+        def work(_held: object = (tables, weights, layer, sources, target, added)) -> None:
+            # The machine code knows addresses alone: what lies there lives as long as this function.
+            busy.add(threading.get_ident())
+            try:
+                scratch = self._memory("scratch", scratch_floats(layer.in_channels, layer.out_channels))
+                for first in starts:  # one iterator for all: whoever is done takes the next piece
+                    function([*arguments, scratch.data_ptr(), first, min(first + step, down * across)])
+            finally:
+                busy.discard(threading.get_ident())
 
         if self._threads == 1:
             work()
         else:
             pool = thread_pool(self._threads, os.getpid())
-            tasks = [pool.submit(work) for _ in range(self._threads)]
             try:
-                for task in tasks:
+                for task in [pool.submit(work) for _ in range(self._threads)]:
                     task.result()
             finally:
-                wait(tasks)  # also when interrupted: the memory must outlive those who write to it
+                _end(starts, busy)  # also when interrupted: what they write to is used again
         target.clear_border()
 
     def _expanded(self, layer: Layer) -> Tensor:
@@ -235,6 +241,22 @@ class Convolver:
 def address_table(group: Sequence[Planes]) -> Tensor:
     """The addresses of all planes of all pictures."""
     return torch.tensor([address for planes in group for address in planes.addresses], device="cpu")
+
+
+def _end(starts: Iterator[int], busy: set[int]) -> None:
+    """Take all work that has not begun, and wait for what has, whoever interrupts; who begins later finds none."""
+    interrupted: KeyboardInterrupt | None = None
+    while True:
+        try:
+            for _ in starts:
+                pass
+            while busy:
+                time.sleep(1e-4)
+            break
+        except KeyboardInterrupt as error:
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 @cache
