@@ -21,7 +21,7 @@ def test_a_run_by_the_clock_does_both_phases(
     now = iter(range(10**6))
     monkeypatch.setattr(pace, "time", SimpleNamespace(monotonic=lambda: float(next(now))))
     rates: list[float] = []
-    monkeypatch.setattr(course, "_set_learning_rates", lambda factor, *players: rates.append(factor))
+    monkeypatch.setattr(course, "set_learning_rate", lambda optimizer, share: rates.append(share))
     timed = dataclasses.replace(BOTH, minutes=0.5, pixel=dataclasses.replace(PIXEL, warmup=0))
     train(timed, hr=[photographs], out=tmp_path / "run", device="cpu", console=CONSOLE)
     last, _ = checkpoint.load_latest(tmp_path / "run" / "checkpoints")

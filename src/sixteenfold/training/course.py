@@ -15,6 +15,7 @@ from sixteenfold.training import folder, state
 from sixteenfold.training.config import TrainConfig
 from sixteenfold.training.data import Batch, address, sample_batch
 from sixteenfold.training.losses import cutmix_mask
+from sixteenfold.training.optimizers import set_learning_rate
 from sixteenfold.training.pace import Pace, pace_of
 from sixteenfold.training.phases import AdversarialPhase, PixelPhase
 from sixteenfold.training.photographs import Photographs
@@ -134,7 +135,8 @@ def make_step(
         perceptual.move_to(fabric.device)
 
     def step(pace: Pace, parts: Sequence[Batch]) -> Losses:
-        _set_learning_rates(pace.factor, *learners)
+        for learner in learners:
+            set_learning_rate(learner.optimizer, pace.factor)
         if isinstance(phase, PixelPhase):
             losses = pixel_step(fabric, generator, parts, phase)
         elif discriminator is not None and pace.waiting:
@@ -189,13 +191,6 @@ def _read_if_due(run: Run, pace: Pace, readings: Readings, losses: Losses) -> Se
         return [], False, False
     rows, (stop, training.seconds) = readings.read(float(run.stopped.is_set()), pace.seconds)
     return rows, stop > 0, pace.over
-
-
-def _set_learning_rates(factor: float, *learners: Learner) -> None:
-    """Change each learner's rate to a share of its highest."""
-    for learner in learners:
-        for group in learner.optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
 
 
 def _mask(seed: int, step: int, place: float, phase: AdversarialPhase, device: torch.device) -> Tensor | None:

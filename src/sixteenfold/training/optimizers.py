@@ -40,6 +40,21 @@ def make_optimizer(
     return Muon(convs, others, learning_rate, betas, fused=fused)
 
 
+def set_learning_rate(optimizer: Optimizer, share: float) -> None:
+    """Change the step size to a share of the highest."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * share
+
+
+def restore_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Take over what a checkpoint holds of an optimizer, but for the way to compute, which is this device's."""
+    groups = [
+        group | {"fused": own["fused"]}
+        for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict(state | {"param_groups": groups})
+
+
 def _is_inner(parameter: Tensor) -> bool:
     """Whether it is the weight of a convolution from features to features, not from or to pixels."""
     return parameter.ndim == 4 and min(parameter.shape[:2]) > 3

@@ -22,7 +22,7 @@ from sixteenfold.networks.grow import fits_into, grow
 from sixteenfold.networks.layout import place
 from sixteenfold.networks.state import shape_of
 from sixteenfold.training.config import TrainConfig, differences, from_text, to_json
-from sixteenfold.training.optimizers import make_optimizer
+from sixteenfold.training.optimizers import make_optimizer, restore_optimizer
 from sixteenfold.training.phases import AdversarialPhase
 
 PhaseName = Literal["pixel", "adversarial"]
@@ -76,7 +76,7 @@ class Training:
         """Become what `state` gave; the phase must be the same."""
         for name, own in list(vars(self).items()):
             if isinstance(own, Optimizer):
-                _restore(own, state[name])
+                restore_optimizer(own, state[name])
             elif isinstance(own, nn.Module):
                 own.load_state_dict(state[name])
             else:
@@ -257,12 +257,3 @@ class MovingAverage(nn.Module):
         news: list[Tensor] = list(network.parameters())
         torch._foreach_lerp_(olds, news, weight)  # pyright: ignore[reportPrivateUsage, reportPrivateImportUsage]
         self.n_averaged += 1
-
-
-def _restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """What a checkpoint holds of an optimizer, but for the way to compute, which is this device's."""
-    groups = [
-        group | {"fused": own["fused"]}
-        for group, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
-    ]
-    optimizer.load_state_dict(state | {"param_groups": groups})
