@@ -51,9 +51,9 @@ def test_tiles_give_what_the_whole_picture_gives(network: Generator, height: int
 def test_a_white_picture_stays_white_to_its_corners(model: str):
     """A network takes what lies beyond the border for black: single pixels in the corners came out grey."""
     white = torch.ones(1, 3, 12, 12)
-    white[:, :, 5:7, 5:7] = 0.99  # or all would be flat ground, which is not the network's
+    white[:, :, ::2, ::2] -= 1 / 255  # or it would be flat ground, of which nothing is the network's
     sr = Upscaler(model, device="cpu", precision="fp32")(white)
-    assert (sr > 0.97).all()
+    assert (sr > 0.95).all()
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 2), (2, 50), (50, 9), (75, 3)])

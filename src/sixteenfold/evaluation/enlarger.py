@@ -129,7 +129,7 @@ def _facts(name: str, upscaler: Upscaler) -> dict[str, str]:
     if upscaler.ensemble:
         facts["ensemble"] = "the model's results are averages over the eight flips and rotations"
     facts["consistency"] = (
-        "the model's results are back-projected to downscale to their inputs, as in upscale"
+        "the model's results are back-projected to downscale to their inputs, and flat ground is kept, as in upscale"
         if upscaler.consistency
         else "the model's results are as the network gives them; no back-projection is applied"
     )

@@ -46,7 +46,7 @@ class Upscaler:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", or a torch.device.
         precision: "auto", "fp32", "bf16" or "fp16".
         tile: Side of the second trunk's tiles in pixels of the small picture; None chooses by the device.
-        consistency: Make the result downscale to its input.
+        consistency: Make the result downscale to its input, and keep exactly flat ground as it is.
         ensemble: Average the results of the eight flips and rotations, at eight times the work.
         fidelity: Mix the weights of a shipped perceptual model with those of its fidelity partner: 0 is the first
             (draws texture), 1 the second (closer on average, smoother). None uses the model unmixed.
