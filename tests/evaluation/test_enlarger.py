@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from sixteenfold.errors import SixteenfoldError
+from sixteenfold.evaluation.compare import Comparer
+from sixteenfold.evaluation.enlarger import of_function
+from sixteenfold.evaluation.protocol import Case, Pictures
 from sixteenfold.evaluation.report import in_markdown
 from sixteenfold.evaluation.run import evaluate
 from sixteenfold.evaluation.scores import Scores
+from sixteenfold.evaluation.scoring import Scorer
 from sixteenfold.imaging.resample import resize
 from sixteenfold.networks import state, zoo
 from sixteenfold.networks.state import digest
@@ -158,3 +163,14 @@ def test_a_device_as_pytorch_names_it(save: Save, tmp_path: Path) -> None:
         out=tmp_path / "out",
     )
     assert made.facts["engine"].startswith("CPU")
+
+
+def test_a_functions_result_may_lie_on_another_device(apple_gpu: TorchFunctionMode) -> None:
+    made, small = torch.rand(1, 3, 16, 32), torch.zeros(1, 3, 1, 2)
+    pictures = Pictures(hr=(made * 255).byte(), lr=None, seen=small, results={}, notes=())
+    comparer = Comparer("full", ["result"], of_function("result", lambda _: made), Scorer([]))
+    with apple_gpu:
+        results = comparer.enlarge(Case("0", Path("0.png"), None, {}), pictures)
+        results["result"].double()  # which a CPU has, and the device has not
+        with pytest.raises(TypeError, match="MPS"):
+            made.double()

@@ -4,7 +4,8 @@ import csv
 import importlib.util
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -368,20 +369,34 @@ def test_words_that_are_not_known(save: Save, tmp_path: Path, wrong: dict[str, A
         evaluate(tmp_path / "hr", sr=tmp_path / "sr", synthesize=True, out=tmp_path / "out", **options)
 
 
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def threads_of_a_new_thread() -> int:
+    """A pool's threads leave this one's number as it was, but not what later ones begin with."""
+    with ThreadPoolExecutor(max_workers=1) as later:
+        return later.submit(torch.get_num_threads).result()
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_pictures_scored_at_once_or_alone_come_out_the_same(
     save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs(save, 5)
     (tmp_path / "sr/3.png").write_text("no picture")
-    threads = torch.get_num_threads()
 
     def run(out: str) -> tuple[list[tuple[str, float]], tuple[str, ...]]:
         scores = evaluate(tmp_path / "hr", sr=tmp_path / "sr", metrics=["psnr"], out=tmp_path / out)
         return [(image.name, image.values["psnr"]) for image in scores.methods[0].images], scores.failures
 
     at_once = run("out")
+    assert threads_of_a_new_thread() == torch.get_num_threads() == 2
     monkeypatch.setattr(compare, "PARALLEL_PIXELS", 1)
     assert run("alone") == at_once
     assert [name for name, _ in at_once[0]] == ["0", "1", "2", "4"]
     assert "sr/3.png" in at_once[1][0]
-    assert torch.get_num_threads() == threads

@@ -75,6 +75,17 @@ def test_cmyk_goes_through_its_own_profile(tmp_path: Path) -> None:
     assert image.metadata.icc is None or image.metadata.icc[16:20] == b"RGB "
 
 
+@pytest.mark.parametrize("icc", [profile("srgb"), b"x" * 200], ids=["RGB's", "damaged"])
+@pytest.mark.parametrize("ending", ["jpg", "tif"])
+def test_a_profile_that_is_not_for_cmyk_is_not_said_to_be_used(tmp_path: Path, icc: bytes, ending: str) -> None:
+    picture = Pillow.fromarray(PHOTO).convert("CMYK")
+    picture.save(tmp_path / f"with.{ending}", icc_profile=icc)
+    picture.save(tmp_path / f"without.{ending}")
+    image, generic = read(tmp_path / f"with.{ending}"), read(tmp_path / f"without.{ending}")
+    assert np.array_equal(image.pixels, generic.pixels)
+    assert image.notes == ("CMYK converted to sRGB through a generic profile, as its own does not fit",)
+
+
 def test_wide_gamut_keeps_its_numbers_and_profile(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Pillow.fromarray(PHOTO).save(path, icc_profile=profile("p3"))

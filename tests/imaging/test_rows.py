@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import pyvips
 from skimage import data
 
 from sixteenfold.errors import NoMemory, SixteenfoldError
-from sixteenfold.imaging import write as write_module
+from sixteenfold.files.lock import try_lock
+from sixteenfold.imaging import rows as rows_module, write as write_module
 from sixteenfold.imaging.image import Metadata
 from sixteenfold.imaging.read import read
 from sixteenfold.imaging.rows import Rows, rows_left
@@ -159,6 +161,37 @@ def test_who_comes_while_the_scratch_files_are_removed_loses_nothing(
     second.write(PHOTO[::-1])
     block.__exit__(None, None, None)
     assert np.array_equal(read(target).pixels, PHOTO[::-1])
+    assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("then", ["nothing", "left", "held"])
+def test_a_file_that_was_removed_before_it_could_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Its owner finished just then; a third process may have made it anew, and have it still."""
+    target, path = tmp_path / "a.png", tmp_path / ".a.png.rows"
+    third: list[BinaryIO] = []
+
+    def late(file: BinaryIO) -> bool:
+        monkeypatch.undo()
+        path.unlink()
+        if then != "nothing":
+            third.append(path.open("a+b"))
+            assert try_lock(third[0])
+        if then == "left":
+            third[0].close()
+        return try_lock(file)
+
+    monkeypatch.setattr(rows_module, "try_lock", late)
+    if then == "held":
+        with pytest.raises(SixteenfoldError, match="another process is writing it"):
+            writing(target, "settings").__enter__()
+        third[0].close()
+        assert names(tmp_path) == [path.name]
+        return
+    with writing(target, "settings") as writer:
+        writer.write(PHOTO)
+    assert np.array_equal(read(target).pixels, PHOTO)
     assert names(tmp_path) == ["a.png"]
 
 

@@ -153,6 +153,21 @@ def test_authors_pickled_module(authors_class: type, tmp_path: Path, zipped: boo
         }
 
 
+def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    """A file's own name may be any bytes; a header's text, and what safetensors opens, may not."""
+    network = Generator(8, 4, (1, 1))
+    file, renamed = (tmp_path / os.fsdecode(b"m\xff" + ending) for ending in (b".pth", b".safetensors"))
+    torch.save(network.state_dict(), file)
+    convert(file, renamed)
+    with pytest.raises(SixteenfoldError, match=r"cannot be opened by that name, which is not UTF-8; rename") as caught:
+        read_checkpoint(renamed)
+    assert str(renamed) in str(caught.value)
+    sound = renamed.rename(tmp_path / "m.safetensors")
+    assert read_checkpoint(sound).keys() == network.state_dict().keys()
+    with safetensors.safe_open(sound, "pt") as written:
+        assert written.metadata()["source"] == r"m\udcff.pth"
+
+
 def test_every_authors_name_is_known() -> None:
     assert [our_name(name) for name in authors_state()] == list(Generator(8, 4, (1, 1)).state_dict())
     assert our_name("RRDB_trunk2.22.RDB3.conv5.bias") == "second.blocks.22.dense.2.convs.4.bias"

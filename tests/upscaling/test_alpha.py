@@ -1,10 +1,13 @@
 """Alpha comes out as a mask: solid inside, empty outside."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import interpolate, max_pool2d
 
 from sixteenfold.imaging.color import to_pixels
 from sixteenfold.imaging.resample import downscale, resize
@@ -79,3 +82,20 @@ def test_bands_that_are_skipped_change_no_other(upscaler: Upscaler, size: tuple[
     whole = list(alpha_bands(alpha, size, upscaler, 0))
     assert [band.shape[2] for band in whole] == list(upscaler.band_rows(37, size[0]))
     assert all(map(torch.equal, alpha_bands(alpha, size, upscaler, 1), whole[1:]))
+
+
+@pytest.mark.parametrize("size", [(37 * 16, 96), (203, 61), (30, 5), (9, 4)])
+def test_the_bounds_are_those_of_linear_interpolation_at_any_size(size: tuple[int, int]) -> None:
+    """PyTorch's, of the whole picture; what would leave them above or below is cut off."""
+    alpha = torch.rand(1, 1, 37, 6, generator=torch.Generator().manual_seed(0))
+    around = torch.cat((alpha, -max_pool2d(-alpha, 3, 1, 1), max_pool2d(alpha, 3, 1, 1)), dim=1)
+    linear, lowest, highest = interpolate(around, size, mode="bilinear", antialias=True).chunk(3, dim=1)
+    freedom = torch.minimum(linear - lowest, highest - linear)
+    for level, expected in ((0.0, linear - freedom), (1.0, linear + freedom)):
+
+        def bands(_: Tensor, *, size: tuple[int, int], skip: int, level: float = level) -> list[Tensor]:
+            return [torch.full((1, 1, rows, size[1]), level) for rows in Upscaler.band_rows(37, size[0])[skip:]]
+
+        network: Any = SimpleNamespace(band_rows=Upscaler.band_rows, for_masks=SimpleNamespace(bands=bands))
+        made = torch.cat(list(alpha_bands(alpha, size, network, 0)), dim=2)
+        torch.testing.assert_close(made, expected, rtol=0, atol=1e-5)

@@ -18,9 +18,10 @@ from sixteenfold.imaging.resample import downscale, extended, resize
 from sixteenfold.networks import zoo
 from sixteenfold.networks.generator import Generator
 from sixteenfold.networks.state import digest, save
-from sixteenfold.upscaling import enlargement
+from sixteenfold.upscaling import enlargement, upscaler as upscaler_module
 from sixteenfold.upscaling.consistency import project
 from sixteenfold.upscaling.rows import RowStream
+from sixteenfold.upscaling.runner import Runner
 from sixteenfold.upscaling.upscaler import Upscaler
 
 
@@ -271,6 +272,25 @@ def test_several_pictures_at_once(network: Generator):
     torch.testing.assert_close(sr[1:], upscaler(network)(lr[1:]), rtol=0, atol=0)
     assert sr.shape == (2, 3, 80, 64)
     assert (sr[0] - sr[1]).abs().max() > 0.1
+
+
+def test_alpha_is_enlarged_with_the_same_options_but_for_the_ensemble(
+    network: Generator, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[tuple[Any, ...]] = []
+
+    class Seen(Runner):
+        def __init__(self, generator: Generator, *options: Any) -> None:
+            made.append(options)
+            super().__init__(generator, *options)
+
+    monkeypatch.setattr(upscaler_module, "Runner", Seen)
+    said: list[str] = []
+    own = Upscaler(network, device="cpu", precision="bf16", tile=7, consistency=False, ensemble=True, say=said.append)
+    masks = own.for_masks
+    assert made == [("cpu", "bf16", True, said.append), ("cpu", "bf16", False, said.append)]
+    assert (masks.model, masks.description) == ("compact-fidelity", own.description)
+    assert (masks.tile, masks.consistency, masks.ensemble) == (7, False, False)
 
 
 def test_ensemble_of_a_turned_picture_is_the_turned_ensemble(network: Generator):

@@ -60,7 +60,8 @@ class Comparer:
                 made = self.enlarger.upscale(pictures.seen)
             else:
                 made = interpolate(pictures.seen, name)
-            results[name] = to_8_bits(made).expand(-1, 3, -1, -1)
+            # A caller's function may leave its result on a GPU, where neither the original nor other results are.
+            results[name] = to_8_bits(made).cpu().expand(-1, 3, -1, -1)
         return results
 
     def score(self, case: Case, pictures: Pictures, results: Mapping[str, Tensor]) -> Compared:

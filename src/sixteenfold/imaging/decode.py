@@ -80,9 +80,7 @@ def _to_rgb_or_grey(path: Path, image: pyvips.Image) -> tuple[pyvips.Image, list
     if image.format not in ("uchar", "ushort", "float"):
         raise SixteenfoldError(f"{path}: has samples of type {image.format}; save it with 8 or 16 bits or as float")
     if image.interpretation == "cmyk":
-        own = "icc-profile-data" in image.get_fields()
-        profile = "its profile" if own else "a generic profile, as it has none"
-        notes.append(f"CMYK converted to sRGB through {profile}")
+        notes.append(f"CMYK converted to sRGB through {_cmyk_profile(image)}")
         depth = 16 if image.format == "ushort" else 8
         image = image.icc_transform("srgb", embedded=True, input_profile="cmyk", depth=depth)
     elif image.interpretation in _CONVERTED:
@@ -95,6 +93,14 @@ def _to_rgb_or_grey(path: Path, image: pyvips.Image) -> tuple[pyvips.Image, list
             f"{path}: has {image.bands} channels; save it as grey, RGB or CMYK, with or without alpha"
         )
     return image, notes
+
+
+def _cmyk_profile(image: pyvips.Image) -> str:
+    """Which profile libvips converts CMYK by: the picture's own only where that is CMYK's."""
+    icc = _blob(image, "icc-profile-data")
+    if icc is None:
+        return "a generic profile, as it has none"
+    return "its profile" if icc[16:20] == b"CMYK" else "a generic profile, as its own does not fit"
 
 
 def _unit_range(path: Path, array: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -72,7 +72,8 @@ def convert(src: Path, dst: Path) -> GeneratorShape:
             unexpected and misshaped tensors are named), or the target cannot be written.
     """
     generator = build(read_checkpoint(src), src)
-    save(generator, dst, {"source": src.name})
+    # A file's name may be bytes that are no text, which a header cannot hold.
+    save(generator, dst, {"source": src.name.encode(errors="backslashreplace").decode()})
     return shape_of(generator)
 
 
@@ -141,10 +142,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor] | None:
         # An eight-byte length, then JSON.
         if start[8:] != b"{":
             return None
+        str(path).encode()  # which safetensors would take for damage
         with cast(Any, safetensors.safe_open(path, "pt")) as opened:  # which tells no types
             return {name: _safetensor(opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
     except OSError as error:
         raise unreadable(path, error) from None
+    except UnicodeEncodeError:
+        raise SixteenfoldError(
+            f"{path}: cannot be opened by that name, which is not UTF-8; rename the file, or its folder"
+        ) from None
     except UnfitError as error:
         raise SixteenfoldError(f"{path}: {error}; give a checkpoint of this network in float32 or float16") from None
     except safetensors.SafetensorError as error:
