@@ -67,7 +67,9 @@ def figures(report: Path) -> dict[str, float]:
         if key in units:
             of_bicubic = scores["methods"]["bicubic"]["mean"][key]
             if value is None or of_bicubic is None:
-                raise SixteenfoldError(f"{file}: the mean {units[key]} is infinite, no figure; measure other pictures")
+                raise SixteenfoldError(
+                    f"{file}: the mean {units[key]} is infinite or none at all; measure other pictures"
+                )
             found[f"{units[key]}, {where}"] = round(value, 4)
             found[f"{units[key]} of bicubic, {where}"] = round(of_bicubic, 4)
     return found

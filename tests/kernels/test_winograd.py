@@ -96,11 +96,13 @@ class Slow:
     def __init__(self) -> None:
         self.running = 0
         self.begun = threading.Event()
+        self.may_end = threading.Event()
 
     def __call__(self, arguments: list[int]) -> None:
         self.running += 1
         self.begun.set()
-        time.sleep(0.3)
+        self.may_end.wait(10)
+        time.sleep(0.05)
         self.running -= 1
 
 
@@ -124,6 +126,7 @@ def test_an_interrupt_while_work_is_given_out_leaves_no_thread_behind(convolver,
 
     def interrupted(pool: ThreadPoolExecutor, work: Callable[[], None]) -> object:
         if slow.begun.is_set():
+            slow.may_end.set()
             raise KeyboardInterrupt
         task = submit(pool, work)
         assert slow.begun.wait(10)
@@ -144,6 +147,7 @@ def test_interrupts_while_threads_end_leave_none_behind(convolver, slow):
         for _ in range(2):
             time.sleep(0.1)
             signal.pthread_kill(here, signal.SIGINT)
+        slow.may_end.set()
 
     interrupting = threading.Thread(target=twice)
     interrupting.start()

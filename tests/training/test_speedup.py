@@ -101,12 +101,16 @@ class Failing:
             r"compile: torch\.compile has failed \(InvalidCxxCompiler: No working C\+\+ compiler .*\); .*",
         ),
         (
-            CppCompileError(["c++", "a.cpp"], "a.cpp:1:10: fatal error: Python.h: No such file\ncompilation ended."),
+            CppCompileError(["c++", "a.cpp"], "a.cpp:1:10: fatal error: Python.h: No such file\n1 error generated."),
             r"compile: torch\.compile has failed \(a\.cpp:1:10: fatal error: Python\.h: No such file\); .*",
+        ),
+        (
+            CppCompileError(["c++", "a.cpp"], "ld: cannot find -lgomp\ncollect2: error: ld returned 1 exit status"),
+            r"compile: torch\.compile has failed \(ld: cannot find -lgomp\); .*",
         ),
         (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory: .*"),
     ],
-    ids=["no compiler", "half a compiler", "memory"],
+    ids=["no compiler", "half a compiler", "no library", "memory"],
 )
 def test_a_compiler_that_fails_is_told_in_a_line(
     error: Exception, said: str, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

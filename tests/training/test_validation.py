@@ -9,7 +9,7 @@ from .conftest import CONFIG
 
 
 def test_a_result_is_scored_as_it_is_made_to_fit_its_input() -> None:
-    """As `upscale` does by default: a colour cast, which the small picture shows to be one, costs nothing."""
+    """As by `upscale`'s projection: a colour cast, which the small picture shows to be one, costs nothing."""
     torch.manual_seed(2)
     generator = CONFIG.generator.build()
     assert generator.last.bias is not None

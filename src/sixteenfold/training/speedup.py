@@ -80,10 +80,11 @@ def compiled(
 
 
 def _reason(error: Exception) -> str:
-    """The line of a compiler's failure that names the cause: of what it printed the last that speaks of an error."""
+    """The line of a compiler's failure that names the cause: of what it printed the first that speaks of an error."""
     cause = getattr(error, "inner_exception", error)
-    lines = f"{type(cause).__name__}: {cause}".splitlines()
-    return next((line.strip() for line in reversed(lines) if "error" in line.lower()), lines[0])
+    first, *printed = f"{type(cause).__name__}: {cause}".splitlines()
+    told = (line.strip() for line in printed if "error:" in line or "cannot find" in line)
+    return next(told, first)
 
 
 class Graphed(nn.Module):

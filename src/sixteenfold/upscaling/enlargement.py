@@ -8,7 +8,7 @@ from torch import Tensor
 from sixteenfold.errors import out_of_memory_told
 from sixteenfold.imaging.resample import SCALE, downscale, extended, resize
 from sixteenfold.upscaling.consistency import KERNEL_REACH, correction, reach
-from sixteenfold.upscaling.flat import FLAT_REACH, keep_flat
+from sixteenfold.upscaling.flat import keep_flat
 from sixteenfold.upscaling.reduction import reduce, reduced_bands, source_rows
 from sixteenfold.upscaling.rows import RowStream
 from sixteenfold.upscaling.runner import UPSAMPLE_REACH, Fitting, Runner, Say
@@ -39,7 +39,7 @@ def fittings(say: Say) -> tuple[Fitting, Fitting]:
 
 def grid() -> tuple[int, ...]:
     """All that decides, beside the picture and the wanted tile, where tiles lie: results differ with it in rounding."""
-    return BORDER, SECOND_MARGIN, FIRST_MARGIN, FIRST_TILE, BAND_BYTES, LOWEST_BAND, CHUNK, FLAT_REACH
+    return BORDER, SECOND_MARGIN, FIRST_MARGIN, FIRST_TILE, BAND_BYTES, LOWEST_BAND, CHUNK
 
 
 def chunks(height: int) -> tuple[Span, ...]:
@@ -140,7 +140,8 @@ class Enlargement:
             missing = correction(residual.rows(known), self._rounds)[:, :, needed.within(known).slice]
             added = resize(missing, (SCALE * needed.length, SCALE * self._size[1]))
             finished = added[:, :, rows.within(needed).times(SCALE).slice] + raw.rows(rows)
-            finished = keep_flat(finished, self._lr, rows)
+            del added  # as large again
+            keep_flat(finished, self._lr, rows)
         raw.forget(rows.stop - KERNEL_REACH)
         residual.forget(rows.stop - KERNEL_REACH - reach(self._rounds))
         return finished.clamp_(0, 1)

@@ -1,11 +1,10 @@
 """Keeps exactly flat ground flat: nothing is drawn where the small picture has one colour all around.
 
-In icons, drawn text and scanned line art the ground has one value to the last bit, which no photograph's has outside
-what is over- or underexposed. There the network's answer to an edge two or three small pixels away is a ghost line or
-a speck, and what is known to be right is the colour itself.
+In icons, drawn text and line art the ground has one value to the last bit, which a photograph's seldom has outside
+what is over- or underexposed, or within the blocks of a strong JPEG. There the network's answer to an edge two or
+three small pixels away is a ghost line or a speck, and what is known to be right is the colour itself.
 """
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,7 +27,7 @@ def keep_flat(sr: Tensor, lr: Tensor, rows: Span) -> Tensor:
         rows: Which rows of lr.
 
     Returns:
-        As sr; sr itself where no pixel is flat.
+        sr, changed in place.
     """
     seen = rows.grown(FLAT_REACH, lr.shape[2])
     flat = _is_flat(lr[:, :, seen.slice])
@@ -38,7 +37,7 @@ def keep_flat(sr: Tensor, lr: Tensor, rows: Span) -> Tensor:
     weight = slopes[:, :, rows.within(seen).times(SCALE).slice]
     # Wherever the weight is not 0, the pixels around are those of one flat pixel: the nearest has the colour of all.
     colour = functional.interpolate(lr[:, :, rows.slice], scale_factor=SCALE, mode="nearest")
-    return torch.lerp(sr, colour, weight)
+    return sr.lerp_(colour, weight)
 
 
 def _is_flat(lr: Tensor) -> Tensor:
