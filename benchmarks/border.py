@@ -23,7 +23,7 @@ from sixteenfold.imaging.read import read
 from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.metrics.lpips import LPIPS
 from sixteenfold.upscaling import enlargement
-from words import count, count_or_none
+from words import count, count_or_zero
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--side", type=count, default=32, help="of the small pictures")
-    parser.add_argument("--borders", type=count_or_none, nargs="+", default=[0, 1, 2, 3])
+    parser.add_argument("--borders", type=count_or_zero, nargs="+", default=[0, 1, 2, 3])
     options = parser.parse_args()
     upscaler, lpips = Upscaler(options.model), LPIPS()
     originals = [square(photo, SCALE * options.side) for photo in options.photos]

@@ -26,7 +26,7 @@ from sixteenfold.imaging.resample import SCALE, downscale, round_to_8_bits
 from sixteenfold.networks import zoo
 from sixteenfold.upscaling.engine import Engine, make_engine
 from sixteenfold.upscaling.tiles import Tile, plan_tiles
-from words import count, count_or_none
+from words import count, count_or_zero
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--as-is", action="store_true", help="the photographs are small already")
     parser.add_argument("--tile", type=count, default=48, help="of the second trunk, in pixels at x1")
     parser.add_argument("--first-tile", type=count, default=48, help="of the first trunk, in pixels at x1")
-    parser.add_argument("--margins", type=count_or_none, nargs="+", default=[0, 8, 16, 24, 32, 48])
-    parser.add_argument("--first-margins", type=count_or_none, nargs="+", default=[0, 8, 16, 24, 32])
+    parser.add_argument("--margins", type=count_or_zero, nargs="+", default=[0, 8, 16, 24, 32, 48])
+    parser.add_argument("--first-margins", type=count_or_zero, nargs="+", default=[0, 8, 16, 24, 32])
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 

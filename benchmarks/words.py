@@ -11,7 +11,7 @@ def count(word: str) -> int:
     return int(word)
 
 
-def count_or_none(word: str) -> int:
+def count_or_zero(word: str) -> int:
     """A whole number from 0."""
     if not word.isdecimal():
         raise ArgumentTypeError(f"{word!r} is not a whole number")

@@ -100,7 +100,7 @@ def _cmyk_profile(image: pyvips.Image) -> str:
     icc = _blob(image, "icc-profile-data")
     if icc is None:
         return "a generic profile, as it has none"
-    return "its profile" if icc[16:20] == b"CMYK" else "a generic profile, as its own does not fit"
+    return "its profile" if profile_channels(icc) == 4 else "a generic profile, as its own does not fit"
 
 
 def _unit_range(path: Path, array: np.ndarray) -> tuple[np.ndarray, list[str]]:

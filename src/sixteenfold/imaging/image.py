@@ -7,7 +7,7 @@ import numpy as np
 DEFAULT_RESOLUTION = 72 / 25.4
 """Pixels per millimetre where a file says nothing: 72 an inch, as most programs assume."""
 
-_CHANNELS = {b"GRAY": 1, b"RGB ": 3}  # an ICC profile's colour space, and its number of channels
+_CHANNELS = {b"GRAY": 1, b"RGB ": 3, b"CMYK": 4}  # an ICC profile's colour space, and its number of channels
 
 
 @dataclass(frozen=True)
@@ -40,5 +40,5 @@ class Image:
 
 
 def profile_channels(icc: bytes) -> int | None:
-    """How many channels an ICC profile is for: 1 (grey), 3 (RGB); None for others."""
+    """How many channels an ICC profile is for: 1 (grey), 3 (RGB), 4 (CMYK); None for others."""
     return _CHANNELS.get(icc[16:20])

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sixteenfold.imaging.resample import by_matrix
+from sixteenfold.upscaling.flat import lowest_and_highest
 from sixteenfold.upscaling.tiles import Span
 from sixteenfold.upscaling.upscaler import Upscaler
 
@@ -32,9 +33,7 @@ def alpha_bands(alpha: Tensor, size: tuple[int, int], upscaler: Upscaler, skip: 
     if float(alpha.min()) == float(alpha.max()):
         yield from (alpha[:, :, :1, :1].expand(-1, -1, rows, width) for rows in rows_of_bands)
         return
-    # Of each pixel and its eight neighbours.
-    lowest, highest = -F.max_pool2d(-alpha, 3, 1, 1), F.max_pool2d(alpha, 3, 1, 1)
-    small = torch.cat((alpha, lowest, highest), dim=1)
+    small = torch.cat((alpha, *lowest_and_highest(alpha)), dim=1)
     top = height - sum(rows_of_bands)
     for band in upscaler.for_masks.bands(alpha, size=size, skip=skip):
         rows, top = Span(top, top + band.shape[2]), top + band.shape[2]

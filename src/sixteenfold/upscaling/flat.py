@@ -19,7 +19,7 @@ def keep_flat(sr: Tensor, lr: Tensor, rows: Span) -> Tensor:
     """Mix a picture's own colour into some rows of its enlargement, where nine of its pixels are alike.
 
     The weight is 1 at the centre of a pixel that equals its eight neighbours in every channel and falls linearly to 0
-    at the centre of the next that does not. Beyond the picture its outermost pixels are repeated.
+    at the centre of the next that does not. A pixel at the picture's edge has fewer neighbours.
 
     Args:
         sr: (N, C, 16 rows, 16W), the enlargement of `rows`.
@@ -30,7 +30,8 @@ def keep_flat(sr: Tensor, lr: Tensor, rows: Span) -> Tensor:
         sr, changed in place.
     """
     seen = rows.grown(FLAT_REACH, lr.shape[2])
-    flat = _is_flat(lr[:, :, seen.slice])
+    lowest, highest = lowest_and_highest(lr[:, :, seen.slice])
+    flat = (lowest == highest).all(dim=1, keepdim=True)
     if not flat.any():
         return sr
     slopes = functional.interpolate(flat.to(sr.dtype), scale_factor=SCALE, mode="bilinear")
@@ -40,8 +41,6 @@ def keep_flat(sr: Tensor, lr: Tensor, rows: Span) -> Tensor:
     return sr.lerp_(colour, weight)
 
 
-def _is_flat(lr: Tensor) -> Tensor:
-    """Where a pixel equals its eight neighbours in every channel: (N, C, H, W) -> (N, 1, H, W), bool."""
-    padded = functional.pad(lr, (1, 1, 1, 1), mode="replicate")
-    highest, lowest = functional.max_pool2d(padded, 3, 1), -functional.max_pool2d(-padded, 3, 1)
-    return (highest == lowest).all(dim=1, keepdim=True)
+def lowest_and_highest(lr: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each pixel and its eight neighbours, as many as there are, by channel: (N, C, H, W) -> twice the same."""
+    return -functional.max_pool2d(-lr, 3, 1, 1), functional.max_pool2d(lr, 3, 1, 1)
